@@ -1,0 +1,2 @@
+//! The invalidator's state machine: log, registrations, unresolved writers, emission.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The relay of pg_live and its command line.
+#![forbid(unsafe_code)]
