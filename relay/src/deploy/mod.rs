@@ -1,0 +1,1 @@
+//! Bundles an app's functions folder and deploys it.

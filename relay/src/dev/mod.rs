@@ -1,0 +1,1 @@
+//! `pg-live dev`: a private Postgres, the deployed app and the relay, in one command.
