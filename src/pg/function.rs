@@ -142,6 +142,9 @@ struct Report {
     hint: *const c_char,
 }
 
+/// `ERROR` of elog.h.
+const ERROR: c_int = pgrx::PgLogLevel::ERROR as c_int;
+
 unsafe extern "C-unwind" {
     fn errstart(elevel: c_int, domain: *const c_char) -> bool;
     fn errcode(sqlerrcode: c_int) -> c_int;
@@ -175,7 +178,7 @@ impl Report {
         // SAFETY: the calls that `ereport(ERROR)` expands to; errfinish does not return (it jumps
         // to Postgres' handler over this frame and its caller, which own nothing).
         unsafe {
-            if errstart(pg_sys::ERROR as c_int, std::ptr::null()) {
+            if errstart(ERROR, std::ptr::null()) {
                 errcode(self.sqlstate);
                 errmsg(TEXT.as_ptr(), self.message);
                 if !self.detail.is_null() {
