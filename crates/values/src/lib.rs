@@ -8,6 +8,7 @@ pub mod id;
 pub mod json;
 pub mod key;
 pub mod limits;
+pub mod validator;
 pub mod value;
 
 #[cfg(test)]
@@ -17,4 +18,5 @@ pub use id::{DocumentId, IdError};
 pub use json::JsonError;
 pub use key::KeyRange;
 pub use limits::{FieldNameError, LimitError};
+pub use validator::{TableLookup, ValidationError, Validator};
 pub use value::{Value, compare};
