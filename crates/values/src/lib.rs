@@ -4,19 +4,27 @@
 //! extension, the relay and the tests share it. The crate is pure: no I/O, no clock, no randomness.
 #![forbid(unsafe_code)]
 
+pub mod column;
+pub mod field;
 pub mod id;
 pub mod json;
 pub mod key;
 pub mod limits;
+pub mod schema;
+pub mod validation;
 pub mod validator;
 pub mod value;
 
 #[cfg(test)]
 mod testing;
 
+pub use column::ColumnType;
+pub use field::{FieldPath, FieldPathError};
 pub use id::{DocumentId, IdError};
 pub use json::JsonError;
 pub use key::KeyRange;
 pub use limits::{FieldNameError, LimitError};
-pub use validator::{TableLookup, ValidationError, Validator};
+pub use schema::{Schema, SchemaError};
+pub use validation::{TableLookup, ValidationError};
+pub use validator::{FieldValidator, Validator};
 pub use value::{Value, compare};

@@ -5,7 +5,7 @@ use proptest::option;
 use proptest::prelude::*;
 use serde_json::Value as Json;
 
-use crate::validator::TableLookup;
+use crate::validation::TableLookup;
 use crate::value::Value;
 
 /// An object of the given fields.
