@@ -28,6 +28,8 @@ use super::server_files::ServerFiles;
 const SHORT_RUN: Duration = Duration::from_secs(2);
 /// Between two starts.
 const RESTART_DELAY: Duration = Duration::from_millis(500);
+/// How often a server that is not our child is looked at.
+const ADOPTED_POLL: Duration = Duration::from_millis(100);
 /// Failed starts in a row after which we give up.
 const MAX_FAILED_STARTS: u32 = 30;
 /// A fast shutdown that takes longer is followed by an immediate one.
@@ -254,6 +256,11 @@ impl Server {
         stop("fast").or_else(|_| stop("immediate"))
     }
 
+    /// Whether the last start failed for a reason that goes away by itself.
+    fn may_mend(&self) -> bool {
+        tail(&self.home.postgres_log()).contains("still in use")
+    }
+
     fn spawn(&self) -> Result<Child, Error> {
         let path = self.home.postgres_log();
         if fs::metadata(&path).is_ok_and(|meta| meta.len() > MAX_LOG) {
@@ -275,24 +282,55 @@ impl Server {
     }
 }
 
+/// A server's process: ours, or one that somebody started on our data (`pg_ctl restart`).
+enum Process {
+    Ours(Child),
+    Adopted(u32),
+}
+
+impl Process {
+    fn pid(&self) -> u32 {
+        match self {
+            Self::Ours(child) => child.id().unwrap_or_default(),
+            Self::Adopted(pid) => *pid,
+        }
+    }
+
+    /// Waits for its end; returns how it ended.
+    async fn ended(&mut self, home: &Home) -> String {
+        match self {
+            Self::Ours(child) => match child.wait().await {
+                Ok(status) => status.to_string(),
+                Err(error) => error.to_string(),
+            },
+            Self::Adopted(pid) => {
+                while postmaster(home) == Some(*pid) {
+                    sleep(ADOPTED_POLL).await;
+                }
+                "it was not ours".into()
+            }
+        }
+    }
+}
+
 /// Starts the server again whenever it ends, until `stopping` or until it keeps failing.
 async fn supervise(
     server: Server,
-    mut child: Child,
+    child: Child,
     stopping: CancellationToken,
     state: watch::Sender<State>,
 ) {
+    let mut process = Process::Ours(child);
     let mut failed_starts = 0;
     loop {
         let started = Instant::now();
-        let status = child.wait().await;
+        let how = process.ended(&server.home).await;
         if stopping.is_cancelled() {
             return;
         }
         state.send_replace(State::Down);
         if started.elapsed() > SHORT_RUN {
             failed_starts = 0;
-            let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
             say(
                 "postgres",
                 format!("ended by itself ({how}): starting it again"),
@@ -300,26 +338,36 @@ async fn supervise(
         } else {
             failed_starts += 1;
         }
-        // Processes of a killed server need a moment to notice; nothing else mends itself.
-        let may_mend =
-            failed_starts == 0 || tail(&server.home.postgres_log()).contains("still in use");
-        if !may_mend || failed_starts > MAX_FAILED_STARTS {
-            state.send_replace(State::GivenUp);
-            return;
-        }
         tokio::select! {
             () = sleep(RESTART_DELAY) => {}
             () = stopping.cancelled() => return,
         }
-        match server.spawn() {
-            Ok(next) => child = next,
+        let next = match postmaster(&server.home) {
+            Some(pid) => {
+                say(
+                    "postgres",
+                    format!("was started by somebody else (process {pid})"),
+                );
+                Ok(Process::Adopted(pid))
+            }
+            // Processes of a killed server need a moment to notice; nothing else mends itself.
+            None if failed_starts > 0
+                && (failed_starts > MAX_FAILED_STARTS || !server.may_mend()) =>
+            {
+                state.send_replace(State::GivenUp);
+                return;
+            }
+            None => server.spawn().map(Process::Ours),
+        };
+        match next {
+            Ok(next) => process = next,
             Err(error) => {
                 say("postgres", error);
                 state.send_replace(State::GivenUp);
                 return;
             }
         }
-        state.send_replace(State::Up(child.id().unwrap_or_default()));
+        state.send_replace(State::Up(process.pid()));
     }
 }
 
