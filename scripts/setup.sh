@@ -45,12 +45,17 @@ install_packages() {
     apt-get install -q -y --no-install-recommends "${missing[@]}"
 }
 
-# The folder of the newest libclang, for bindgen.
+# The folder of libclang, for bindgen: the newest that Debian has, else wherever the linker looks.
 find_libclang() {
-    local file
-    file=$(ls -d "${LIBCLANG_PATH:-/nowhere}"/libclang*.so* /usr/lib/llvm-*/lib/libclang.so* \
-        /usr/lib/x86_64-linux-gnu/libclang*.so* 2>/dev/null | sort -V | tail -1 || true)
-    [ -n "$file" ] && dirname "$file"
+    local folder
+    for folder in "${LIBCLANG_PATH:-/nowhere}" $(ls -d /usr/lib/llvm-*/lib 2>/dev/null | sort -rV) \
+        /usr/lib64 /usr/lib/*-linux-gnu /usr/lib; do
+        if compgen -G "$folder/libclang*.so*" >/dev/null; then
+            printf '%s\n' "$folder"
+            return
+        fi
+    done
+    return 1
 }
 
 # Cargo builds anew whenever one of these changes, so they are written in one place, and plain cargo
