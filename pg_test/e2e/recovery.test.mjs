@@ -47,7 +47,7 @@ async function assertAllWell() {
   const body = `client ${messageNumber}`;
   await clients[0].mutation("messages:send", { author: "client", body, channel: "recovery" });
   const pool = server.sql({ max: 1 });
-  const { rows } = await pool.query("SELECT body FROM messages WHERE channel = 'recovery' ORDER BY \"_creationTime\" DESC LIMIT 50");
+  const { rows } = await pool.query("SELECT body FROM messages WHERE channel = 'recovery' ORDER BY \"_creationTime\" DESC, _id DESC LIMIT 50");
   await pool.end();
   const expected = rows.map((row) => row.body).join();
   for (const list of lists) {
