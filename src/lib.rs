@@ -3,7 +3,18 @@
 //! Data flows one way: `reads` and `capture` record, `pg_live_readset` matches, `invalidator`
 //! emits, the relay delivers. `unsafe` lives in `pg` and `js::v8` only.
 
+mod api;
+mod capture;
+mod documents;
 mod error;
+mod invalidator;
 mod pg;
 
 ::pgrx::pg_module_magic!(name, version);
+
+/// Called by Postgres when it loads the library.
+#[pgrx::pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn _PG_init() {
+    invalidator::start();
+}

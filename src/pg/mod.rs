@@ -1,3 +1,12 @@
 //! Everything that touches Postgres' C interface: with `js/v8` the only place for `unsafe`.
 
 pub(crate) mod function;
+pub(crate) mod latch;
+pub(crate) mod lwlock;
+pub(crate) mod relation;
+pub(crate) mod ring;
+pub(crate) mod shmem;
+pub(crate) mod snapshot;
+pub(crate) mod trigger;
+pub(crate) mod worker;
+pub(crate) mod xact;

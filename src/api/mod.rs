@@ -1,0 +1,4 @@
+//! The SQL surface, one file per noun.
+
+mod status;
+mod subscription;

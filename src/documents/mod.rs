@@ -1,0 +1,5 @@
+//! Documents: tables, rows and values.
+
+mod image;
+
+pub(crate) use image::row_image;
