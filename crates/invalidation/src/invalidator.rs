@@ -267,7 +267,7 @@ impl Invalidator {
         // R0: nothing is known of other boots, nor of what completed before this one began.
         let other_boot = registration.boot != self.boot || snapshot.completed < self.c0;
         let due = if other_boot {
-            Some(self.c0)
+            Some(self.c)
         } else {
             self.history.contradicts(snapshot, &mut probe)
         };

@@ -417,11 +417,11 @@ mod tests {
         assert_eq!(encoded(&Value::Int64(1)), r#"{"$integer":"AQAAAAAAAAA="}"#);
         assert_eq!(encoded(&Value::Int64(-1)), r#"{"$integer":"//////////8="}"#);
         assert_eq!(
-            encoded(Value::Float64(-0.0)),
+            encoded(&Value::Float64(-0.0)),
             r#"{"$float":"AAAAAAAAAIA="}"#
         );
         assert_eq!(
-            encoded(Value::Float64(f64::INFINITY)),
+            encoded(&Value::Float64(f64::INFINITY)),
             r#"{"$float":"AAAAAAAA8H8="}"#
         );
         assert_eq!(encoded(&Value::Bytes(vec![1, 2])), r#"{"$bytes":"AQI="}"#);

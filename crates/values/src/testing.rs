@@ -3,7 +3,9 @@
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
+use serde_json::Value as Json;
 
+use crate::validation::TableLookup;
 use crate::value::Value;
 
 /// An object of the given fields.
@@ -66,4 +68,82 @@ pub(crate) fn any_value() -> impl Strategy<Value = Value> {
 /// Values or `undefined`.
 pub(crate) fn any_optional_value() -> impl Strategy<Value = Option<Value>> {
     option::weighted(0.9, any_value())
+}
+
+/// JSON trees with the keys that parsers look for, to see that none panics.
+pub(crate) fn any_json() -> impl Strategy<Value = Json> {
+    let words = prop_oneof![
+        Just("object"),
+        Just("union"),
+        Just("literal"),
+        Just("Eq"),
+        Just("Gt"),
+        Just("IndexRange"),
+        Just("FullTableScan"),
+        Just("a"),
+        Just("a.b"),
+        Just("asc"),
+        Just("t.by_a"),
+    ];
+    let keys = prop_oneof![
+        Just("type"),
+        Just("value"),
+        Just("fieldType"),
+        Just("keys"),
+        Just("values"),
+        Just("tableName"),
+        Just("source"),
+        Just("operators"),
+        Just("filter"),
+        Just("limit"),
+        Just("range"),
+        Just("fieldPath"),
+        Just("indexName"),
+        Just("order"),
+        Just("$eq"),
+        Just("$and"),
+        Just("$field"),
+        Just("$literal"),
+        Just("$undefined"),
+        Just("$neg"),
+    ];
+    let leaf = prop_oneof![
+        Just(Json::Null),
+        any::<bool>().prop_map(Json::from),
+        (-3i32..3).prop_map(Json::from),
+        words.prop_map(Json::from),
+    ];
+    leaf.prop_recursive(5, 24, 4, move |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..3).prop_map(Json::from),
+            vec((keys.clone(), inner), 0..4).prop_map(|fields| {
+                fields
+                    .into_iter()
+                    .map(|(key, field)| (key.to_owned(), field))
+                    .collect()
+            }),
+        ]
+    })
+}
+
+/// Two tables: `users` is 10001, `posts` 10002.
+pub(crate) struct Tables;
+
+impl TableLookup for Tables {
+    fn table_number(&self, name: &str) -> Option<u32> {
+        match name {
+            "users" => Some(10_001),
+            "posts" => Some(10_002),
+            _ => None,
+        }
+    }
+
+    fn table_name(&self, number: u32) -> Option<String> {
+        let name = match number {
+            10_001 => "users",
+            10_002 => "posts",
+            _ => return None,
+        };
+        Some(name.to_owned())
+    }
 }
