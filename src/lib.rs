@@ -16,8 +16,10 @@ mod pg;
 
 ::pgrx::pg_module_magic!(name, version);
 
+/// Called by Postgres when it loads the library.
 #[pgrx::pg_guard]
 #[unsafe(no_mangle)]
-extern "C-unwind" fn _PG_init() {
+pub extern "C-unwind" fn _PG_init() {
     gucs::register();
+    invalidator::start();
 }

@@ -4,6 +4,8 @@ mod documents;
 mod explain;
 mod functions;
 mod relay;
+mod status;
+mod subscription;
 
 pub(crate) use documents::Rule;
 

@@ -1,12 +1,12 @@
 //! What the relay calls: queries that register their read-set, mutations that run once.
 
-use pg_live_invalidation::Registration;
+use pg_live_readset::ReadSetBuilder;
 use pgrx::IntoDatum;
 use pgrx::pg_sys::Datum;
 use serde_json::json;
 
 use crate::capture;
-use crate::documents::catalog::FunctionKind;
+use crate::documents::catalog::{Catalog, FunctionKind};
 use crate::error::{Error, Result};
 use crate::functions::run::{self, Caller, Request, Response};
 use crate::invalidator;
@@ -32,32 +32,37 @@ fn caller(identity: Option<&str>) -> (Caller, Option<String>) {
 }
 
 /// A result that stands for a Postgres ERROR or a limit inside of a query.
-fn failed(message: String) -> Response {
-    Response {
+///
+/// What it read is lost, so it depends on everything that a function can read.
+fn failed(message: String, access: Access) -> Result<Response> {
+    let catalog = Catalog::current(access)?;
+    let mut reads = ReadSetBuilder::default();
+    reads.table(catalog.active_oid);
+    catalog.tables().for_each(|table| reads.table(table.oid));
+    Ok(Response {
         result: Err(JsError { message, data: None }),
         log_lines: Vec::new(),
-        reads: pg_live_readset::ReadSet { entries: Vec::new() },
-    }
+        reads: reads.build(),
+    })
 }
 
 /// Runs a query so that a Postgres ERROR in it is a result, not the end of the transaction.
-/// Returns whether its read-set is complete.
-fn run_contained(request: Request<'_>) -> Result<(Response, bool)> {
+fn run_contained(request: Request<'_>) -> Result<Response> {
     let outcome = session::subtransaction(
         || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run::run(request))),
         |result| matches!(result, Ok(Ok(_))),
     );
     let (Subtransaction::Released(result) | Subtransaction::RolledBack(result)) = outcome;
     match result {
-        Ok(Ok(response)) => Ok((response, true)),
+        Ok(Ok(response)) => Ok(response),
         Ok(Err(error @ (Error::Redefined | Error::NothingDeployed))) => Err(error),
-        Ok(Err(error)) => Ok((failed(error.to_string()), false)),
+        Ok(Err(error)) => failed(error.to_string(), Access::Read),
         Err(payload) => {
             let caught = session::describe(payload.as_ref());
             if caught.must_rethrow {
                 std::panic::resume_unwind(payload);
             }
-            Ok((failed(caught.message), false))
+            failed(caught.message, Access::Read)
         }
     }
 }
@@ -77,22 +82,25 @@ pub(super) fn run_query(call: &mut Call) -> Result<Datum> {
     let generation: i64 = call.optional(5).unwrap_or(0);
 
     let snapshot = snapshot::transaction_snapshot()?;
+    let place = invalidator::position(); // R2: after the snapshot was taken
     let (caller, identity) = caller(identity.as_deref());
     let request =
         Request { path: &path, args: &args, identity, kind: FunctionKind::Query, caller };
-    let (response, complete) = run_contained(request)?;
+    let response = run_contained(request)?;
     if capture::ddl_conflict(&snapshot, &response.reads) {
         return Err(Error::Redefined); // R17
     }
     let completed = snapshot.completed;
-    let registered = if sub != 0 && complete {
-        let registration =
-            Registration { owner, sub, generation, boot: 0, snapshot, read_set: response.reads };
-        invalidator::register(registration).ok()
+    let registered = if sub != 0 {
+        invalidator::register((owner, sub, generation), place, snapshot, response.reads).ok()
     } else {
         None
     };
-    let (boot, position) = registered.unwrap_or_else(invalidator::position);
+    let (boot, position) = match (registered, place) {
+        (Some(registered), _) => (registered.boot, registered.position),
+        (None, Some(place)) => (place.boot, place.position),
+        (None, None) => (0, 0),
+    };
     let (ok, value, error, data) = split(response.result);
     let row = vec![
         ok.into_datum(),
@@ -148,7 +156,7 @@ pub(super) fn run_mutation(call: &mut Call) -> Result<Datum> {
     let response = match result {
         Ok(response) => response,
         Err(error @ (Error::Redefined | Error::NothingDeployed)) => return Err(error),
-        Err(error) => failed(error.to_string()),
+        Err(error) => failed(error.to_string(), Access::Write)?,
     };
     if let (Some(session), Ok(value)) = (&session, &response.result) {
         store_outcome(session, request_number, value, &response.log_lines)?;

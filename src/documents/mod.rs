@@ -2,8 +2,10 @@
 
 pub(crate) mod catalog;
 pub(crate) mod create;
-pub(crate) mod image;
+mod image;
 pub(crate) mod key;
 pub(crate) mod read;
 pub(crate) mod row;
 pub(crate) mod write;
+
+pub(crate) use image::row_image;

@@ -2,7 +2,15 @@
 
 pub(crate) mod datum;
 pub(crate) mod function;
+pub(crate) mod latch;
+pub(crate) mod lwlock;
+pub(crate) mod relation;
+pub(crate) mod ring;
 pub(crate) mod session;
+pub(crate) mod shmem;
 pub(crate) mod snapshot;
 pub(crate) mod spi;
+pub(crate) mod trigger;
 pub(crate) mod tuple;
+pub(crate) mod worker;
+pub(crate) mod xact;

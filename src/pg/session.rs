@@ -194,3 +194,26 @@ pub(crate) fn end_session(reason: &str) -> ! {
     );
     unreachable!("ereport(FATAL) returned")
 }
+
+/// What tells the statements of this backend apart: transaction, snapshot, command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Statement {
+    transaction: u32,
+    started: i64,
+    xmax: u32,
+    command: u32,
+}
+
+/// The running statement.
+pub(crate) fn statement() -> Statement {
+    // SAFETY: plain reads; a running statement has an active snapshot.
+    unsafe {
+        let snapshot = pg_sys::GetActiveSnapshot();
+        Statement {
+            transaction: local_transaction(),
+            started: pg_sys::GetCurrentTransactionStartTimestamp(),
+            xmax: (*snapshot).xmax.into(),
+            command: (*snapshot).curcid,
+        }
+    }
+}

@@ -1,37 +1,45 @@
-//! A row that a trigger was given.
+//! A row that a trigger was given, by column names.
+
+use std::ptr::NonNull;
 
 use pgrx::pg_sys;
 
-/// The columns of a slot, by name.
-pub(crate) struct Tuple {
-    slot: *mut pg_sys::TupleTableSlot,
+use super::trigger::Row;
+
+/// The columns of a row.
+pub(crate) struct Tuple<'a> {
+    slot: NonNull<pg_sys::TupleTableSlot>,
+    _row: &'a Row<'a>,
 }
 
-impl Tuple {
-    /// # Safety
-    /// `slot` must hold a tuple and stay so while the result is used.
-    pub(crate) unsafe fn from_slot(slot: *mut pg_sys::TupleTableSlot) -> Tuple {
-        // SAFETY: the caller vouches for the slot.
-        unsafe { pg_sys::slot_getallattrs(slot) };
-        Tuple { slot }
+impl<'a> Tuple<'a> {
+    /// The columns of a trigger's row.
+    pub(crate) fn of(row: &'a Row<'a>) -> Tuple<'a> {
+        // SAFETY: a row's slot holds a tuple as long as the row is borrowed.
+        unsafe {
+            let slot = row.slot.as_ptr();
+            let columns = (*(*slot).tts_tupleDescriptor).natts;
+            if i32::from((*slot).tts_nvalid) < columns {
+                pg_sys::slot_getsomeattrs_int(slot, columns);
+            }
+        }
+        Tuple { slot: row.slot, _row: row }
     }
 
     /// A column: `None` if there is none of that name, `Some(None)` for NULL, else type and datum.
-    pub(crate) fn by_name(
-        &self,
-        name: &str,
-    ) -> Option<Option<(pg_sys::Oid, pg_sys::Datum)>> {
-        // SAFETY: slot_getallattrs filled the arrays for every attribute of the descriptor.
+    pub(crate) fn by_name(&self, name: &str) -> Option<Option<(pg_sys::Oid, pg_sys::Datum)>> {
+        // SAFETY: `of` filled the arrays for every attribute of the descriptor.
         unsafe {
-            let description = (*self.slot).tts_tupleDescriptor;
+            let slot = self.slot.as_ptr();
+            let description = (*slot).tts_tupleDescriptor;
             let attributes = (*description).attrs.as_slice((*description).natts as usize);
             let position = attributes.iter().position(|attribute| {
                 !attribute.attisdropped && pgrx::name_data_to_str(&attribute.attname) == name
             })?;
-            if *(*self.slot).tts_isnull.add(position) {
+            if *(*slot).tts_isnull.add(position) {
                 return Some(None);
             }
-            Some(Some((attributes[position].atttypid, *(*self.slot).tts_values.add(position))))
+            Some(Some((attributes[position].atttypid, *(*slot).tts_values.add(position))))
         }
     }
 }
