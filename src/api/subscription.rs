@@ -4,7 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use pg_live_invalidation::{Generation, LogEntry, Owner};
+use pg_live_invalidation::{Generation, LogEntry, Owner, Sub};
+use pg_live_readset::ReadSetBuilder;
 use pgrx::{IntoDatum, pg_sys};
 
 use crate::capture;
@@ -27,6 +28,7 @@ sql_functions! {
     pg_live_prepare_connection = prepare_connection;
     pg_live_attach = attach;
     pg_live_next = next;
+    pg_live_watch = watch;
     pg_live_unregister = unregister;
     pg_live_last_commit = last_commit;
     pg_live_clock = clock;
@@ -117,6 +119,29 @@ fn next(call: &mut Call) -> Result<pg_sys::Datum> {
     });
     let rows = rows.collect();
     Ok(call.rows(rows))
+}
+
+/// `live.watch(owner, sub, generation, relations)`: a live query whose result depends on whole
+/// tables, registered at the transaction's snapshot.
+fn watch(call: &mut Call) -> Result<pg_sys::Datum> {
+    let owner: Owner = call.required(0, "owner")?;
+    let sub: Sub = call.required(1, "sub")?;
+    let generation: Generation = call.required(2, "generation")?;
+    let relations: Vec<pg_sys::Oid> = call.required(3, "relations")?;
+    shmem::memory()?;
+    let snapshot = snapshot::transaction_snapshot()?;
+    // R2: after the snapshot was taken.
+    let place = invalidator::position();
+    let mut reads = ReadSetBuilder::default();
+    relations.iter().for_each(|relation| reads.table(relation.to_u32()));
+    let registered =
+        invalidator::register((owner, sub, generation), place, snapshot, reads.build()).ok();
+    let place = registered.map(|registered| (registered.boot, registered.position));
+    Ok(call.rows(vec![vec![
+        registered.is_some().into_datum(),
+        place.and_then(|(boot, _)| boot.cast_signed().into_datum()),
+        place.and_then(|(_, position)| position.cast_signed().into_datum()),
+    ]]))
 }
 
 /// `live.unregister(owner, subs)`.

@@ -45,8 +45,8 @@ pub(crate) fn ddl_conflict(snapshot: &Snapshot, read_set: &ReadSet) -> bool {
 pub(crate) fn note_redefinition(call: &mut Call) -> Result<pg_sys::Datum> {
     let rel: pg_sys::Oid = call.required(0, "relation")?;
     if shmem::memory().is_ok() {
-        for rel in relation::readers_see(rel.to_u32()) {
-            super::add_redefinition(rel);
+        for rel in relation::readers_see(rel.to_u32()).iter() {
+            super::add_redefinition(*rel);
         }
         super::publish_if_late();
     }

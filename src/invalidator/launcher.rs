@@ -46,7 +46,7 @@ pub(crate) fn attach_slot() -> Result<&'static Slot> {
 /// Called by Postgres in a new background worker.
 #[pgrx::pg_guard]
 #[unsafe(no_mangle)]
-pub(crate) unsafe extern "C-unwind" fn pg_live_launcher_main(_argument: pg_sys::Datum) {
+unsafe extern "C-unwind" fn pg_live_launcher_main(_argument: pg_sys::Datum) {
     worker::begin();
     let Ok(memory) = shmem::memory() else { worker::exit(0) };
     worker::before_exit(on_exit);

@@ -32,7 +32,7 @@ enum End {
 /// Called by Postgres in a new background worker.
 #[pgrx::pg_guard]
 #[unsafe(no_mangle)]
-pub(crate) unsafe extern "C-unwind" fn pg_live_worker_main(argument: pg_sys::Datum) {
+unsafe extern "C-unwind" fn pg_live_worker_main(argument: pg_sys::Datum) {
     worker::begin();
     let Ok(memory) = shmem::memory() else { worker::exit(0) };
     let Some(slot) = memory.slots().get(argument.value()) else { worker::exit(0) };

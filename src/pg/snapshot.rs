@@ -89,7 +89,7 @@ impl Parts {
     /// # Safety
     /// `data.xip` must point to `data.xcnt` ids.
     unsafe fn of(data: &pg_sys::SnapshotData) -> Parts {
-        let ids = (0..data.xcnt as usize);
+        let ids = 0..data.xcnt as usize;
         Parts {
             xmin: data.xmin.into(),
             xmax: data.xmax.into(),

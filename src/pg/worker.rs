@@ -8,6 +8,13 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::PgTryBuilder;
 
+unsafe extern "C-unwind" {
+    fn Async_Notify(channel: *const c_char, payload: *const c_char);
+    // Without the guard that the generated bindings add: signal handlers must stay as they are.
+    fn SignalHandlerForConfigReload(signal: i32);
+    fn die(signal: i32);
+}
+
 /// A worker that this process has asked for.
 pub(crate) struct Handle(NonNull<pg_sys::BackgroundWorkerHandle>);
 
@@ -103,8 +110,8 @@ pub(crate) fn own_pid() -> i32 {
 pub(crate) fn begin() {
     // SAFETY: before anything else in the worker; the handlers are Postgres' own.
     unsafe {
-        pg_sys::pqsignal(libc::SIGHUP, Some(pg_sys::SignalHandlerForConfigReload));
-        pg_sys::pqsignal(libc::SIGTERM, Some(pg_sys::die));
+        pg_sys::pqsignal(libc::SIGHUP, Some(SignalHandlerForConfigReload));
+        pg_sys::pqsignal(libc::SIGTERM, Some(die));
         pg_sys::BackgroundWorkerUnblockSignals();
     }
 }
@@ -199,16 +206,13 @@ pub(crate) fn transaction<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     .execute()
 }
 
-#[pgrx::pg_guard]
-unsafe extern "C-unwind" {
-    fn Async_Notify(channel: *const c_char, payload: *const c_char);
-}
-
 /// Queues a notification in the running transaction.
 pub(crate) fn notify(channel: &CStr, payload: &str) {
     let payload = CString::new(payload).unwrap_or_default();
-    // SAFETY: two C strings that are copied.
-    unsafe { Async_Notify(channel.as_ptr(), payload.as_ptr()) };
+    // SAFETY: two C strings that are copied; an ERROR becomes a panic at the boundary.
+    unsafe {
+        pg_sys::ffi::pg_guard_ffi_boundary(|| Async_Notify(channel.as_ptr(), payload.as_ptr()));
+    }
 }
 
 /// The oid of the extension, 0 if it is not there. Within a transaction.

@@ -30,12 +30,3 @@ pub(super) fn member<'s>(
     let key = short(scope, name);
     object.get(scope, key.into())
 }
-
-/// A member of an object that is a function.
-pub(super) fn method<'s>(
-    scope: &v8::PinScope<'s, '_>,
-    object: v8::Local<'_, v8::Object>,
-    name: &str,
-) -> Option<v8::Local<'s, v8::Function>> {
-    member(scope, object, name)?.try_into().ok()
-}
