@@ -85,7 +85,7 @@ export class Server {
       "dev", this.app, "--dir", this.dir, "--port", String(this.port), "--detach",
     ]);
     if (code !== 0) {
-      throw new Error(`pg-live dev ended with ${code}\n${stdout}\n${stderr}`);
+      throw new Error(`${PG_LIVE} dev ended with ${code}\n${stdout}\n${stderr}`);
     }
     this.env = await readEnv(join(this.dir, "env"));
   }
