@@ -238,8 +238,8 @@ impl Server {
         stop("fast").or_else(|_| stop("immediate"))
     }
 
-    /// Whether the last start failed for a reason that goes away by itself.
-    pub(super) fn may_mend(&self) -> bool {
+    /// Whether the last start failed because processes of the one before still run.
+    pub(super) fn memory_in_use(&self) -> bool {
         tail(&self.home.postgres_log()).contains("still in use")
     }
 

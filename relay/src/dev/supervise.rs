@@ -18,7 +18,9 @@ const RESTART_DELAY: Duration = Duration::from_millis(500);
 /// How often a server that is not our child is looked at.
 const ADOPTED_POLL: Duration = Duration::from_millis(100);
 /// Failed starts in a row after which we give up.
-const MAX_FAILED_STARTS: u32 = 30;
+const MAX_FAILED_STARTS: u32 = 3;
+/// The same, while processes of a killed server still use its memory: they need time to notice.
+const MAX_FAILED_STARTS_IN_USE: u32 = 60;
 
 /// What the server's process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,14 @@ impl Process {
     }
 }
 
+fn max_failed_starts(server: &Server) -> u32 {
+    if server.memory_in_use() {
+        MAX_FAILED_STARTS_IN_USE
+    } else {
+        MAX_FAILED_STARTS
+    }
+}
+
 /// Starts the server again whenever it ends, until `stopping` or until it keeps failing.
 pub(super) async fn supervise(
     server: Server,
@@ -99,10 +109,7 @@ pub(super) async fn supervise(
                 );
                 Ok(Process::Adopted(pid))
             }
-            // Processes of a killed server need a moment to notice; nothing else mends itself.
-            None if failed_starts > 0
-                && (failed_starts > MAX_FAILED_STARTS || !server.may_mend()) =>
-            {
+            None if failed_starts >= max_failed_starts(&server) => {
                 state.send_replace(State::GivenUp);
                 return;
             }
