@@ -7,7 +7,7 @@ cd "$root"
 
 suites=("$@")
 [ ${#suites[@]} -gt 0 ] || suites=(lint unit cli regress isolation e2e browser)
-export PG_LIVE_BIN=$target/release/pg-live
+export PG_LIVE_BIN=${PG_LIVE_BIN:-$target/release/pg-live}
 logs=$target/test
 mkdir -p "$logs"
 

@@ -23,30 +23,12 @@ use super::home::Home;
 use super::say::say;
 use super::secrets::{Secrets, write_private};
 use super::server_files::ServerFiles;
+use super::supervise::{State, supervise};
 
-/// A run shorter than this is a failed start.
-const SHORT_RUN: Duration = Duration::from_secs(2);
-/// Between two starts.
-const RESTART_DELAY: Duration = Duration::from_millis(500);
-/// How often a server that is not our child is looked at.
-const ADOPTED_POLL: Duration = Duration::from_millis(100);
-/// Failed starts in a row after which we give up.
-const MAX_FAILED_STARTS: u32 = 30;
 /// A fast shutdown that takes longer is followed by an immediate one.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 /// The log starts anew when it is larger than this, in bytes.
 const MAX_LOG: u64 = 16 << 20;
-
-/// What the server's process does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
-    /// It runs, as far as we know.
-    Up(u32),
-    /// It ended and will be started again.
-    Down,
-    /// It ended and stays so.
-    GivenUp,
-}
 
 /// A private cluster and, while it runs, its process.
 pub(super) struct Cluster {
@@ -58,8 +40,8 @@ pub(super) struct Cluster {
 
 /// What is needed to start the server.
 #[derive(Clone)]
-struct Server {
-    home: Home,
+pub(super) struct Server {
+    pub(super) home: Home,
     files: ServerFiles,
     account: Account,
 }
@@ -256,12 +238,13 @@ impl Server {
         stop("fast").or_else(|_| stop("immediate"))
     }
 
-    /// Whether the last start failed for a reason that goes away by itself.
-    fn may_mend(&self) -> bool {
+    /// Whether the last start failed because processes of the one before still run.
+    pub(super) fn memory_in_use(&self) -> bool {
         tail(&self.home.postgres_log()).contains("still in use")
     }
 
-    fn spawn(&self) -> Result<Child, Error> {
+    /// Starts the server's process; its output goes to the cluster's log.
+    pub(super) fn spawn(&self) -> Result<Child, Error> {
         let path = self.home.postgres_log();
         if fs::metadata(&path).is_ok_and(|meta| meta.len() > MAX_LOG) {
             fs::rename(&path, path.with_extension("log.1")).map_err(io(&path))?;
@@ -282,97 +265,8 @@ impl Server {
     }
 }
 
-/// A server's process: ours, or one that somebody started on our data (`pg_ctl restart`).
-enum Process {
-    Ours(Child),
-    Adopted(u32),
-}
-
-impl Process {
-    fn pid(&self) -> u32 {
-        match self {
-            Self::Ours(child) => child.id().unwrap_or_default(),
-            Self::Adopted(pid) => *pid,
-        }
-    }
-
-    /// Waits for its end; returns how it ended.
-    async fn ended(&mut self, home: &Home) -> String {
-        match self {
-            Self::Ours(child) => match child.wait().await {
-                Ok(status) => status.to_string(),
-                Err(error) => error.to_string(),
-            },
-            Self::Adopted(pid) => {
-                while postmaster(home) == Some(*pid) {
-                    sleep(ADOPTED_POLL).await;
-                }
-                "it was not ours".into()
-            }
-        }
-    }
-}
-
-/// Starts the server again whenever it ends, until `stopping` or until it keeps failing.
-async fn supervise(
-    server: Server,
-    child: Child,
-    stopping: CancellationToken,
-    state: watch::Sender<State>,
-) {
-    let mut process = Process::Ours(child);
-    let mut failed_starts = 0;
-    loop {
-        let started = Instant::now();
-        let how = process.ended(&server.home).await;
-        if stopping.is_cancelled() {
-            return;
-        }
-        state.send_replace(State::Down);
-        if started.elapsed() > SHORT_RUN {
-            failed_starts = 0;
-            say(
-                "postgres",
-                format!("ended by itself ({how}): starting it again"),
-            );
-        } else {
-            failed_starts += 1;
-        }
-        tokio::select! {
-            () = sleep(RESTART_DELAY) => {}
-            () = stopping.cancelled() => return,
-        }
-        let next = match postmaster(&server.home) {
-            Some(pid) => {
-                say(
-                    "postgres",
-                    format!("was started by somebody else (process {pid})"),
-                );
-                Ok(Process::Adopted(pid))
-            }
-            // Processes of a killed server need a moment to notice; nothing else mends itself.
-            None if failed_starts > 0
-                && (failed_starts > MAX_FAILED_STARTS || !server.may_mend()) =>
-            {
-                state.send_replace(State::GivenUp);
-                return;
-            }
-            None => server.spawn().map(Process::Ours),
-        };
-        match next {
-            Ok(next) => process = next,
-            Err(error) => {
-                say("postgres", error);
-                state.send_replace(State::GivenUp);
-                return;
-            }
-        }
-        state.send_replace(State::Up(process.pid()));
-    }
-}
-
 /// The server's process, if one runs on this data.
-fn postmaster(home: &Home) -> Option<u32> {
+pub(super) fn postmaster(home: &Home) -> Option<u32> {
     let text = fs::read_to_string(home.data().join("postmaster.pid")).ok()?;
     let pid: u32 = text.lines().next()?.trim().parse().ok()?;
     // The number may belong to another program by now.
