@@ -149,10 +149,10 @@ describe("both pages recover by themselves and are right", { timeout: 600_000 },
     await assertAllWell("the worker");
   });
 
-  for (const mode of ["fast", "immediate"]) {
-    test(`Postgres is restarted (${mode})`, async () => {
-      await chat.server.restartPostgres(mode);
-      await assertAllWell(`a restart (${mode})`);
+  for (const [how, signal] of [["fast shutdown", "SIGINT"], ["immediate shutdown", "SIGQUIT"]]) {
+    test(`Postgres is ended (${how}) and started again`, async () => {
+      await chat.server.endPostgres(signal);
+      await assertAllWell(how);
     });
   }
 });

@@ -5,8 +5,7 @@ import { connect } from "node:net";
 import { after, afterEach, before, describe, test } from "node:test";
 import { WebSocket } from "ws";
 import { LiveClient } from "../lib/clients.mjs";
-import { outcomeOf } from "../lib/processes.mjs";
-import { PG_LIVE, Server } from "../lib/server.mjs";
+import { Server } from "../lib/server.mjs";
 import { sleep, until } from "../lib/wait.mjs";
 
 /** @type {Server} */ let server;
@@ -205,9 +204,3 @@ test("a client that sends a thousand subscriptions and leaves does not slow the 
   raw.socket.terminate();
 });
 
-test("a port that is taken: said at once, with what to do", async () => {
-  const { code, stderr } = await outcomeOf(PG_LIVE, ["serve", "--url", server.env.DATABASE_URL, "--listen", `127.0.0.1:${server.port}`]);
-  assert.notEqual(code, 0);
-  assert.match(stderr, new RegExp(`${server.port}`));
-  assert.match(stderr, /in use|taken/i);
-});

@@ -7,13 +7,15 @@ import { sleep, until } from "../lib/wait.mjs";
 
 const PATIENCE = { timeout: 60_000 };
 
+const ENDS_OF_POSTGRES = { "fast shutdown": "SIGINT", "immediate shutdown": "SIGQUIT", "kill -9": "SIGKILL" };
+
 /** @type {Server} */ let server;
 /** @type {LiveClient[]} */ let clients;
 let lists;
 let messageNumber = 0;
 
 before(async () => {
-  server = await Server.start();
+  server = await Server.start({ ownRelay: true });
   clients = [new LiveClient(server.url), new LiveClient(server.url)];
   lists = clients.map((client) => client.subscribe("messages:list", { channel: "recovery" }));
   await Promise.all(lists.map((list) => list.ready()));
@@ -94,12 +96,18 @@ describe("with nothing going on", () => {
     await assertAllWell();
   });
 
-  for (const mode of ["fast", "immediate"]) {
-    test(`Postgres is restarted (${mode})`, { timeout: 120_000 }, async () => {
-      await server.restartPostgres(mode);
+  for (const [how, signal] of Object.entries(ENDS_OF_POSTGRES)) {
+    test(`Postgres is ended (${how}) and started again`, { timeout: 120_000 }, async () => {
+      await server.endPostgres(signal);
       await assertAllWell();
     });
   }
+
+  test("kill -9 of pg-live dev, and another start", { timeout: 120_000 }, async () => {
+    await server.killDev();
+    await server.startDev();
+    await assertAllWell();
+  });
 });
 
 /**
@@ -160,9 +168,11 @@ describe("while mutations are sent, each is done exactly once", { timeout: 600_0
     });
   });
 
-  test("Postgres is restarted (immediate)", async () => {
-    await exactlyOnceDespite("immediate", () => server.restartPostgres("immediate"));
-  });
+  for (const [how, signal] of Object.entries(ENDS_OF_POSTGRES)) {
+    test(`Postgres is ended (${how}) and started again`, async () => {
+      await exactlyOnceDespite(how, () => server.endPostgres(signal));
+    });
+  }
 
   test("after all that all is well", assertAllWell);
 });

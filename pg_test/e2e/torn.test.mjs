@@ -99,8 +99,8 @@ test("transfers by mutations of several clients add up, and none is seen half do
     await until("all queries have a value", () => watchers.every(({ latest }) => latest?.every((value) => value !== undefined)));
     const { rows: before } = await db.query("SELECT balance FROM accounts WHERE name = 'a'");
     const outcomes = await Promise.allSettled(
-      watchers.flatMap(({ client }) =>
-        Array.from({ length: 25 }, () => client.mutation("accounts:transfer", { from: "a", to: "b", amount: 1 })),
+      watchers.flatMap((watcher) =>
+        Array.from({ length: 25 }, () => watcher.mutation("accounts:transfer", { from: "a", to: "b", amount: 1 })),
       ),
     );
     const done = outcomes.filter(({ status }) => status === "fulfilled").length;

@@ -46,7 +46,7 @@ export class Chat {
   static async start() {
     const chat = new Chat();
     try {
-      chat.server = await Server.start({ source: CHAT });
+      chat.server = await Server.start({ source: CHAT, ownRelay: true });
       const dist = join(chat.server.root, "dist");
       const vite = join(CHAT, "node_modules/.bin/vite");
       const built = await outcomeOf(vite, ["build", "--outDir", dist, "--logLevel", "warn"], {

@@ -1,7 +1,10 @@
 // The real clients of npm `convex`, watched.
 import { BaseConvexClient, ConvexClient } from "convex/browser";
 import { WebSocket } from "ws";
-import { until } from "./wait.mjs";
+import { until, within } from "./wait.mjs";
+
+/** A call that is not answered by then never will be, in milliseconds. */
+const CALL_TIMEOUT = 90_000;
 
 const quiet = { logger: false, unsavedChangesWarning: false };
 
@@ -68,11 +71,11 @@ export class LiveClient {
   }
 
   mutation(name, args = {}) {
-    return this.client.mutation(name, args);
+    return within(`the mutation ${name}`, this.client.mutation(name, args), CALL_TIMEOUT);
   }
 
   query(name, args = {}) {
-    return this.client.query(name, args);
+    return within(`the query ${name}`, this.client.query(name, args), CALL_TIMEOUT);
   }
 
   /** Ends the connection as a broken network would: no closing handshake. */
@@ -108,6 +111,10 @@ export class TransitionWatcher {
     for (const [name, args] of queries) {
       this.client.subscribe(name, args);
     }
+  }
+
+  mutation(name, args) {
+    return within(`the mutation ${name}`, this.client.mutation(name, args), CALL_TIMEOUT);
   }
 
   get latest() {

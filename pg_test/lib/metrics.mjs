@@ -20,8 +20,8 @@ export async function extensionStats(db) {
   return Object.fromEntries(rows.map(({ name, value }) => [name, Number(value)]));
 }
 
-/** How often the relay ran a live query again after a write, and how many changed results it sent for that. */
+/** How often the relay executed a query function, and how many results it sent to clients. */
 export async function relayCounts(url) {
-  const metrics = await relayMetrics(url);
-  return { reruns: metrics.pg_live_query_reruns_total ?? 0, pushes: metrics.pg_live_query_pushes_total ?? 0 };
+  const { pg_live_executions_total: executions, pg_live_results_sent_total: pushes } = await relayMetrics(url);
+  return { reruns: executions, pushes };
 }

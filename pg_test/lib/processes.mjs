@@ -1,10 +1,8 @@
 // Which process is it? Read from /proc, so that the tests need no tool that a bare machine lacks.
 import { execFile } from "node:child_process";
-import { readdir, readFile, readlink, stat } from "node:fs/promises";
+import { readdir, readFile, readlink } from "node:fs/promises";
 import { createServer } from "node:net";
-import { promisify } from "node:util";
-
-const run = promisify(execFile);
+import { until } from "./wait.mjs";
 
 /** A TCP port of 127.0.0.1 that nothing listened on a moment ago. */
 export function freePort() {
@@ -50,20 +48,19 @@ export async function pidListeningOn(port) {
   return undefined;
 }
 
-export function isAlive(pid) {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
+/** Whether a process runs; one that has ended and waits to be collected by its parent does not. */
+async function isAlive(pid) {
+  const status = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
+  return status !== undefined && status.slice(status.lastIndexOf(")") + 2, status.lastIndexOf(")") + 3) !== "Z";
 }
 
-/** Runs a program as the user that owns `path`, which may be another one only if we are root. */
-export async function runAsOwnerOf(path, program, args, options = {}) {
-  const { uid, gid } = await stat(path);
-  const identity = process.getuid() === 0 ? { uid, gid } : {};
-  return await run(program, args, { ...options, ...identity });
+/** Sends a signal and waits until the process has ended. */
+export async function killAndWait(pid, signal) {
+  if (!Number.isInteger(pid)) {
+    throw new Error(`there is no process to send ${signal} to`);
+  }
+  process.kill(pid, signal);
+  await until(`process ${pid} has ended`, async () => !(await isAlive(pid)), { timeout: 60_000 });
 }
 
 /** Runs a program; resolves to its exit code and output, whatever the code. */

@@ -1,10 +1,11 @@
 // Starts and stops `pg-live dev` for a copy of an app, and breaks parts of it on request.
-import { cp, mkdir, mkdtemp, readFile, rm, symlink } from "node:fs/promises";
+import { spawn } from "node:child_process";
+import { chmod, cp, mkdir, mkdtemp, readFile, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
-import { freePort, isAlive, outcomeOf, pidListeningOn, runAsOwnerOf } from "./processes.mjs";
+import { freePort, killAndWait, outcomeOf, pidListeningOn } from "./processes.mjs";
 import { until } from "./wait.mjs";
 
 const TESTS = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -39,6 +40,7 @@ async function readEnv(file) {
 
 export class Server {
   #pools = [];
+  #relay;
 
   constructor(root, port) {
     this.root = root;
@@ -48,13 +50,23 @@ export class Server {
     this.url = `http://127.0.0.1:${port}`;
   }
 
-  /** Starts a server for a copy of `source`. */
-  static async start({ source = TEST_APP } = {}) {
+  /**
+   * Starts a server for a copy of `source`. With `ownRelay`, clients are to
+   * use a relay that runs by itself, as in production, so that it alone can
+   * be killed: `url` is that one's.
+   */
+  static async start({ source = TEST_APP, ownRelay = false } = {}) {
     const root = await mkdtemp(join(tmpdir(), "pg-live-test-"));
+    await chmod(root, 0o755); // Postgres may run as another user.
     const server = new Server(root, await freePort());
     await copyApp(source, server.app);
     try {
-      await server.startRelay();
+      await server.startDev();
+      if (ownRelay) {
+        server.relayPort = await freePort();
+        server.url = `http://127.0.0.1:${server.relayPort}`;
+        await server.startRelay();
+      }
     } catch (error) {
       await server.stop().catch(() => {});
       throw error;
@@ -67,16 +79,32 @@ export class Server {
     return outcomeOf(PG_LIVE, args, { timeout: START_TIMEOUT, ...options });
   }
 
-  /** `pg-live dev`: starts whatever of it does not run. */
-  async startRelay() {
+  /** `pg-live dev` in the background. */
+  async startDev() {
     const { code, stdout, stderr } = await this.run([
       "dev", this.app, "--dir", this.dir, "--port", String(this.port), "--detach",
     ]);
     if (code !== 0) {
-      const log = await readFile(join(this.dir, "dev.log"), "utf8").catch(() => "");
-      throw new Error(`pg-live dev ended with ${code}\n${stdout}\n${stderr}\n${log}`);
+      throw new Error(`${PG_LIVE} dev ended with ${code}\n${stdout}\n${stderr}`);
     }
     this.env = await readEnv(join(this.dir, "env"));
+  }
+
+  /** Starts the relay of its own. */
+  async startRelay() {
+    const args = ["serve", "--url", this.env.PG_LIVE_RELAY_URL, "--listen", `127.0.0.1:${this.relayPort}`];
+    this.#relay = spawn(PG_LIVE, args, { stdio: ["ignore", "inherit", "inherit"] });
+    await until("the relay answers", async () => (await fetch(`${this.url}/version`)).ok);
+  }
+
+  /** kill -9 of the relay of its own. */
+  async killRelay() {
+    await killAndWait(this.#relay.pid, "SIGKILL");
+  }
+
+  /** kill -9 of `pg-live dev`: it leaves Postgres behind, and the next start has to deal with that. */
+  async killDev() {
+    await killAndWait(await pidListeningOn(this.port), "SIGKILL");
   }
 
   /** Connections as the app's owner, or as the superuser; closed by `stop`. */
@@ -93,16 +121,6 @@ export class Server {
     return this.run(["deploy", app, "--url", this.env.DATABASE_URL]);
   }
 
-  /** kill -9 of the relay. */
-  async killRelay() {
-    const pid = await pidListeningOn(this.port);
-    if (pid === undefined) {
-      throw new Error(`nothing listens on port ${this.port}`);
-    }
-    process.kill(pid, "SIGKILL");
-    await until("the relay is gone", () => !isAlive(pid));
-  }
-
   /** kill -9 of the extension's background worker. */
   async killWorker() {
     const admin = await this.#connectAdmin();
@@ -114,23 +132,20 @@ export class Server {
       throw new Error("no background worker of pg_live runs");
     }
     for (const { pid } of rows) {
-      process.kill(pid, "SIGKILL");
-      await until("the worker is gone", () => !isAlive(pid));
+      await killAndWait(pid, "SIGKILL");
     }
   }
 
-  /** Restarts Postgres; `mode` is one of pg_ctl's: fast or immediate. */
-  async restartPostgres(mode) {
+  /**
+   * Ends Postgres by a signal (SIGINT: a fast shutdown, SIGQUIT: an immediate
+   * one, SIGKILL: a crash); `pg-live dev` starts it again.
+   */
+  async endPostgres(signal) {
     const admin = await this.#connectAdmin();
     const { rows } = await admin.query("SELECT setting FROM pg_settings WHERE name = 'data_directory'");
     await admin.end();
-    const data = rows[0].setting;
-    const [options] = (await readFile(join(data, "postmaster.opts"), "utf8")).split(" ");
-    const pgCtl = join(dirname(options), "pg_ctl");
-    await runAsOwnerOf(data, pgCtl, ["restart", "-D", data, "-m", mode, "-w", "-l", join(data, "restart.log")], {
-      cwd: data,
-      timeout: 60_000,
-    });
+    const pidFile = await readFile(join(rows[0].setting, "postmaster.pid"), "utf8");
+    await killAndWait(Number(pidFile.split("\n")[0]), signal);
   }
 
   /** Resolves once the database takes a statement again. */
@@ -145,6 +160,7 @@ export class Server {
   /** Stops everything and removes its files, unless PG_LIVE_KEEP is set. */
   async stop() {
     await Promise.all(this.#pools.map((pool) => pool.end().catch(() => {})));
+    this.#relay?.kill("SIGKILL");
     await this.run(["stop", this.app, "--dir", this.dir]);
     if (process.env.PG_LIVE_KEEP === undefined) {
       await rm(this.root, { recursive: true, force: true });

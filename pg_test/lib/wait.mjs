@@ -24,3 +24,16 @@ export async function until(what, check, { timeout = 15_000, every = 20 } = {}) 
     await sleep(every);
   }
 }
+
+/** Resolves as `promise` does, or fails after `timeout` milliseconds. */
+export async function within(what, promise, timeout) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`gave up after ${timeout} ms waiting for ${what}`)), timeout);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

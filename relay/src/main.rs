@@ -11,18 +11,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+/// Ends the list of commands.
+const START_HERE: &str = "\
+Start here:  pg-live dev examples/chat
+It runs a private Postgres for the app, deploys its convex/ folder, serves clients and deploys again
+whenever a file changes. Ctrl-C ends everything that it started.
+`pg-live help <command>` says more.";
+
 /// Live queries on PostgreSQL: the relay, the development server and the deploy tool.
-///
-/// Start here:  pg-live dev examples/chat
-/// That runs a private Postgres for the app, deploys its convex/ folder, serves clients and
-/// redeploys whenever a file changes. Everything it starts ends with Ctrl-C.
 #[derive(Parser)]
-#[command(
-    name = "pg-live",
-    version,
-    verbatim_doc_comment,
-    arg_required_else_help = true
-)]
+#[command(name = "pg-live", version, arg_required_else_help = true, after_help = START_HERE)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -126,6 +126,10 @@ impl QuerySet {
         !self.live.is_empty()
     }
 
+    pub(crate) fn live(&self) -> usize {
+        self.live.len()
+    }
+
     /// The live queries, for a run.
     pub(crate) fn to_run(&self) -> Vec<RunQuery> {
         let live = self.queries.iter().filter(|(_, q)| q.removed_in.is_none());

@@ -168,6 +168,11 @@ impl Session {
         self.unsent.len() < self.limits.backlog && self.mutations.waiting() < self.limits.backlog
     }
 
+    /// How many queries the client has.
+    pub fn live_queries(&self) -> usize {
+        self.queries.live()
+    }
+
     /// The socket is gone, nothing is under way and everything is unregistered.
     pub fn is_finished(&self) -> bool {
         self.phase == Phase::Finished

@@ -182,7 +182,7 @@ impl World {
             3 => self.modify(None),
             4 => self.mutate(key),
             5 => return self.take_snapshot(detail % 4),
-            6 => return self.register(detail.is_multiple_of(7)),
+            6 => return self.register(detail.is_multiple_of(3)),
             7 => return self.finish_run(),
             8 => return self.fail_run(),
             9 | 10 => return self.invalidate(detail as usize),

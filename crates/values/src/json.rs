@@ -370,13 +370,8 @@ fn write_number(float: f64, out: &mut String) {
     if float < 0.0 {
         out.push('-');
     }
-    // Rust prints the shortest digits too, as `d.ddde-dd`.
-    let scientific = format!("{:e}", float.abs());
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let digits: String = mantissa.chars().filter(|c| *c != '.').collect();
+    let (digits, point) = shortest_digits(float.abs());
     let count = i32::try_from(digits.len()).unwrap_or(i32::MAX);
-    let point = exponent + 1;
     if count <= point && point <= 21 {
         out.push_str(&digits);
         out.extend((count..point).map(|_| '0'));
@@ -388,12 +383,28 @@ fn write_number(float: f64, out: &mut String) {
         out.extend((point..0).map(|_| '0'));
         out.push_str(&digits);
     } else {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        push_display(
-            format_args!("{mantissa}e{sign}{}", exponent.unsigned_abs()),
-            out,
-        );
+        let (first, rest) = digits.split_at(1);
+        let dot = if rest.is_empty() { "" } else { "." };
+        let sign = if point < 1 { '-' } else { '+' };
+        let exponent = (point - 1).unsigned_abs();
+        push_display(format_args!("{first}{dot}{rest}e{sign}{exponent}"), out);
     }
+}
+
+/// The shortest digits that read back as a positive finite float, the nearest to it if there are
+/// several, and the place of the decimal point: `0.digits * 10^point`. Taken from what `serde_json`
+/// prints, which breaks ties as JavaScript engines do (the standard library does not).
+fn shortest_digits(float: f64) -> (String, i32) {
+    let printed = Json::from(float).to_string();
+    let (mantissa, exponent) = printed.split_once('e').unwrap_or((&printed, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all = format!("{whole}{fraction}");
+    let digits = all.trim_start_matches('0');
+    let leading = all.len() - digits.len();
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let shift = |length: usize| i32::try_from(length).unwrap_or(i32::MAX);
+    let point = exponent + shift(whole.len()) - shift(leading);
+    (digits.trim_end_matches('0').to_owned(), point)
 }
 
 fn push_display(arguments: std::fmt::Arguments<'_>, out: &mut String) {
@@ -439,6 +450,7 @@ mod tests {
             (1.0, "1"),
             (-5.0, "-5"),
             (0.1, "0.1"),
+            (-1_144_232_160_556_944.2, "-1144232160556944.2"),
             (-1.5, "-1.5"),
             (123.456, "123.456"),
             (9_007_199_254_740_992.0, "9007199254740992"),

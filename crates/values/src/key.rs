@@ -368,7 +368,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(4_000))]
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
 
         #[test]
         fn byte_order_is_value_order(
@@ -391,10 +391,13 @@ mod tests {
         }
 
         #[test]
-        fn cut_components_keep_the_order_of_what_was_kept(a in "[ab]{500,540}", b in "[ab]{500,540}") {
+        fn cut_components_keep_the_order_of_what_was_kept(
+            shared in 490usize..520, a in "[ab]{0,30}", b in "[ab]{0,30}",
+        ) {
+            let [a, b] = [a, b].map(|end| "x".repeat(shared) + &end);
             let key = |text: &str| encode_key([Some(&Value::from(text))]);
-            let kept = MAX_COMPONENT_BYTES - 1;
-            if a.as_bytes()[..a.len().min(kept)] != b.as_bytes()[..b.len().min(kept)] {
+            let kept = |text: &str| text.len().min(MAX_COMPONENT_BYTES - 1);
+            if a[..kept(&a)] != b[..kept(&b)] {
                 prop_assert_eq!(key(&a).cmp(&key(&b)), a.cmp(&b));
             }
         }

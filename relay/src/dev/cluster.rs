@@ -23,28 +23,12 @@ use super::home::Home;
 use super::say::say;
 use super::secrets::{Secrets, write_private};
 use super::server_files::ServerFiles;
+use super::supervise::{State, supervise};
 
-/// A run shorter than this is a failed start.
-const SHORT_RUN: Duration = Duration::from_secs(2);
-/// Between two starts.
-const RESTART_DELAY: Duration = Duration::from_millis(500);
-/// Failed starts in a row after which we give up.
-const MAX_FAILED_STARTS: u32 = 30;
 /// A fast shutdown that takes longer is followed by an immediate one.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 /// The log starts anew when it is larger than this, in bytes.
 const MAX_LOG: u64 = 16 << 20;
-
-/// What the server's process does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
-    /// It runs, as far as we know.
-    Up(u32),
-    /// It ended and will be started again.
-    Down,
-    /// It ended and stays so.
-    GivenUp,
-}
 
 /// A private cluster and, while it runs, its process.
 pub(super) struct Cluster {
@@ -56,8 +40,8 @@ pub(super) struct Cluster {
 
 /// What is needed to start the server.
 #[derive(Clone)]
-struct Server {
-    home: Home,
+pub(super) struct Server {
+    pub(super) home: Home,
     files: ServerFiles,
     account: Account,
 }
@@ -254,7 +238,13 @@ impl Server {
         stop("fast").or_else(|_| stop("immediate"))
     }
 
-    fn spawn(&self) -> Result<Child, Error> {
+    /// Whether the last start failed because processes of the one before still run.
+    pub(super) fn memory_in_use(&self) -> bool {
+        tail(&self.home.postgres_log()).contains("still in use")
+    }
+
+    /// Starts the server's process; its output goes to the cluster's log.
+    pub(super) fn spawn(&self) -> Result<Child, Error> {
         let path = self.home.postgres_log();
         if fs::metadata(&path).is_ok_and(|meta| meta.len() > MAX_LOG) {
             fs::rename(&path, path.with_extension("log.1")).map_err(io(&path))?;
@@ -275,56 +265,8 @@ impl Server {
     }
 }
 
-/// Starts the server again whenever it ends, until `stopping` or until it keeps failing.
-async fn supervise(
-    server: Server,
-    mut child: Child,
-    stopping: CancellationToken,
-    state: watch::Sender<State>,
-) {
-    let mut failed_starts = 0;
-    loop {
-        let started = Instant::now();
-        let status = child.wait().await;
-        if stopping.is_cancelled() {
-            return;
-        }
-        state.send_replace(State::Down);
-        if started.elapsed() > SHORT_RUN {
-            failed_starts = 0;
-            let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-            say(
-                "postgres",
-                format!("ended by itself ({how}): starting it again"),
-            );
-        } else {
-            failed_starts += 1;
-        }
-        // Processes of a killed server need a moment to notice; nothing else mends itself.
-        let may_mend =
-            failed_starts == 0 || tail(&server.home.postgres_log()).contains("still in use");
-        if !may_mend || failed_starts > MAX_FAILED_STARTS {
-            state.send_replace(State::GivenUp);
-            return;
-        }
-        tokio::select! {
-            () = sleep(RESTART_DELAY) => {}
-            () = stopping.cancelled() => return,
-        }
-        match server.spawn() {
-            Ok(next) => child = next,
-            Err(error) => {
-                say("postgres", error);
-                state.send_replace(State::GivenUp);
-                return;
-            }
-        }
-        state.send_replace(State::Up(child.id().unwrap_or_default()));
-    }
-}
-
 /// The server's process, if one runs on this data.
-fn postmaster(home: &Home) -> Option<u32> {
+pub(super) fn postmaster(home: &Home) -> Option<u32> {
     let text = fs::read_to_string(home.data().join("postmaster.pid")).ok()?;
     let pid: u32 = text.lines().next()?.trim().parse().ok()?;
     // The number may belong to another program by now.

@@ -12,6 +12,7 @@ mod run;
 mod say;
 mod secrets;
 mod server_files;
+mod supervise;
 mod watcher;
 
 use std::path::{Path, PathBuf};
