@@ -14,7 +14,6 @@ mod pg;
 
 /// Called by Postgres when it loads the library.
 #[pgrx::pg_guard]
-#[unsafe(no_mangle)]
 pub extern "C-unwind" fn _PG_init() {
     invalidator::start();
 }

@@ -4,7 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use pg_live_invalidation::{Generation, LogEntry, Owner};
+use pg_live_invalidation::{Generation, LogEntry, Owner, Sub};
+use pg_live_readset::ReadSetBuilder;
 use pgrx::{IntoDatum, pg_sys};
 
 use crate::capture;
@@ -27,6 +28,7 @@ sql_functions! {
     pg_live_prepare_connection = prepare_connection;
     pg_live_attach = attach;
     pg_live_next = next;
+    pg_live_watch = watch;
     pg_live_unregister = unregister;
     pg_live_last_commit = last_commit;
     pg_live_clock = clock;
@@ -62,8 +64,12 @@ fn attach(call: &mut Call) -> Result<pg_sys::Datum> {
 /// R8: what belonged to the owner before is dropped, so that its batches count from 1 again.
 /// Returns whether the worker has done that.
 fn forget(slot: &Slot, boot: u64, owner: Owner) -> bool {
-    let Ok(bytes) = (LogEntry::OwnerGone { owner }).encode() else { return false };
-    let Ok(position) = slot.push_reader(boot, &bytes) else { return false };
+    let Ok(bytes) = (LogEntry::OwnerGone { owner }).encode() else {
+        return false;
+    };
+    let Ok(position) = slot.push_reader(boot, &bytes) else {
+        return false;
+    };
     slot.wake_worker();
     let begun = Instant::now();
     while begun.elapsed() < FORGET {
@@ -84,9 +90,13 @@ fn forget(slot: &Slot, boot: u64, owner: Owner) -> bool {
 
 /// R8: the owners attached by this backend vanish with it.
 unsafe extern "C-unwind" fn on_exit(_status: i32, _argument: pg_sys::Datum) {
-    let Some(slot) = shmem::own_slot() else { return };
+    let Some(slot) = shmem::own_slot() else {
+        return;
+    };
     for owner in OWNERS.take() {
-        let Some(boot) = slot.place().map(|place| place.boot) else { return };
+        let Some(boot) = slot.place().map(|place| place.boot) else {
+            return;
+        };
         let gone = LogEntry::OwnerGone { owner }.encode();
         if !gone.is_ok_and(|bytes| slot.push_reader(boot, &bytes).is_ok()) {
             // Rather a new boot than registrations that nobody ever drops.
@@ -119,6 +129,31 @@ fn next(call: &mut Call) -> Result<pg_sys::Datum> {
     Ok(call.rows(rows))
 }
 
+/// `live.watch(owner, sub, generation, relations)`: a live query whose result depends on whole
+/// tables, registered at the transaction's snapshot.
+fn watch(call: &mut Call) -> Result<pg_sys::Datum> {
+    let owner: Owner = call.required(0, "owner")?;
+    let sub: Sub = call.required(1, "sub")?;
+    let generation: Generation = call.required(2, "generation")?;
+    let relations: Vec<pg_sys::Oid> = call.required(3, "relations")?;
+    shmem::memory()?;
+    let snapshot = snapshot::transaction_snapshot()?;
+    // R2: after the snapshot was taken.
+    let place = invalidator::position();
+    let mut reads = ReadSetBuilder::default();
+    relations
+        .iter()
+        .for_each(|relation| reads.table(relation.to_u32()));
+    let registered =
+        invalidator::register((owner, sub, generation), place, snapshot, reads.build()).ok();
+    let place = registered.map(|registered| (registered.boot, registered.position));
+    Ok(call.rows(vec![vec![
+        registered.is_some().into_datum(),
+        place.and_then(|(boot, _)| boot.cast_signed().into_datum()),
+        place.and_then(|(_, position)| position.cast_signed().into_datum()),
+    ]]))
+}
+
 /// `live.unregister(owner, subs)`.
 fn unregister(call: &mut Call) -> Result<pg_sys::Datum> {
     let owner: Owner = call.required(0, "owner")?;
@@ -130,7 +165,13 @@ fn unregister(call: &mut Call) -> Result<pg_sys::Datum> {
         for sub in subs {
             let generation = Generation::MAX;
             // Without room for it the sub stays; relays ignore what they no longer know.
-            if let Ok(bytes) = (LogEntry::Unregister { owner, sub, generation }).encode() {
+            if let Ok(bytes) = (LogEntry::Unregister {
+                owner,
+                sub,
+                generation,
+            })
+            .encode()
+            {
                 let _ = slot.push_reader(place.boot, &bytes);
             }
         }
@@ -155,5 +196,9 @@ fn clock(call: &mut Call) -> Result<pg_sys::Datum> {
 
 fn row(call: &mut Call, place: Place) -> pg_sys::Datum {
     let columns = [place.boot, place.position];
-    call.rows(vec![columns.map(|value| value.cast_signed().into_datum()).to_vec()])
+    call.rows(vec![
+        columns
+            .map(|value| value.cast_signed().into_datum())
+            .to_vec(),
+    ])
 }

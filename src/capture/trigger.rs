@@ -24,8 +24,8 @@ pub(crate) fn capture(call: &mut Call) -> Result<pg_sys::Datum> {
         return Ok(nothing);
     }
     if fired.event() == Event::Truncate {
-        for rel in relation::readers_see(fired.relation()) {
-            add_redefinition(rel);
+        for rel in relation::readers_see(fired.relation()).iter() {
+            add_redefinition(*rel);
         }
     } else if fired.is_for_row() {
         for row in [fired.old_row(), fired.new_row()].into_iter().flatten() {
@@ -47,8 +47,8 @@ fn note(rel: RelId, image: Option<RowImage>) {
 }
 
 fn note_table(rel: RelId) {
-    for rel in relation::readers_see(rel) {
-        add_table(rel);
+    for rel in relation::readers_see(rel).iter() {
+        add_table(*rel);
     }
 }
 
@@ -84,7 +84,10 @@ fn all_rows(table: &TransitionTable<'_>) {
 fn changed_rows(old: &TransitionTable<'_>, new: &TransitionTable<'_>) {
     let (mut before, mut after) = (old.rows(), new.rows());
     while let (Some(before), Some(after)) = (before.next(), after.next()) {
-        if !before.same_bytes(&after) && !(note_row(&before) && note_row(&after)) {
+        if before.same_bytes(&after) {
+            continue;
+        }
+        if !note_row(&before) || !note_row(&after) {
             return;
         }
     }

@@ -14,9 +14,8 @@ mod world;
 
 use crate::pg::{shmem, worker as process};
 
-pub(crate) use launcher::{attach_slot, pg_live_launcher_main};
+pub(crate) use launcher::attach_slot;
 pub(crate) use register::{NotRegistered, Registered, position, register};
-pub(crate) use worker::pg_live_worker_main;
 
 /// Settings, shared memory, callbacks and the launcher. To be called once, when the library is
 /// loaded; without preload only the settings are there.

@@ -4,9 +4,16 @@ use std::ffi::{CStr, CString, c_char};
 use std::panic::AssertUnwindSafe;
 use std::ptr::NonNull;
 
+use pgrx::PgTryBuilder;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::CaughtError;
-use pgrx::PgTryBuilder;
+
+unsafe extern "C-unwind" {
+    fn Async_Notify(channel: *const c_char, payload: *const c_char);
+    // Without the guard that the generated bindings add: signal handlers must stay as they are.
+    fn SignalHandlerForConfigReload(signal: i32);
+    fn die(signal: i32);
+}
 
 /// A worker that this process has asked for.
 pub(crate) struct Handle(NonNull<pg_sys::BackgroundWorkerHandle>);
@@ -42,7 +49,12 @@ fn copy_text(text: &str, to: &mut [c_char]) {
 
 /// Registers a worker without a database that the postmaster keeps running. While preloading only.
 pub(crate) fn register_static(name: &str, function: &str, restart_seconds: i32) {
-    let mut worker = definition(name, function, pg_sys::BGWORKER_SHMEM_ACCESS, restart_seconds);
+    let mut worker = definition(
+        name,
+        function,
+        pg_sys::BGWORKER_SHMEM_ACCESS,
+        restart_seconds,
+    );
     // SAFETY: called in the postmaster while preloading; the definition is copied.
     unsafe { pg_sys::RegisterBackgroundWorker(&raw mut worker) };
 }
@@ -103,8 +115,8 @@ pub(crate) fn own_pid() -> i32 {
 pub(crate) fn begin() {
     // SAFETY: before anything else in the worker; the handlers are Postgres' own.
     unsafe {
-        pg_sys::pqsignal(libc::SIGHUP, Some(pg_sys::SignalHandlerForConfigReload));
-        pg_sys::pqsignal(libc::SIGTERM, Some(pg_sys::die));
+        pg_sys::pqsignal(libc::SIGHUP, Some(SignalHandlerForConfigReload));
+        pg_sys::pqsignal(libc::SIGTERM, Some(die));
         pg_sys::BackgroundWorkerUnblockSignals();
     }
 }
@@ -193,22 +205,21 @@ pub(crate) fn transaction<T>(body: impl FnOnce() -> T) -> Result<T, String> {
         Err(match error {
             CaughtError::PostgresError(report)
             | CaughtError::ErrorReport(report)
-            | CaughtError::RustPanic { ereport: report, .. } => report.message().to_string(),
+            | CaughtError::RustPanic {
+                ereport: report, ..
+            } => report.message().to_string(),
         })
     })
     .execute()
 }
 
-#[pgrx::pg_guard]
-unsafe extern "C-unwind" {
-    fn Async_Notify(channel: *const c_char, payload: *const c_char);
-}
-
 /// Queues a notification in the running transaction.
 pub(crate) fn notify(channel: &CStr, payload: &str) {
     let payload = CString::new(payload).unwrap_or_default();
-    // SAFETY: two C strings that are copied.
-    unsafe { Async_Notify(channel.as_ptr(), payload.as_ptr()) };
+    // SAFETY: two C strings that are copied; an ERROR becomes a panic at the boundary.
+    unsafe {
+        pg_sys::ffi::pg_guard_ffi_boundary(|| Async_Notify(channel.as_ptr(), payload.as_ptr()));
+    }
 }
 
 /// The oid of the extension, 0 if it is not there. Within a transaction.
