@@ -18,7 +18,6 @@ mod pg;
 
 /// Called by Postgres when it loads the library.
 #[pgrx::pg_guard]
-#[unsafe(no_mangle)]
 pub extern "C-unwind" fn _PG_init() {
     gucs::register();
     invalidator::start();

@@ -28,8 +28,10 @@ fn describe(slot: &Slot) -> Value {
         (log.boot, log.span.used(), log.span.tail)
     };
     let board = slot.board();
-    let owners: Map<String, Value> =
-        board.emitted().map(|(owner, n)| (owner.to_string(), json!(n))).collect();
+    let owners: Map<String, Value> = board
+        .emitted()
+        .map(|(owner, n)| (owner.to_string(), json!(n)))
+        .collect();
     json!({
         "attached": true,
         "worker_pid": slot.worker_pid(),

@@ -64,8 +64,12 @@ fn attach(call: &mut Call) -> Result<pg_sys::Datum> {
 /// R8: what belonged to the owner before is dropped, so that its batches count from 1 again.
 /// Returns whether the worker has done that.
 fn forget(slot: &Slot, boot: u64, owner: Owner) -> bool {
-    let Ok(bytes) = (LogEntry::OwnerGone { owner }).encode() else { return false };
-    let Ok(position) = slot.push_reader(boot, &bytes) else { return false };
+    let Ok(bytes) = (LogEntry::OwnerGone { owner }).encode() else {
+        return false;
+    };
+    let Ok(position) = slot.push_reader(boot, &bytes) else {
+        return false;
+    };
     slot.wake_worker();
     let begun = Instant::now();
     while begun.elapsed() < FORGET {
@@ -86,9 +90,13 @@ fn forget(slot: &Slot, boot: u64, owner: Owner) -> bool {
 
 /// R8: the owners attached by this backend vanish with it.
 unsafe extern "C-unwind" fn on_exit(_status: i32, _argument: pg_sys::Datum) {
-    let Some(slot) = shmem::own_slot() else { return };
+    let Some(slot) = shmem::own_slot() else {
+        return;
+    };
     for owner in OWNERS.take() {
-        let Some(boot) = slot.place().map(|place| place.boot) else { return };
+        let Some(boot) = slot.place().map(|place| place.boot) else {
+            return;
+        };
         let gone = LogEntry::OwnerGone { owner }.encode();
         if !gone.is_ok_and(|bytes| slot.push_reader(boot, &bytes).is_ok()) {
             // Rather a new boot than registrations that nobody ever drops.
@@ -133,7 +141,9 @@ fn watch(call: &mut Call) -> Result<pg_sys::Datum> {
     // R2: after the snapshot was taken.
     let place = invalidator::position();
     let mut reads = ReadSetBuilder::default();
-    relations.iter().for_each(|relation| reads.table(relation.to_u32()));
+    relations
+        .iter()
+        .for_each(|relation| reads.table(relation.to_u32()));
     let registered =
         invalidator::register((owner, sub, generation), place, snapshot, reads.build()).ok();
     let place = registered.map(|registered| (registered.boot, registered.position));
@@ -155,7 +165,13 @@ fn unregister(call: &mut Call) -> Result<pg_sys::Datum> {
         for sub in subs {
             let generation = Generation::MAX;
             // Without room for it the sub stays; relays ignore what they no longer know.
-            if let Ok(bytes) = (LogEntry::Unregister { owner, sub, generation }).encode() {
+            if let Ok(bytes) = (LogEntry::Unregister {
+                owner,
+                sub,
+                generation,
+            })
+            .encode()
+            {
                 let _ = slot.push_reader(place.boot, &bytes);
             }
         }
@@ -180,5 +196,9 @@ fn clock(call: &mut Call) -> Result<pg_sys::Datum> {
 
 fn row(call: &mut Call, place: Place) -> pg_sys::Datum {
     let columns = [place.boot, place.position];
-    call.rows(vec![columns.map(|value| value.cast_signed().into_datum()).to_vec()])
+    call.rows(vec![
+        columns
+            .map(|value| value.cast_signed().into_datum())
+            .to_vec(),
+    ])
 }

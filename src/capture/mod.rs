@@ -130,7 +130,9 @@ fn publish() {
         writes.published |= set.is_some();
         (set, std::mem::take(&mut writes.redefined))
     });
-    let Some(set) = set.map(WriteSetBuilder::build) else { return };
+    let Some(set) = set.map(WriteSetBuilder::build) else {
+        return;
+    };
     publish_redefinitions(xid, &redefined);
     let Some(slot) = shmem::own_slot() else {
         // R0: no boot is running; the next one lists this transaction, or it is over by then.
@@ -142,7 +144,10 @@ fn publish() {
 
 fn widened(entry: &LogEntry) -> LogEntry {
     match entry {
-        LogEntry::Write { xid, set } => LogEntry::Write { xid: *xid, set: set.widened() },
+        LogEntry::Write { xid, set } => LogEntry::Write {
+            xid: *xid,
+            set: set.widened(),
+        },
         LogEntry::Register(_) | LogEntry::Unregister { .. } | LogEntry::OwnerGone { .. } => {
             entry.clone()
         }

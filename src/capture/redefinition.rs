@@ -33,7 +33,9 @@ impl Fates for Postgres {
 /// for a relation of the read-set. To be asked at the end of a query; then its result is to be
 /// discarded and the query run again at a newer snapshot.
 pub(crate) fn ddl_conflict(snapshot: &Snapshot, read_set: &ReadSet) -> bool {
-    let Some(slot) = shmem::own_slot() else { return false };
+    let Some(slot) = shmem::own_slot() else {
+        return false;
+    };
     let mut rels: Vec<RelId> = read_set.entries.iter().map(ReadEntry::rel).collect();
     rels.sort_unstable();
     rels.dedup();

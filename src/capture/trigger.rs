@@ -84,7 +84,10 @@ fn all_rows(table: &TransitionTable<'_>) {
 fn changed_rows(old: &TransitionTable<'_>, new: &TransitionTable<'_>) {
     let (mut before, mut after) = (old.rows(), new.rows());
     while let (Some(before), Some(after)) = (before.next(), after.next()) {
-        if !before.same_bytes(&after) && !(note_row(&before) && note_row(&after)) {
+        if before.same_bytes(&after) {
+            continue;
+        }
+        if !note_row(&before) || !note_row(&after) {
             return;
         }
     }

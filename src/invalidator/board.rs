@@ -76,7 +76,10 @@ impl Board {
 
     /// R7: stores the batches and then the record, as one step for whoever reads the board.
     pub(crate) fn publish(&mut self, batches: &[Batch], record: &Record, stats: &Stats) {
-        assert_eq!(record.boot, self.boot, "a record belongs to the board's boot");
+        assert_eq!(
+            record.boot, self.boot,
+            "a record belongs to the board's boot"
+        );
         self.forget_owners(record);
         for batch in batches {
             self.store(batch);
@@ -90,7 +93,10 @@ impl Board {
         self.read_bytes = stats.read_bytes as u64;
         self.owners_used = 0;
         for (place, (owner, emitted)) in self.owners.iter_mut().zip(&record.emitted) {
-            *place = OwnerRecord { owner: *owner, emitted: *emitted };
+            *place = OwnerRecord {
+                owner: *owner,
+                emitted: *emitted,
+            };
             self.owners_used += 1;
         }
         self.owners_cut = record.emitted.len() > OWNERS;
@@ -98,7 +104,11 @@ impl Board {
 
     /// Drops the batches of owners that are gone, so that the number may be used again.
     fn forget_owners(&mut self, record: &Record) {
-        if self.owners().iter().all(|known| record.emitted.contains_key(&known.owner)) {
+        if self
+            .owners()
+            .iter()
+            .all(|known| record.emitted.contains_key(&known.owner))
+        {
             return;
         }
         let mut kept = Vec::new();
@@ -136,12 +146,16 @@ impl Board {
 
     /// N of each owner that had a batch.
     pub(crate) fn emitted(&self) -> impl Iterator<Item = (Owner, u64)> {
-        self.owners().iter().map(|known| (known.owner, known.emitted))
+        self.owners()
+            .iter()
+            .map(|known| (known.owner, known.emitted))
     }
 
     /// U, as far as it is kept here.
     pub(crate) fn unresolved_ids(&self) -> &[Xid] {
-        &self.unresolved_ids[..usize::try_from(self.unresolved).unwrap_or(0).min(UNRESOLVED)]
+        &self.unresolved_ids[..usize::try_from(self.unresolved)
+            .unwrap_or(0)
+            .min(UNRESOLVED)]
     }
 
     /// Everything in the owner's batches after number `after`.
@@ -167,7 +181,11 @@ impl Board {
                 found.extend(items(n, bytes));
             }
         });
-        if batches == wanted { Ok(found) } else { Err(Gap) }
+        if batches == wanted {
+            Ok(found)
+        } else {
+            Err(Gap)
+        }
     }
 }
 
@@ -176,12 +194,14 @@ fn owner_of(bytes: &[u8]) -> Owner {
 }
 
 fn items(n: u64, bytes: &[u8]) -> impl Iterator<Item = Fetched> {
-    bytes[BATCH_HEADER..].chunks_exact(ITEM).map(move |item| Fetched {
-        n,
-        sub: number(item, 0).cast_signed(),
-        generation: number(item, 8).cast_signed(),
-        c: number(item, 16),
-    })
+    bytes[BATCH_HEADER..]
+        .chunks_exact(ITEM)
+        .map(move |item| Fetched {
+            n,
+            sub: number(item, 0).cast_signed(),
+            generation: number(item, 8).cast_signed(),
+            c: number(item, 16),
+        })
 }
 
 fn number(bytes: &[u8], at: usize) -> u64 {

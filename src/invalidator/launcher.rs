@@ -48,7 +48,9 @@ pub(crate) fn attach_slot() -> Result<&'static Slot> {
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn pg_live_launcher_main(_argument: pg_sys::Datum) {
     worker::begin();
-    let Ok(memory) = shmem::memory() else { worker::exit(0) };
+    let Ok(memory) = shmem::memory() else {
+        worker::exit(0)
+    };
     worker::before_exit(on_exit);
     memory.set_launcher(Some(ProcessSeat::own()));
     let mut watched: Vec<Watched> = memory.slots().iter().map(|_| Watched::default()).collect();
@@ -72,7 +74,10 @@ unsafe extern "C-unwind" fn on_exit(_status: i32, _argument: pg_sys::Datum) {
 /// Starts the slot's worker if it should run and does not. Returns when to look again.
 fn tend(memory: &Memory, slot: &Slot, watched: &mut Watched) -> Duration {
     if watched.database != slot.database() {
-        *watched = Watched { database: slot.database(), ..Watched::default() };
+        *watched = Watched {
+            database: slot.database(),
+            ..Watched::default()
+        };
     }
     if watched.database == 0 || !slot.is_wanted() {
         return IDLE;
@@ -86,7 +91,11 @@ fn tend(memory: &Memory, slot: &Slot, watched: &mut Watched) -> Duration {
         if since < PACE {
             return PACE - since;
         }
-        watched.failures = if since < HEALTHY { watched.failures + 1 } else { 0 };
+        watched.failures = if since < HEALTHY {
+            watched.failures + 1
+        } else {
+            0
+        };
     }
     if watched.failures >= FAILURES {
         pgrx::warning!(

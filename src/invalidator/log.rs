@@ -46,7 +46,10 @@ impl Slot {
     pub(crate) fn place(&self) -> Option<Place> {
         let log = self.log();
         let running = log.boot != 0 && !self.has_overflow() && self.is_own();
-        running.then_some(Place { boot: log.boot, position: log.span.tail })
+        running.then_some(Place {
+            boot: log.boot,
+            position: log.span.tail,
+        })
     }
 
     fn is_own(&self) -> bool {
@@ -97,7 +100,9 @@ impl Slot {
             return Err(Refused::NoBoot);
         }
         let limit = readers_share(self.ring_capacity());
-        self.ring(&mut log).push_within(record, limit).map_err(|Full| Refused::NoRoom)
+        self.ring(&mut log)
+            .push_within(record, limit)
+            .map_err(|Full| Refused::NoRoom)
     }
 
     /// Takes up to `limit` bytes of records out, with the position behind each.

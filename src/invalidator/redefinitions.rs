@@ -44,7 +44,9 @@ impl Redefinitions {
     /// Adds a change that the transaction is about to commit; an older one makes room.
     pub(crate) fn add(&mut self, xid: Xid, rel: RelId, fates: &impl Fates) {
         let used = usize::try_from(self.used).unwrap_or(ENTRIES).min(ENTRIES);
-        let known = self.entries[..used].iter().any(|e| e.xid == xid && (e.rel == rel));
+        let known = self.entries[..used]
+            .iter()
+            .any(|e| e.xid == xid && (e.rel == rel));
         if known {
             return;
         }
@@ -61,7 +63,9 @@ impl Redefinitions {
     fn drop_one(&mut self, fates: &impl Fates) -> usize {
         let mut order: Vec<usize> = (0..ENTRIES).collect();
         order.sort_by_key(|index| self.entries[*index].xid);
-        let ended = order.iter().find(|index| !fates.in_progress(self.entries[**index].xid));
+        let ended = order
+            .iter()
+            .find(|index| !fates.in_progress(self.entries[**index].xid));
         if let Some(index) = ended {
             // Read after the transaction had left: a snapshot with this count sees it (F3).
             self.dropped_count = self.dropped_count.max(fates.completion_count());
@@ -88,6 +92,10 @@ impl Redefinitions {
 impl Suspects {
     /// Whether one of them has committed by now, so that its effect may have been read.
     pub(crate) fn any_committed(&self, fates: &impl Fates) -> bool {
-        self.dropped || self.xids.iter().any(|xid| !fates.in_progress(*xid) && fates.committed(*xid))
+        self.dropped
+            || self
+                .xids
+                .iter()
+                .any(|xid| !fates.in_progress(*xid) && fates.committed(*xid))
     }
 }

@@ -1,8 +1,6 @@
 //! Registration of results (R6), from the backends' side.
 
-use pg_live_invalidation::{
-    Generation, LogEntry, Owner, Position, Registration, Snapshot, Sub,
-};
+use pg_live_invalidation::{Generation, LogEntry, Owner, Position, Registration, Snapshot, Sub};
 use pg_live_readset::ReadSet;
 
 use super::log::{Place, Refused};
@@ -45,11 +43,22 @@ pub(crate) fn register(
         NotRegistered
     };
     let boot = place.ok_or_else(refuse)?.boot;
-    let registration = Registration { owner, sub, generation, boot, snapshot, read_set };
-    let bytes = LogEntry::Register(registration).encode().map_err(|_| refuse())?;
-    let position = slot.push_reader(boot, &bytes).map_err(|refused| match refused {
-        Refused::NoBoot | Refused::NoRoom => refuse(),
-    })?;
+    let registration = Registration {
+        owner,
+        sub,
+        generation,
+        boot,
+        snapshot,
+        read_set,
+    };
+    let bytes = LogEntry::Register(registration)
+        .encode()
+        .map_err(|_| refuse())?;
+    let position = slot
+        .push_reader(boot, &bytes)
+        .map_err(|refused| match refused {
+            Refused::NoBoot | Refused::NoRoom => refuse(),
+        })?;
     slot.count(Counter::Registrations, 1);
     slot.wake_worker();
     Ok(Registered { boot, position })

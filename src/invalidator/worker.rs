@@ -34,14 +34,21 @@ enum End {
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn pg_live_worker_main(argument: pg_sys::Datum) {
     worker::begin();
-    let Ok(memory) = shmem::memory() else { worker::exit(0) };
-    let Some(slot) = memory.slots().get(argument.value()) else { worker::exit(0) };
+    let Ok(memory) = shmem::memory() else {
+        worker::exit(0)
+    };
+    let Some(slot) = memory.slots().get(argument.value()) else {
+        worker::exit(0)
+    };
     let database = slot.database();
     if database == 0 || worker::is_connected(slot.worker_pid()) {
         worker::exit(0);
     }
     worker::connect(database);
-    if memory.slot_of(database).is_none_or(|own| own.index != slot.index) {
+    if memory
+        .slot_of(database)
+        .is_none_or(|own| own.index != slot.index)
+    {
         // The slot was given to another database meanwhile.
         worker::exit(0);
     }
@@ -134,7 +141,11 @@ fn serve_boot(slot: &Slot, state: &mut Invalidator, notifier: &mut Notifier) -> 
         publish(slot, state, notifier);
         notifier.send(slot);
         if !more {
-            let pause = if state.has_unresolved() { UNRESOLVED } else { IDLE };
+            let pause = if state.has_unresolved() {
+                UNRESOLVED
+            } else {
+                IDLE
+            };
             latch::wait(notifier.pause().map_or(pause, |retry| retry.min(pause)));
         }
     }

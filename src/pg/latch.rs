@@ -30,7 +30,9 @@ impl ProcessSeat {
 
     /// Sets the latch of whoever sits there: in the worst case somebody looks up in vain.
     pub(crate) fn wake(self) {
-        let Ok(index) = usize::try_from(self.0) else { return };
+        let Ok(index) = usize::try_from(self.0) else {
+            return;
+        };
         // SAFETY: the number came from a PGPROC of this server; the array never moves, and a latch
         // may be set at any time.
         unsafe {
@@ -49,7 +51,12 @@ pub(crate) fn wait(timeout: Duration) {
     unsafe {
         #[allow(clippy::cast_possible_wrap)] // a small set of flags
         let events = events as i32;
-        pg_sys::WaitLatch(pg_sys::MyLatch, events, milliseconds, pg_sys::PG_WAIT_EXTENSION);
+        pg_sys::WaitLatch(
+            pg_sys::MyLatch,
+            events,
+            milliseconds,
+            pg_sys::PG_WAIT_EXTENSION,
+        );
         pg_sys::ResetLatch(pg_sys::MyLatch);
     }
 }

@@ -92,14 +92,16 @@ impl<T> Guarded<T> {
     pub(crate) fn read(&self) -> Reading<'_, T> {
         let _held = self.lock.take(pg_sys::LWLockMode::LW_SHARED);
         // SAFETY: by the promise of `new`; nobody writes while the lock is held in shared mode.
-        Reading { _held, data: unsafe { self.data.as_ref() } }
+        let data = unsafe { self.data.as_ref() };
+        Reading { _held, data }
     }
 
     /// Waits for the lock in exclusive mode.
     pub(crate) fn write(&self) -> Writing<'_, T> {
         let _held = self.lock.take(pg_sys::LWLockMode::LW_EXCLUSIVE);
         // SAFETY: by the promise of `new`; the lock is held in exclusive mode.
-        Writing { _held, data: unsafe { &mut *self.data.as_ptr() } }
+        let data = unsafe { &mut *self.data.as_ptr() };
+        Writing { _held, data }
     }
 }
 

@@ -68,7 +68,10 @@ impl<'a> Ring<'a> {
         }
         let record = self.record_at(self.span.head);
         self.span.head += HEADER + record.len() as u64;
-        assert!(self.span.head <= self.span.tail, "a record ends within the ring");
+        assert!(
+            self.span.head <= self.span.tail,
+            "a record ends within the ring"
+        );
         Some((self.span.head, record))
     }
 

@@ -55,7 +55,10 @@ impl Counter {
         (Counter::RegistrationsRefused, "registrations_refused"),
         (Counter::Processed, "log_entries_processed"),
         (Counter::Invalidations, "invalidations"),
-        (Counter::InvalidationsAtOnce, "invalidations_at_registration"),
+        (
+            Counter::InvalidationsAtOnce,
+            "invalidations_at_registration",
+        ),
         (Counter::Batches, "batches"),
         (Counter::Notifies, "notifies"),
         (Counter::Boots, "boots"),
@@ -128,7 +131,10 @@ pub(crate) fn request() {
 }
 
 fn remember(store: &AtomicPtr<()>, hook: Option<Hook>) {
-    store.store(hook.map_or(std::ptr::null_mut(), |hook| hook as *mut ()), Ordering::Relaxed);
+    store.store(
+        hook.map_or(std::ptr::null_mut(), |hook| hook as *mut ()),
+        Ordering::Relaxed,
+    );
 }
 
 /// # Safety
@@ -213,7 +219,9 @@ impl Memory {
     }
 
     fn reset(&self) {
-        self.directory().launcher_seat.store(ProcessSeat::NOBODY, Ordering::Relaxed);
+        self.directory()
+            .launcher_seat
+            .store(ProcessSeat::NOBODY, Ordering::Relaxed);
         for slot in &self.slots {
             slot.set_worker(None);
         }
@@ -231,7 +239,9 @@ impl Memory {
 
     /// The slot of a database, if it has one.
     pub(crate) fn slot_of(&self, database: u32) -> Option<&Slot> {
-        self.slots.iter().find(|slot| database != 0 && slot.database() == database)
+        self.slots
+            .iter()
+            .find(|slot| database != 0 && slot.database() == database)
     }
 
     /// The slot of a database; a free one is taken if it has none. With `wanted` the launcher keeps

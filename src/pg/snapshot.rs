@@ -63,8 +63,12 @@ pub(crate) fn transaction_snapshot() -> Result<Snapshot> {
     let buffer = BUFFER.get().ok_or(Error::SnapshotUnknown)?;
     // SAFETY: within a transaction whose snapshot is fixed: the pointer is to a copy that lives
     // until its end; the buffer is static. `xip` has `xcnt` ids in both.
-    let (snapshot, buffer) =
-        unsafe { (Parts::of(&*pg_sys::GetTransactionSnapshot()), Parts::of(buffer.as_ref())) };
+    let (snapshot, buffer) = unsafe {
+        (
+            Parts::of(&*pg_sys::GetTransactionSnapshot()),
+            Parts::of(buffer.as_ref()),
+        )
+    };
     if snapshot.taken_during_recovery {
         return Err(Error::WrongTransaction(
             "a live query cannot be registered from a standby".into(),
@@ -109,7 +113,12 @@ impl Parts {
         let widen = |xid| widen(xid, next);
         let mut xip: Vec<Xid> = self.xip.iter().copied().map(widen).collect();
         xip.sort_unstable();
-        Snapshot { xmin: widen(self.xmin), xmax: widen(self.xmax), xip, completed }
+        Snapshot {
+            xmin: widen(self.xmin),
+            xmax: widen(self.xmax),
+            xip,
+            completed,
+        }
     }
 }
 
@@ -117,5 +126,9 @@ impl Parts {
 /// less than 2^32 ids older.
 pub(crate) fn widen(xid: u32, next: Xid) -> Xid {
     let same_epoch = (next & !u64::from(u32::MAX)) | u64::from(xid);
-    if same_epoch > next { same_epoch.wrapping_sub(1 << 32) } else { same_epoch }
+    if same_epoch > next {
+        same_epoch.wrapping_sub(1 << 32)
+    } else {
+        same_epoch
+    }
 }

@@ -54,7 +54,10 @@ impl<'call> Fired<'call> {
         unsafe {
             let context = NonNull::new((*call.raw()).context)?;
             let is_trigger = context.as_ref().type_ == pg_sys::NodeTag::T_TriggerData;
-            is_trigger.then(|| Fired { data: context.cast(), call: PhantomData })
+            is_trigger.then(|| Fired {
+                data: context.cast(),
+                call: PhantomData,
+            })
         }
     }
 
@@ -89,12 +92,6 @@ impl<'call> Fired<'call> {
         unsafe { (*self.data().tg_relation).rd_id.to_u32() }
     }
 
-    /// Whether the relation is a partition.
-    pub(crate) fn is_partition(&self) -> bool {
-        // SAFETY: as above; rd_rel is always there.
-        unsafe { (*(*self.data().tg_relation).rd_rel).relispartition }
-    }
-
     /// The row before the event, in a row trigger for UPDATE or DELETE.
     pub(crate) fn old_row(&self) -> Option<Row<'_>> {
         match self.event() {
@@ -114,7 +111,11 @@ impl<'call> Fired<'call> {
 
     fn row(&self, slot: *mut pg_sys::TupleTableSlot) -> Option<Row<'_>> {
         let relation = self.data().tg_relation;
-        NonNull::new(slot).map(|slot| Row { relation, slot, lifetime: PhantomData })
+        NonNull::new(slot).map(|slot| Row {
+            relation,
+            slot,
+            lifetime: PhantomData,
+        })
     }
 
     /// The rows that the statement removed, if the trigger asks for them.
@@ -129,7 +130,11 @@ impl<'call> Fired<'call> {
 
     fn table(&self, store: *mut pg_sys::Tuplestorestate) -> Option<TransitionTable<'_>> {
         let relation = self.data().tg_relation;
-        NonNull::new(store).map(|store| TransitionTable { relation, store, lifetime: PhantomData })
+        NonNull::new(store).map(|store| TransitionTable {
+            relation,
+            store,
+            lifetime: PhantomData,
+        })
     }
 }
 
@@ -157,7 +162,11 @@ impl TransitionTable<'_> {
                 (*self.relation).rd_att,
                 &raw const pg_sys::TTSOpsMinimalTuple,
             );
-            Cursor { table: self, pointer, slot: NonNull::new_unchecked(slot) }
+            Cursor {
+                table: self,
+                pointer,
+                slot: NonNull::new_unchecked(slot),
+            }
         }
     }
 }
@@ -173,7 +182,11 @@ impl Cursor<'_> {
             pg_sys::tuplestore_gettupleslot(store, true, false, self.slot.as_ptr())
         };
         let relation = self.table.relation;
-        found.then(|| Row { relation, slot: self.slot, lifetime: PhantomData })
+        found.then(|| Row {
+            relation,
+            slot: self.slot,
+            lifetime: PhantomData,
+        })
     }
 }
 

@@ -4,9 +4,16 @@ use std::ffi::{CStr, CString, c_char};
 use std::panic::AssertUnwindSafe;
 use std::ptr::NonNull;
 
+use pgrx::PgTryBuilder;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::CaughtError;
-use pgrx::PgTryBuilder;
+
+unsafe extern "C-unwind" {
+    fn Async_Notify(channel: *const c_char, payload: *const c_char);
+    // Without the guard that the generated bindings add: signal handlers must stay as they are.
+    fn SignalHandlerForConfigReload(signal: i32);
+    fn die(signal: i32);
+}
 
 unsafe extern "C-unwind" {
     fn Async_Notify(channel: *const c_char, payload: *const c_char);
@@ -49,7 +56,12 @@ fn copy_text(text: &str, to: &mut [c_char]) {
 
 /// Registers a worker without a database that the postmaster keeps running. While preloading only.
 pub(crate) fn register_static(name: &str, function: &str, restart_seconds: i32) {
-    let mut worker = definition(name, function, pg_sys::BGWORKER_SHMEM_ACCESS, restart_seconds);
+    let mut worker = definition(
+        name,
+        function,
+        pg_sys::BGWORKER_SHMEM_ACCESS,
+        restart_seconds,
+    );
     // SAFETY: called in the postmaster while preloading; the definition is copied.
     unsafe { pg_sys::RegisterBackgroundWorker(&raw mut worker) };
 }
@@ -200,7 +212,9 @@ pub(crate) fn transaction<T>(body: impl FnOnce() -> T) -> Result<T, String> {
         Err(match error {
             CaughtError::PostgresError(report)
             | CaughtError::ErrorReport(report)
-            | CaughtError::RustPanic { ereport: report, .. } => report.message().to_string(),
+            | CaughtError::RustPanic {
+                ereport: report, ..
+            } => report.message().to_string(),
         })
     })
     .execute()
