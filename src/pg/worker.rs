@@ -15,13 +15,6 @@ unsafe extern "C-unwind" {
     fn die(signal: i32);
 }
 
-unsafe extern "C-unwind" {
-    fn Async_Notify(channel: *const c_char, payload: *const c_char);
-    // Without the guard that the generated bindings add: signal handlers must stay as they are.
-    fn SignalHandlerForConfigReload(signal: i32);
-    fn die(signal: i32);
-}
-
 /// A worker that this process has asked for.
 pub(crate) struct Handle(NonNull<pg_sys::BackgroundWorkerHandle>);
 
