@@ -21,6 +21,8 @@ pub(crate) struct Faults {
     pub(crate) run_failure: f64,
     /// In each step of a mutation.
     pub(crate) mutation_failure: f64,
+    /// The share of mutations in what clients do; each shows its client everything anew.
+    pub(crate) mutations: u32,
     /// In each step: the worker dies.
     pub(crate) worker_death: f64,
     /// In each step: the server crashes.
@@ -65,10 +67,11 @@ impl Faults {
             pks: rng.random_range(2..=6),
             ring: *pick(rng, &[3, 8, 20, 200]),
             limits,
-            keep: *pick(rng, &[1, 3, 1000]),
+            keep: *pick(rng, &[1, 1, 3, 1000]),
             hint_loss,
             run_failure,
             mutation_failure,
+            mutations: *pick(rng, &[0, 1, 6]),
             worker_death,
             crash,
             control_loss,

@@ -35,6 +35,12 @@ impl Ring {
         };
     }
 
+    /// Adds what may be refused: a part of the room is left to the writers, whose entries may not.
+    pub(crate) fn push_optional(&mut self, bytes: Vec<u8>) -> bool {
+        let reserved = (self.capacity / 4).max(1);
+        self.entries.len() + reserved < self.capacity && self.push(bytes)
+    }
+
     /// Adds an entry if there is room. Whether there was.
     pub(crate) fn push(&mut self, bytes: Vec<u8>) -> bool {
         if self.entries.len() >= self.capacity {

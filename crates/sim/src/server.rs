@@ -56,6 +56,10 @@ pub(crate) struct Server {
     bug: Option<Bug>,
     /// For `Bug::UnwatchedSkipped`.
     watched: Vec<ReadSet>,
+    /// Boot and c(S) of what was registered in this boot.
+    claims: BTreeMap<(Owner, Sub, i64), (u64, u64)>,
+    /// What the worker did wrong.
+    wrong: Option<String>,
 }
 
 impl Server {
@@ -74,7 +78,14 @@ impl Server {
             departed: Vec::new(),
             bug,
             watched: Vec::new(),
+            claims: BTreeMap::new(),
+            wrong: None,
         }
+    }
+
+    /// Whether the worker has kept to its rules so far.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        self.wrong.clone().map_or(Ok(()), Err)
     }
 
     /// R1: a backend publishes those of a transaction's writes that are not in the log yet.
@@ -103,7 +114,8 @@ impl Server {
 
     /// A backend says something that may be refused for want of room. Whether it was not.
     pub(crate) fn push(&mut self, entry: &LogEntry) -> bool {
-        entry.encode().is_ok_and(|bytes| self.ring.push(bytes))
+        let bytes = entry.encode();
+        bytes.is_ok_and(|bytes| self.ring.push_optional(bytes))
     }
 
     /// The moment of a snapshot, read some time after it was taken. The order of moments must be
@@ -114,7 +126,7 @@ impl Server {
             let boot = self.ring.boot_of_snapshot();
             return Moment { boot, c };
         }
-        if c < self.announced.c {
+        if c < self.announced.c && self.bug != Some(Bug::NoC0Check) {
             return Moment::default();
         }
         Moment {
@@ -201,6 +213,7 @@ impl Server {
                 self.batches.clear();
                 self.attached.clear();
                 self.watched.clear();
+                self.claims.clear();
                 self.worker = Worker::Starting(None);
             }
             Worker::Starting(None) => {
@@ -265,6 +278,15 @@ impl Server {
             Ok(mut entry) => {
                 if let LogEntry::Register(registration) = &mut entry {
                     self.watched.push(registration.read_set.clone());
+                    let Registration {
+                        owner,
+                        sub,
+                        generation,
+                        boot,
+                        ..
+                    } = *registration;
+                    let claim = (boot, registration.snapshot.completed);
+                    self.claims.insert((owner, sub, generation), claim);
                     spoil(registration, self.bug, &self.db);
                 }
                 invalidator.process(position, entry);
@@ -304,6 +326,16 @@ impl Server {
                 continue;
             }
             self.hints.push(batch.owner);
+            // R5: only a snapshot from before c can have missed something.
+            for (sub, generation, c) in &batch.items {
+                let claim = self.claims.get(&(batch.owner, *sub, *generation));
+                if claim.is_none_or(|(boot, of)| *boot == batch.boot && of >= c) {
+                    let owner = batch.owner;
+                    self.wrong = Some(format!(
+                        "R5: {owner}/{sub}/{generation} told of {c} for no reason: {claim:?}"
+                    ));
+                }
+            }
             let held = self.batches.entry(batch.owner).or_default();
             held.push_back(batch);
             while held.len() > self.keep {

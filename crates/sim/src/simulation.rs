@@ -105,6 +105,7 @@ impl Simulation {
             self.now += self.rng.random_range(0..20);
             self.fault();
             self.any()?;
+            self.server.check()?;
         }
         // What is prepared may stay so for days, and all must be quiet nevertheless.
         self.faults = self.faults.calmed();
@@ -258,7 +259,11 @@ impl Simulation {
     }
 
     fn publish_late(&mut self) {
-        if let Some((xid, tx)) = self.late.pop() {
+        // A backend may also end in between.
+        let ends = self.rng.random_bool(0.5);
+        if let Some((xid, tx)) = self.late.pop()
+            && !ends
+        {
             let rest = write_set(&tx.writes[tx.published..], Images::Both);
             self.server.push_writes(xid, rest);
         }
@@ -283,7 +288,7 @@ impl Simulation {
 
     fn client_acts(&mut self) {
         let client = self.rng.random_range(0..self.clients.len());
-        let chosen = self.rng.random_range(0..10);
+        let chosen = self.rng.random_range(0..5 + self.faults.mutations);
         let query = self.draw_query();
         let client = &mut self.clients[client];
         let Some(session) = client.connected else {
@@ -291,7 +296,8 @@ impl Simulation {
         };
         let message = match chosen {
             0..3 if client.queries() < 4 => Some(client.add(query)),
-            3 => client.remove_oldest(),
+            0..4 => client.remove_oldest(),
+            4 => None,
             _ => Some(client.mutate()),
         };
         if let Some(message) = message {
@@ -408,6 +414,7 @@ impl Simulation {
         for _ in 0..NEVER {
             self.step += 1;
             self.now += 100;
+            self.server.check()?;
             quiet = if self.calm_round(prepared)? {
                 0
             } else {
@@ -418,10 +425,6 @@ impl Simulation {
                 return self.clients.iter().try_for_each(|c| c.check_current(db));
             }
         }
-        eprintln!(
-            "{:#?} {:#?} {:#?} {:?}",
-            self.relay, self.clients, self.server, self.faults
-        );
         Err("does not come to rest".into())
     }
 
