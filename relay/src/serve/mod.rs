@@ -17,6 +17,8 @@ mod pool;
 mod runs;
 mod sessions;
 mod sql_error;
+#[cfg(test)]
+mod tests;
 mod wire;
 mod ws;
 
@@ -27,6 +29,7 @@ use std::time::Duration;
 use pg_live_session::Failure;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 pub use config::Config;
@@ -68,6 +71,8 @@ struct Relay {
     control: Control,
     sessions: Sessions,
     metrics: Arc<Metrics>,
+    /// The sockets' tasks.
+    tasks: TaskTracker,
     shutdown: CancellationToken,
 }
 
@@ -113,6 +118,7 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         control,
         sessions: Sessions::default(),
         metrics,
+        tasks: TaskTracker::new(),
         shutdown: shutdown.clone(),
     });
     let control = tokio::spawn(invalidations::keep_attached(Arc::clone(&relay), unregister));
@@ -124,8 +130,10 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         () = drain(&shutdown) => Ok(()),
     };
     shutdown.cancel();
-    if tokio::time::timeout(DRAIN, control).await.is_err() {
-        warn!("the control connection did not end in time");
+    relay.tasks.close();
+    let ended = async { tokio::join!(relay.tasks.wait(), control) };
+    if tokio::time::timeout(DRAIN, ended).await.is_err() {
+        warn!("some connections did not end in time");
     }
     served
 }
