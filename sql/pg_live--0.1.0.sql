@@ -162,7 +162,10 @@ COMMENT ON FUNCTION live.index_key_v1 IS
 -- (rule, _id, _extra, field, column, field, column, ...)
 CREATE FUNCTION live.valid(rule text, id text, extra jsonb, VARIADIC fields "any") RETURNS boolean
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'live_valid';
-COMMENT ON FUNCTION live.valid IS
+-- A table without columns of its own.
+CREATE FUNCTION live.valid(rule text, id text, extra jsonb) RETURNS boolean
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'live_valid';
+COMMENT ON FUNCTION live.valid(text, text, jsonb, "any") IS
     'True if the row is a document of the schema; an error that names the field otherwise.';
 
 CREATE FUNCTION live.id_table(id text) RETURNS integer
@@ -218,6 +221,7 @@ BEGIN
     END IF;
     INSERT INTO live.settings VALUES ('owner', owner)
         ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+    UPDATE live.active SET version = nextval('live.version_seq');
     SELECT value INTO target FROM live.settings WHERE name = 'schema';
     EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO %I', target, owner);
     EXECUTE format('GRANT EXECUTE ON FUNCTION live.query(text, json), live.mutation(text, json),'

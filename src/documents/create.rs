@@ -23,8 +23,10 @@ pub(crate) fn as_owner(catalog: &Catalog, statements: &[String]) -> Result<()> {
 pub(crate) fn owner_oid(catalog: &Catalog) -> Result<pgrx::pg_sys::Oid> {
     match &catalog.owner {
         Some(owner) => session::role(owner),
-        None => Err(Error::Catalog(
-            "the deployment has no owner yet: SELECT live.setup('<role>') as a superuser".to_owned(),
+        None => Err(Error::DeployRefused(
+            "deployments have no owner in this database yet: as a superuser, \
+             SELECT live.setup('<role>')"
+                .to_owned(),
         )),
     }
 }

@@ -59,8 +59,11 @@ pub(crate) fn run(request: Request<'_>) -> Result<Response> {
     };
     let definer = session::current_user();
     let catalog = Catalog::current(access)?;
+    if catalog.deployment.is_none() && request.caller == Caller::Sql {
+        return Err(Error::NothingDeployed);
+    }
     let path = FunctionPath::parse(request.path);
-    let name = path.as_ref().map_or_else(|_| request.path.to_owned(), ToString::to_string);
+    let name = path.as_ref().map_or_else(|_| request.path.to_owned(), FunctionPath::stripped);
     let mut execution =
         Execution::new(Rc::clone(&catalog), access, name, request.identity.clone(), definer);
     let checked = match &path {
@@ -119,7 +122,10 @@ fn find(
             Caller::Client => "public function",
             Caller::Sql | Caller::Admin => "function",
         };
-        format!("Could not find {what} for '{path}'. Did you forget to run `npx convex dev`?")
+        format!(
+            "Could not find {what} for '{}'. Did you forget to run `npx convex dev`?",
+            path.stripped()
+        )
     };
     let function = catalog.function(path.module(), path.function()).ok_or_else(not_found)?;
     if request.caller == Caller::Client && !function.public {

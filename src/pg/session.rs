@@ -105,17 +105,21 @@ pub(crate) struct Caught {
     pub(crate) must_rethrow: bool,
 }
 
+/// The message of a panic that is not a Postgres ERROR.
+pub(crate) fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
+    payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "unknown failure".to_owned())
+}
+
 /// Reads a caught panic payload.
 pub(crate) fn describe(payload: &(dyn std::any::Any + Send)) -> Caught {
     use pgrx::pg_sys::panic::CaughtError;
     use pgrx::PgSqlErrorCode as Code;
     let Some(caught) = payload.downcast_ref::<CaughtError>() else {
-        let message = payload
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "unknown failure".to_owned());
-        return Caught { message, must_rethrow: true };
+        return Caught { message: panic_message(payload), must_rethrow: true };
     };
     let report = match caught {
         CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => report,

@@ -38,6 +38,7 @@ fn from_error(error: Error) -> HostError {
         | Error::StackDepth
         | Error::Redefined
         | Error::Catalog(_)
+        | Error::Defect(_)
         | Error::Engine(_) => fatal(error),
     }
 }
