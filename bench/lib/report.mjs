@@ -76,7 +76,7 @@ function section({ part, date, commit, machine, versions, database, seconds, fai
   if (failed !== undefined) {
     return `${head}\n\n**Failed, so it has no figures:** ${failed}`;
   }
-  const texts = tables.map(({ title, columns, rows, note }) => `### ${title}\n\n${table(columns, rows)}\n\n${note}`);
+  const texts = tables.flatMap(({ title, columns, rows, note }) => [`### ${title}`, table(columns, rows), note]);
   return [head, ...texts].join("\n\n");
 }
 

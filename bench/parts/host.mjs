@@ -58,9 +58,10 @@ async function connect(server) {
 /** Makes the documents and PL/pgSQL's functions; resolves to the documents. */
 async function prepare(client) {
   await client.query(FUNCTIONS);
-  await client.query("INSERT INTO documents (name, value) SELECT 'document ' || n, n FROM generate_series(1, $1::int) AS n", [
-    DOCUMENTS,
-  ]);
+  await client.query(
+    "INSERT INTO documents (name, value) SELECT 'document ' || n, n FROM generate_series(1, $1::int) AS n",
+    [DOCUMENTS],
+  );
   await client.query("VACUUM ANALYZE documents");
   const { rows } = await client.query("SELECT _id, name, value FROM documents ORDER BY value");
   return rows;
@@ -192,7 +193,9 @@ function memoryTable(memory) {
     title: "Private memory of a fresh backend",
     columns: ["MiB", "after the first call", "after 1,001 calls", "V8 adds at first", "V8 adds after 1,001"],
     rows,
-    note: `Private_Dirty of the backend's process, median of ${MEMORY_BACKENDS}; V8 adds: more than PL/pgSQL doing the same.`,
+    note:
+      `Private_Dirty of the backend's process, median of ${MEMORY_BACKENDS}; V8 adds: what is more than PL/pgSQL ` +
+      "doing the same.",
   };
 }
 
