@@ -26,11 +26,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::serve::ListenerExt;
 use pg_live_session::Failure;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 pub use config::Config;
 
@@ -104,6 +105,13 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         .await
         .map_err(|source| Error::Listen { address, source })?;
     let address = listener.local_addr().map_err(Error::Serve)?;
+    // A response and the transition after it are two small writes: the second must not wait for the
+    // client's acknowledgement of the first.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, "a connection has no TCP_NODELAY");
+        }
+    });
     if let Some(ready) = config.ready.take() {
         // The receiver may have lost interest.
         let _ = ready.send(address);
