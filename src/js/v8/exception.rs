@@ -27,6 +27,8 @@ pub(super) fn attempt<'s, 'i, R>(
     v8::tc_scope!(let scope, scope);
     let result = body(scope);
     if frame.stopped() || scope.has_terminated() {
+        // Else V8 goes on to terminate the JavaScript of an outer call that this one is nested in.
+        scope.cancel_terminate_execution();
         return Err(Halt::Stopped);
     }
     if let Some(value) = result {
@@ -50,6 +52,7 @@ pub(super) fn describe<'s>(
     v8::tc_scope!(let scope, scope);
     let parts = parts(scope, frame, thrown);
     if frame.stopped() || scope.has_terminated() {
+        scope.cancel_terminate_execution();
         return Halt::Stopped;
     }
     let loaded = frame.loaded.borrow();

@@ -83,7 +83,7 @@ extern "C" fn on_trap(signal: c_int) {
 }
 
 /// Ends the process, or returns if nobody said how: V8 then aborts it.
-fn end(reason: &str) {
+pub(super) fn end(reason: &str) {
     if let Some(fatal) = FATAL.get() {
         INSIDE.set(false);
         fatal(reason);
