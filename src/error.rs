@@ -54,9 +54,15 @@ pub(crate) enum Error {
     /// The function ran past its memory limit.
     #[error("function ran out of memory")]
     OutOfMemory,
+    /// Calls of functions by SQL by functions nest too deeply.
+    #[error("stack depth limit exceeded")]
+    StackDepth,
     /// A value that Postgres cannot hold.
     #[error("{0}")]
     Untranslatable(String),
+    /// A row that is not a document of its table's schema.
+    #[error("{0}")]
+    DocumentRefused(String),
     /// Another transaction changed a relation's definition after the snapshot.
     #[error("a table read by the function was redefined meanwhile")]
     Redefined,
@@ -88,7 +94,9 @@ impl Error {
             Error::InvalidParameter(_) => b"22023",
             Error::TimedOut(_) => b"57014",
             Error::OutOfMemory => b"53200",
+            Error::StackDepth => b"54001",
             Error::Untranslatable(_) => b"22021",
+            Error::DocumentRefused(_) => b"23514",
             Error::Redefined => b"40001",
         }
     }
@@ -108,7 +116,9 @@ impl Error {
             | Error::InvalidParameter(_)
             | Error::TimedOut(_)
             | Error::OutOfMemory
+            | Error::StackDepth
             | Error::Untranslatable(_)
+            | Error::DocumentRefused(_)
             | Error::Redefined
             | Error::Catalog(_)
             | Error::Engine(_) => None,
@@ -134,6 +144,7 @@ impl Error {
                 "Call live.prepare_connection() once per connection, outside of a transaction.",
             ),
             Error::OutOfMemory => Some("Read less at once, or raise pg_live.heap_size_mb."),
+            Error::StackDepth => Some("Make functions and SQL call each other less deeply."),
             Error::TimedOut(_) => Some("Do less per call, or raise pg_live.user_time_ms."),
             Error::Redefined => Some("Run the query again."),
             Error::DeployRefused(_)
@@ -141,6 +152,7 @@ impl Error {
             | Error::Function { .. }
             | Error::InvalidParameter(_)
             | Error::Untranslatable(_)
+            | Error::DocumentRefused(_)
             | Error::Catalog(_)
             | Error::Engine(_) => None,
         }

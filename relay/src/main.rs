@@ -1,6 +1,7 @@
 //! The `pg-live` command.
 
 use std::error::Error;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -147,6 +148,11 @@ fn fail(error: &dyn Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Prints a line; that nobody reads on (`| head`) is not an error.
+fn print_line(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
 /// Logs go to stderr; RUST_LOG chooses more or less than the command's usual.
 fn set_up_log(command: &Command) {
     let usual = match command {
@@ -178,7 +184,7 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Stop(args) => dev::stop(&args.app_dir, args.dir.as_deref()).await?,
         Command::Deploy(args) => run_deploy(args).await?,
         Command::Serve(args) => run_serve(args).await?,
-        Command::Version => println!("pg-live {}", env!("CARGO_PKG_VERSION")),
+        Command::Version => print_line(&format!("pg-live {}", env!("CARGO_PKG_VERSION"))),
     }
     Ok(())
 }
@@ -190,17 +196,14 @@ async fn run_deploy(args: DeployArgs) -> Result<(), Box<dyn Error>> {
         eprintln!("{note}");
     }
     if args.dry_run {
-        println!("{}", serde_json::to_string(&prepared.source)?);
+        print_line(&serde_json::to_string(&prepared.source)?);
         return Ok(());
     }
     let url = args
         .url
         .or_else(|| dev::known_database_url(&app.dir))
         .ok_or_else(|| deploy::Error::NoTarget { app: args.app_dir })?;
-    println!(
-        "{}",
-        deploy::deploy(&prepared.source, &url).await?.summary()
-    );
+    print_line(&deploy::deploy(&prepared.source, &url).await?.summary());
     Ok(())
 }
 

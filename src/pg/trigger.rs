@@ -29,7 +29,7 @@ pub(crate) struct Fired<'call> {
 /// A row of the trigger's relation.
 pub(crate) struct Row<'a> {
     relation: pg_sys::Relation,
-    slot: NonNull<pg_sys::TupleTableSlot>,
+    pub(super) slot: NonNull<pg_sys::TupleTableSlot>,
     lifetime: PhantomData<&'a ()>,
 }
 

@@ -152,7 +152,7 @@ impl Invalidator {
                 sub,
                 generation,
             } => self.unregister((owner, sub), generation),
-            LogEntry::OwnerGone { owner } => self.owner_gone(owner),
+            LogEntry::OwnerGone { owner } => self.drop_owner(owner),
         }
         self.w = position;
     }
@@ -204,6 +204,15 @@ impl Invalidator {
             };
         }
         self.record.clone()
+    }
+
+    /// R8: drops what belonged to a vanished owner, as the log's `OwnerGone` does. For the owner of
+    /// a batch that is no longer attached: a backend may register for it after `OwnerGone`.
+    pub fn drop_owner(&mut self, owner: Owner) {
+        for key in self.subs.of_owner(owner) {
+            self.remove(key);
+        }
+        self.outbox.forget(owner);
     }
 
     /// Whether any writer is unresolved: then commits and aborts must wake the invalidator (R5).
@@ -293,14 +302,6 @@ impl Invalidator {
         {
             self.remove(key);
         }
-    }
-
-    /// R8: what belonged to a vanished owner is dropped.
-    fn owner_gone(&mut self, owner: Owner) {
-        for key in self.subs.of_owner(owner) {
-            self.remove(key);
-        }
-        self.outbox.forget(owner);
     }
 
     /// Ends a generation and tells its owner.

@@ -36,8 +36,8 @@ impl Config {
             admin_key: Some(admin_key.to_owned()).filter(|key| !key.is_empty()),
             dev_logs: false,
             static_dir: None,
-            query_connections: 6,
-            mutation_connections: 4,
+            query_connections: 4,
+            mutation_connections: 3,
             ready: None,
         }
     }

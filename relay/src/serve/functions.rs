@@ -186,7 +186,7 @@ async fn run_query(relay: &Relay, call: &Call) -> Result<FunctionResult, ApiErro
     }];
     let run = async {
         for _ in 0..QUERY_ATTEMPTS {
-            if let Some((_, results)) = runs::execute(relay, &calls).await.ok()? {
+            if let Some((_, results)) = runs::execute(relay, &calls, &relay.shutdown).await.ok()? {
                 return results.into_iter().next();
             }
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State, WebSocketUpgrade};
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::extract::{DefaultBodyLimit, OriginalUri, State, WebSocketUpgrade};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -83,7 +83,10 @@ async fn sync(State(relay): State<Arc<Relay>>, upgrade: WebSocketUpgrade) -> Res
     upgrade
         .max_message_size(MAX_BODY)
         .max_frame_size(MAX_BODY)
-        .on_upgrade(move |socket| ws::serve(relay, socket))
+        .on_upgrade(move |socket| {
+            let tasks = relay.tasks.clone();
+            tasks.track_future(ws::serve(relay, socket))
+        })
 }
 
 async fn check_admin_key(
@@ -118,6 +121,6 @@ async fn metrics(State(relay): State<Arc<Relay>>) -> Response {
     (content_type, relay.metrics.render()).into_response()
 }
 
-async fn unknown_route(uri: Uri) -> ApiError {
+async fn unknown_route(OriginalUri(uri): OriginalUri) -> ApiError {
     ApiError::not_found(format!("There is nothing at {}", uri.path()))
 }

@@ -17,6 +17,8 @@ mod pool;
 mod runs;
 mod sessions;
 mod sql_error;
+#[cfg(test)]
+mod tests;
 mod wire;
 mod ws;
 
@@ -24,10 +26,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::serve::ListenerExt;
 use pg_live_session::Failure;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tokio_util::task::TaskTracker;
+use tracing::{debug, info, warn};
 
 pub use config::Config;
 
@@ -68,6 +72,8 @@ struct Relay {
     control: Control,
     sessions: Sessions,
     metrics: Arc<Metrics>,
+    /// The sockets' tasks.
+    tasks: TaskTracker,
     shutdown: CancellationToken,
 }
 
@@ -99,6 +105,13 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         .await
         .map_err(|source| Error::Listen { address, source })?;
     let address = listener.local_addr().map_err(Error::Serve)?;
+    // A response and the transition after it are two small writes: the second must not wait for the
+    // client's acknowledgement of the first.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, "a connection has no TCP_NODELAY");
+        }
+    });
     if let Some(ready) = config.ready.take() {
         // The receiver may have lost interest.
         let _ = ready.send(address);
@@ -113,6 +126,7 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         control,
         sessions: Sessions::default(),
         metrics,
+        tasks: TaskTracker::new(),
         shutdown: shutdown.clone(),
     });
     let control = tokio::spawn(invalidations::keep_attached(Arc::clone(&relay), unregister));
@@ -124,8 +138,10 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         () = drain(&shutdown) => Ok(()),
     };
     shutdown.cancel();
-    if tokio::time::timeout(DRAIN, control).await.is_err() {
-        warn!("the control connection did not end in time");
+    relay.tasks.close();
+    let ended = async { tokio::join!(relay.tasks.wait(), control) };
+    if tokio::time::timeout(DRAIN, ended).await.is_err() {
+        warn!("some connections did not end in time");
     }
     served
 }

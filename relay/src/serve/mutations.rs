@@ -11,7 +11,7 @@ use tracing::{debug, warn};
 use super::Relay;
 use super::database::{FunctionResult, MutationRow, moment, sql};
 use super::pool::{Connection, Stopping, backoff};
-use super::sql_error::{Verdict, describe, judge};
+use super::sql_error::{Verdict, describe, is_reusable_after, judge};
 
 /// Repetitions after conflicts.
 const RETRIES: u32 = 4;
@@ -186,7 +186,7 @@ async fn attempt(
     let row = match run_in_transaction(&connection, call).await {
         Ok(row) => row,
         Err(error) => {
-            if judge(&error) != Verdict::Lost
+            if is_reusable_after(&error)
                 && connection.client.batch_execute("ROLLBACK").await.is_ok()
             {
                 connection.give_back();

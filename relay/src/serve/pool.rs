@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rand::Rng;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::{Client, NoTls, Statement};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -63,6 +64,8 @@ impl Connector {
         metrics: Arc<Metrics>,
     ) -> Self {
         config.application_name("pg-live relay");
+        // R12: all connections lead to the one primary.
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         config.connect_timeout(Duration::from_secs(5));
         config.keepalives_idle(Duration::from_secs(30));
         Self {

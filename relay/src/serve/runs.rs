@@ -6,12 +6,13 @@ use std::time::Duration;
 use futures_util::future::{join, join_all};
 use pg_live_session::{Event, Failure, Moment, QueryResult, Run, RunNumber, Sub};
 use tokio_postgres::{Error, NoTls};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::Relay;
 use super::database::{QueryRow, sql};
 use super::pool::{Stopping, Taken};
-use super::sql_error::{Verdict, describe, judge};
+use super::sql_error::{Verdict, describe, is_reusable_after, judge};
 
 /// A run that takes longer is cancelled.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -39,8 +40,8 @@ struct Broken {
     message: String,
 }
 
-/// Carries out a session's run.
-pub(crate) async fn run(relay: &Relay, run: Run) -> Event {
+/// Carries out a session's run; if the client is `gone` before it has begun, it fails.
+pub(crate) async fn run(relay: &Relay, run: Run, gone: &CancellationToken) -> Event {
     let number = run.number;
     let subs: Vec<Sub> = run.queries.iter().map(|query| query.sub).collect();
     let identity = run.identity;
@@ -55,7 +56,7 @@ pub(crate) async fn run(relay: &Relay, run: Run) -> Event {
         })
         .collect();
     relay.metrics.runs.add(1);
-    match execute(relay, &calls).await {
+    match execute(relay, &calls, gone).await {
         Ok(Some((moment, results))) => {
             let results = subs.into_iter().zip(results).collect();
             Event::RunFinished {
@@ -72,12 +73,16 @@ pub(crate) async fn run(relay: &Relay, run: Run) -> Event {
 }
 
 /// Executes calls at one snapshot. `None`: the transaction lost against another one, or the
-/// connection was lost; the caller tries again later.
-pub(crate) async fn execute(relay: &Relay, calls: &[Call]) -> Result<Option<Outcome>, Stopping> {
+/// connection was lost; the caller tries again later. `Stopping`: it did not begin.
+pub(crate) async fn execute(
+    relay: &Relay,
+    calls: &[Call],
+    gone: &CancellationToken,
+) -> Result<Option<Outcome>, Stopping> {
     let mut failing = BTreeMap::new();
     let mut strikes = BTreeMap::<usize, u32>::new();
     loop {
-        let broken = match attempt(relay, calls, &failing).await? {
+        let broken = match attempt(relay, calls, &failing, gone).await? {
             Ok(outcome) => {
                 for (call, result) in calls.iter().zip(&outcome.1) {
                     relay.log_function(&call.path, &result.log_lines, &result.outcome);
@@ -114,12 +119,12 @@ async fn attempt(
     relay: &Relay,
     calls: &[Call],
     failing: &BTreeMap<usize, String>,
+    gone: &CancellationToken,
 ) -> Result<Result<Outcome, Broken>, Stopping> {
     let live = calls.iter().any(|call| call.registration.is_some());
-    let (connection, owner) = if live {
-        take_attached(relay).await?
-    } else {
-        (relay.database.queries.take().await?, 0)
+    let (connection, owner) = tokio::select! {
+        () = gone.cancelled() => return Err(Stopping),
+        taken = take(relay, live) => taken?,
     };
     let cancel = connection.client.cancel_token();
     let done = tokio::time::timeout(TIMEOUT, transact(connection, owner, calls, failing)).await;
@@ -147,7 +152,10 @@ async fn attempt(
 
 /// A connection, and the owner to register with: read after the connection is there, since waiting
 /// for it may outlast an owner (R8).
-async fn take_attached(relay: &Relay) -> Result<(Taken<'_>, i64), Stopping> {
+async fn take(relay: &Relay, live: bool) -> Result<(Taken<'_>, i64), Stopping> {
+    if !live {
+        return Ok((relay.database.queries.take().await?, 0));
+    }
     loop {
         tokio::select! {
             () = relay.shutdown.cancelled() => return Err(Stopping),
@@ -236,8 +244,7 @@ async fn execute_one(
 /// Ends the transaction of a failed query; the connection is kept if it still works.
 async fn abandon(connection: Taken<'_>, culprit: usize, error: &Error) -> Broken {
     let broken = broken(Some(culprit), error);
-    if broken.verdict != Verdict::Lost && connection.client.batch_execute("ROLLBACK").await.is_ok()
-    {
+    if is_reusable_after(error) && connection.client.batch_execute("ROLLBACK").await.is_ok() {
         connection.give_back();
     }
     broken

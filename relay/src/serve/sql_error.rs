@@ -32,6 +32,17 @@ pub(crate) fn judge(error: &Error) -> Verdict {
     }
 }
 
+/// Whether the connection can be used again after a ROLLBACK. Not when it is lost, when its prepared
+/// statements may be stale (the extension was updated), or when the server is short of something.
+pub(crate) fn is_reusable_after(error: &Error) -> bool {
+    let stale = |class| matches!(class, "0A" | "26" | "53" | "58" | "XX");
+    judge(error) != Verdict::Lost
+        && error
+            .code()
+            .and_then(|state| state.code().get(..2))
+            .is_some_and(|class| !stale(class))
+}
+
 /// Serialization failure, deadlock, and a unique violation, which is how a lost race for the stored
 /// outcome of a mutation shows (R14).
 fn is_conflict(state: &SqlState) -> bool {

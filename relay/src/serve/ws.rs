@@ -10,6 +10,7 @@ use futures_util::{FutureExt, SinkExt, StreamExt};
 use pg_live_session::{Command, Event, Limits, Millis, Session};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
 use super::auth::Gate;
@@ -36,7 +37,7 @@ pub(crate) async fn serve(relay: Arc<Relay>, socket: WebSocket) {
     let (events, incoming) = unbounded_channel();
     let (sink, stream) = socket.split();
     let (outgoing, to_write) = unbounded_channel();
-    tokio::spawn(write(sink, to_write, events.clone()));
+    relay.tasks.spawn(write(sink, to_write, events.clone()));
     let number = relay.sessions.open(events);
     relay.metrics.sessions.add(1);
     relay.metrics.sessions_total.add(1);
@@ -49,6 +50,7 @@ pub(crate) async fn serve(relay: Arc<Relay>, socket: WebSocket) {
         outgoing,
         live_queries: 0,
         leaving: false,
+        gone: CancellationToken::new(),
         relay,
     };
     client.drive(stream, incoming).await;
@@ -65,6 +67,8 @@ struct Client {
     outgoing: UnboundedSender<Outgoing>,
     live_queries: u64,
     leaving: bool,
+    /// Cancelled with the socket: a run that waits for the database need not begin.
+    gone: CancellationToken,
 }
 
 impl Client {
@@ -80,8 +84,14 @@ impl Client {
             let listening = connected && self.session.accepts_messages();
             let relay = Arc::clone(&self.relay);
             tokio::select! {
+                // First, so that nobody is told of what failed only because the relay stops.
+                biased;
+                () = relay.shutdown.cancelled(), if !self.leaving => self.leave(),
                 Some(event) = events.recv() => self.handle(event),
                 Some(event) = self.work.next() => self.handle(event),
+                () = sleep_until(wake.unwrap_or(self.started)), if wake.is_some() => {
+                    self.handle(Event::Timer);
+                }
                 frame = stream.next(), if listening => match frame {
                     Some(Ok(frame)) => self.hear(frame),
                     Some(Err(_)) | None => {
@@ -89,14 +99,10 @@ impl Client {
                         self.handle(Event::Disconnected);
                     }
                 },
-                () = sleep_until(wake.unwrap_or(self.started)), if wake.is_some() => {
-                    self.handle(Event::Timer);
-                }
                 () = sleep_until(self.last_heard + CLIENT_SILENCE), if listening => {
                     connected = false;
                     self.handle(Event::Disconnected);
                 }
-                () = relay.shutdown.cancelled(), if !self.leaving => self.leave(),
             }
         }
     }
@@ -129,6 +135,9 @@ impl Client {
         if let Event::Malformed(reason) = &event {
             info!(session = self.number, reason, "a client broke the protocol");
         }
+        if matches!(event, Event::Disconnected) {
+            self.gone.cancel();
+        }
         let now = self.now();
         for command in self.session.handle(now, event) {
             self.carry_out(command);
@@ -144,8 +153,9 @@ impl Client {
         let relay = Arc::clone(&self.relay);
         match command {
             Command::Run(run) => {
+                let gone = self.gone.clone();
                 self.work
-                    .push(async move { runs::run(&relay, run).await }.boxed());
+                    .push(async move { runs::run(&relay, run, &gone).await }.boxed());
             }
             Command::Mutate(mutation) => {
                 self.work

@@ -1,51 +1,26 @@
 /* eslint-disable */
 /**
- * Generated `api` utility.
+ * References to the functions of this app.
  *
- * THIS CODE IS AUTOMATICALLY GENERATED.
- *
- * To regenerate, run `npx convex dev`.
+ * Written by `pg-live dev` and `pg-live deploy`; changes are overwritten.
  * @module
  */
 
 import type * as channels from "../channels.js";
 import type * as messages from "../messages.js";
 
-import type {
-  ApiFromModules,
-  FilterApi,
-  FunctionReference,
-} from "convex/server";
+import type { ApiFromModules, FilterApi, FunctionReference } from "convex/server";
 
 declare const fullApi: ApiFromModules<{
-  channels: typeof channels;
-  messages: typeof messages;
+  "channels": typeof channels;
+  "messages": typeof messages;
 }>;
 
-/**
- * A utility for referencing Convex functions in your app's public API.
- *
- * Usage:
- * ```js
- * const myFunctionReference = api.myModule.myFunction;
- * ```
- */
-export declare const api: FilterApi<
-  typeof fullApi,
-  FunctionReference<any, "public">
->;
+/** The public functions: `api.messages.list` is export `list` of `messages.ts`. */
+export declare const api: FilterApi<typeof fullApi, FunctionReference<any, "public">>;
 
-/**
- * A utility for referencing Convex functions in your app's internal API.
- *
- * Usage:
- * ```js
- * const myFunctionReference = internal.myModule.myFunction;
- * ```
- */
-export declare const internal: FilterApi<
-  typeof fullApi,
-  FunctionReference<any, "internal">
->;
+/** The functions that only other functions may call. */
+export declare const internal: FilterApi<typeof fullApi, FunctionReference<any, "internal">>;
 
+/** The functions of mounted components. */
 export declare const components: {};

@@ -1,23 +1,16 @@
 /* eslint-disable */
 /**
- * Generated `api` utility.
+ * References to the functions of this app.
  *
- * THIS CODE IS AUTOMATICALLY GENERATED.
- *
- * To regenerate, run `npx convex dev`.
+ * Written by `pg-live dev` and `pg-live deploy`; changes are overwritten.
  * @module
  */
 
 import { anyApi, componentsGeneric } from "convex/server";
 
-/**
- * A utility for referencing Convex functions in your app's API.
- *
- * Usage:
- * ```js
- * const myFunctionReference = api.myModule.myFunction;
- * ```
- */
+/** The public functions: `api.messages.list` is export `list` of `messages.ts`. */
 export const api = anyApi;
+/** The functions that only other functions may call. */
 export const internal = anyApi;
+/** The functions of mounted components. */
 export const components = componentsGeneric();

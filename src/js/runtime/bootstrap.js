@@ -1,0 +1,267 @@
+// Builds the globals that functions see. Evaluates to a function that the host calls once per context:
+// `host` holds the native operations (no code of a deployment can reach it), `importTime` is what the clock
+// shows while modules are imported. Returns what the host needs to drive a call. What is seldom used sits in
+// files of its own, evaluated when a global is first touched.
+(function bootstrap(host, importTime) {
+  "use strict";
+
+  const observed = { time: false, randomness: false };
+  let running = false;
+  let clock = importTime;
+
+  const define = (target, name, value) =>
+    Object.defineProperty(target, name, { value, writable: true, enumerable: false, configurable: true });
+
+  // Defines globals that evaluate their file of the runtime when first read.
+  const defineLazily = (file, names) => {
+    for (const name of names) {
+      Object.defineProperty(globalThis, name, {
+        get() {
+          const values = host.load(file)(host, shared);
+          for (const other of names) {
+            define(globalThis, other, values[other]);
+          }
+          return values[name];
+        },
+        set(value) {
+          define(globalThis, name, value);
+        },
+        enumerable: false,
+        configurable: true,
+      });
+    }
+  };
+
+  const notInFunctions = (what) =>
+    new Error(`Can't use ${what} in queries and mutations. Please consider using an action.`);
+
+  const now = () => {
+    if (running) observed.time = true;
+    return clock;
+  };
+
+  const randomBytes = (view) => {
+    if (running) observed.randomness = true;
+    host.random(view);
+  };
+
+  const inspect = (value) => {
+    if (typeof value === "string" && value.length < 100 && /^[\x20-\x7e]*$/.test(value) && !/['\\]/.test(value)) {
+      return `'${value}'`;
+    }
+    shared.inspector ??= host.load("inspect")(host, shared);
+    return shared.inspector.inspect(value);
+  };
+
+  const encodeUtf8 = (text) => {
+    const bytes = new Uint8Array(host.utf8Length(text));
+    host.writeUtf8(text, bytes);
+    return bytes;
+  };
+
+  const shared = { randomBytes, notInFunctions, encodeUtf8, inspector: undefined };
+
+  // The clock: stands still during a call.
+  const NativeDate = Date;
+  const FrozenDate = function Date(...args) {
+    if (new.target === undefined) return new NativeDate(now()).toString();
+    return Reflect.construct(NativeDate, args.length === 0 ? [now()] : args, new.target);
+  };
+  Object.defineProperty(FrozenDate, "length", { value: 7, configurable: true });
+  Object.defineProperty(FrozenDate, "prototype", { value: NativeDate.prototype, writable: false });
+  define(FrozenDate, "now", now);
+  define(FrozenDate, "parse", NativeDate.parse);
+  define(FrozenDate, "UTC", NativeDate.UTC);
+  define(NativeDate.prototype, "constructor", FrozenDate);
+  define(globalThis, "Date", FrozenDate);
+
+  // Formatting without a date formats the present one.
+  const DateTimeFormat = Intl.DateTimeFormat.prototype;
+  const nativeFormat = Object.getOwnPropertyDescriptor(DateTimeFormat, "format").get;
+  const nativeFormatToParts = DateTimeFormat.formatToParts;
+  Object.defineProperty(DateTimeFormat, "format", {
+    get() {
+      const format = nativeFormat.call(this);
+      return (date) => format(date === undefined ? now() : date);
+    },
+    enumerable: false,
+    configurable: true,
+  });
+  define(DateTimeFormat, "formatToParts", function formatToParts(date) {
+    return nativeFormatToParts.call(this, date === undefined ? now() : date);
+  });
+
+  // Random numbers come from the call's seed, 64 at a time: 53 bits each.
+  const RANDOM_WORDS = 128;
+  let words;
+  let nextWord = RANDOM_WORDS;
+  define(Math, "random", function random() {
+    if (running) observed.randomness = true;
+    if (nextWord >= RANDOM_WORDS) {
+      words ??= new Uint32Array(RANDOM_WORDS);
+      host.random(words);
+      nextWord = 0;
+    }
+    const high = words[nextWord] >>> 5;
+    const low = words[nextWord + 1] >>> 6;
+    nextWord += 2;
+    return (high * 0x4000000 + low) / 0x20000000000000;
+  });
+
+  // Garbage collection must not be visible to functions.
+  define(globalThis, "WeakRef", class WeakRef {
+    #target;
+    constructor(target) {
+      if ((typeof target !== "object" || target === null) && typeof target !== "function" && typeof target !== "symbol") {
+        throw new TypeError("WeakRef: target must be an object");
+      }
+      this.#target = target;
+    }
+    deref() {
+      return this.#target;
+    }
+    get [Symbol.toStringTag]() {
+      return "WeakRef";
+    }
+  });
+  define(globalThis, "FinalizationRegistry", class FinalizationRegistry {
+    constructor(callback) {
+      if (typeof callback !== "function") throw new TypeError("FinalizationRegistry: cleanup must be callable");
+    }
+    register() {}
+    unregister() {
+      return false;
+    }
+    get [Symbol.toStringTag]() {
+      return "FinalizationRegistry";
+    }
+  });
+  delete globalThis.SharedArrayBuffer;
+  delete globalThis.Atomics;
+
+  const log = (level, args) => host.log(level, args.map(inspect).join(" "));
+  const timers = new Map();
+  const elapsed = (label, args) => log("INFO", [`${label}: 0ms`, ...args]);
+  define(globalThis, "console", {
+    debug: (...args) => log("DEBUG", args),
+    error: (...args) => log("ERROR", args),
+    info: (...args) => log("INFO", args),
+    log: (...args) => log("LOG", args),
+    warn: (...args) => log("WARN", args),
+    trace: (...args) => log("LOG", [...args, new Error("Trace").stack]),
+    time: (label = "default") => void timers.set(`${label}`, 0),
+    timeLog: (label = "default", ...args) => timers.has(`${label}`) && elapsed(label, args),
+    timeEnd: (label = "default") => timers.delete(`${label}`) && elapsed(label, []),
+  });
+
+  define(globalThis, "self", globalThis);
+  define(globalThis, "performance", { now: () => 0, timeOrigin: importTime, mark() {}, measure() {}, toJSON: () => ({}) });
+  define(globalThis, "process", {
+    env: new Proxy(Object.create(null), {
+      get: (_, name) => (typeof name === "string" ? host.environmentVariable(name) : undefined),
+      has: (_, name) => typeof name === "string" && host.environmentVariable(name) !== undefined,
+      set: () => false,
+      defineProperty: () => false,
+      deleteProperty: () => false,
+    }),
+  });
+  define(globalThis, "structuredClone", function structuredClone(value, options) {
+    if (options?.transfer?.length > 0) throw new Error("structuredClone: transfer is not supported");
+    return host.structuredClone(value);
+  });
+  define(globalThis, "queueMicrotask", function queueMicrotask(callback) {
+    if (typeof callback !== "function") throw new TypeError("queueMicrotask: the callback must be a function");
+    Promise.resolve().then(() => callback());
+  });
+  for (const name of ["fetch", "setTimeout", "setInterval"]) {
+    define(globalThis, name, { [name]() { throw notInFunctions(`${name}()`); } }[name]);
+  }
+  define(globalThis, "clearTimeout", function clearTimeout() {});
+  define(globalThis, "clearInterval", function clearInterval() {});
+  defineLazily("crypto", ["crypto", "Crypto", "SubtleCrypto", "CryptoKey"]);
+  defineLazily("encoding", ["TextEncoder", "TextDecoder", "atob", "btoa"]);
+  defineLazily("url", ["URL", "URLSearchParams"]);
+  defineLazily("events", ["DOMException", "Event", "EventTarget", "AbortController", "AbortSignal"]);
+  defineLazily("storage", ["AsyncLocalStorage", "AsyncResource"]);
+  defineLazily("unavailable", [
+    "Blob", "File", "FormData", "Headers", "Request", "Response", "ReadableStream", "ReadableStreamDefaultReader",
+    "ReadableStreamBYOBReader", "WritableStream", "WritableStreamDefaultWriter", "TransformStream",
+    "TextEncoderStream", "TextDecoderStream",
+  ]);
+
+  // What npm's server library talks to.
+  define(globalThis, "Convex", {
+    syscall: (op, args) => host.syscall(op, args),
+    asyncSyscall: (op, args) => host.asyncSyscall(op, args),
+    jsSyscall: (op) => {
+      throw new Error(`Unknown operation ${op}`);
+    },
+  });
+
+  // The one kind of function that an export is: "Query", "Mutation", "Action" or undefined.
+  const kindOf = (value) => {
+    if (value === null || (typeof value !== "object" && typeof value !== "function")) return undefined;
+    const kinds = ["Query", "Mutation", "Action"].filter((kind) => value[`is${kind}`] === true);
+    return kinds.length === 1 ? kinds[0] : undefined;
+  };
+
+  return {
+    observed,
+
+    // Starts the export `name` of a module; gives its promise, or a string that says why it can not be run.
+    start(exports, path, name, kind, args, time) {
+      if (!Object.hasOwn(exports, name)) return `Couldn't find ${JSON.stringify(name)} in module "${path}".`;
+      const target = exports[name];
+      const actual = kindOf(target);
+      if (actual === undefined) return `"${name}" in module "${path}" is not a query, mutation or action.`;
+      if (actual !== kind) return `Trying to execute ${path}:${name} as ${kind}, but it is defined as ${actual}.`;
+      running = true;
+      clock = Math.trunc(time);
+      nextWord = RANDOM_WORDS;
+      return Promise.resolve(target[`invoke${kind}`](args));
+    },
+
+    // Lists the functions a module exports: a JSON text, and their handlers for the host to locate.
+    analyze(exports) {
+      const functions = [];
+      const handlers = [];
+      for (const name of Object.keys(exports)) {
+        const value = exports[name];
+        const udfType = kindOf(value);
+        if (udfType === undefined || (value.isPublic === true && value.isInternal === true)) continue;
+        const visibility = value.isPublic === true ? "public" : value.isInternal === true ? "internal" : null;
+        const exported = (member) => (typeof value[member] === "function" ? value[member]() : null);
+        functions.push({ name, udfType, visibility, args: exported("exportArgs"), returns: exported("exportReturns") });
+        handlers.push(typeof value._handler === "function" ? value._handler : undefined);
+      }
+      return [JSON.stringify(functions), handlers];
+    },
+
+    // The JSON text of a schema module.
+    exportSchema(exports) {
+      const schema = exports.default;
+      if (schema === null || typeof schema !== "object" || typeof schema.export !== "function") {
+        throw new Error("The default export of the schema file must be the result of defineSchema(...)");
+      }
+      return schema.export();
+    },
+
+    // Header and stack of something thrown, and the data of a ConvexError (JSON text).
+    describe(thrown) {
+      let header;
+      let stack = null;
+      let data = null;
+      if (thrown instanceof Error || (typeof thrown === "object" && thrown !== null && "message" in thrown)) {
+        const name = thrown.name === undefined ? "Error" : `${thrown.name}`;
+        const message = thrown.message === undefined ? "" : `${thrown.message}`;
+        header = name === "" ? message : message === "" ? name : `${name}: ${message}`;
+        if (typeof thrown.stack === "string") stack = thrown.stack;
+        const symbol = thrown.ConvexErrorSymbol;
+        if (typeof symbol === "symbol" && thrown[symbol] === true && typeof thrown.data === "string") data = thrown.data;
+      } else {
+        header = typeof thrown === "string" ? thrown : inspect(thrown);
+      }
+      return [header, stack, data];
+    },
+  };
+})

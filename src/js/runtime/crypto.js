@@ -1,0 +1,51 @@
+// Random bytes from the call's seed. Keys, signatures and digests belong to actions.
+(function crypto(host, shared) {
+  "use strict";
+
+  const MAX_RANDOM_BYTES = 65536;
+  const INTEGER_VIEWS = new Set([
+    "Int8Array", "Uint8Array", "Uint8ClampedArray", "Int16Array", "Uint16Array", "Int32Array", "Uint32Array",
+    "BigInt64Array", "BigUint64Array",
+  ]);
+
+  class SubtleCrypto {}
+  for (const name of ["digest", "sign", "verify", "encrypt", "decrypt", "importKey", "exportKey", "generateKey", "deriveBits", "deriveKey", "wrapKey", "unwrapKey"]) {
+    Object.defineProperty(SubtleCrypto.prototype, name, {
+      async value() {
+        throw shared.notInFunctions(`crypto.subtle.${name}()`);
+      },
+      writable: true,
+      configurable: true,
+    });
+  }
+  class CryptoKey {
+    constructor() {
+      throw new TypeError("Illegal constructor");
+    }
+  }
+
+  class Crypto {
+    get subtle() {
+      return subtle;
+    }
+    getRandomValues(view) {
+      const type = ArrayBuffer.isView(view) ? view[Symbol.toStringTag] : undefined;
+      if (!INTEGER_VIEWS.has(type)) throw new DOMException("The array must be of an integer type", "TypeMismatchError");
+      if (view.byteLength > MAX_RANDOM_BYTES) {
+        throw new DOMException(`At most ${MAX_RANDOM_BYTES} random bytes at a time`, "QuotaExceededError");
+      }
+      shared.randomBytes(view);
+      return view;
+    }
+    randomUUID() {
+      const bytes = new Uint8Array(16);
+      shared.randomBytes(bytes);
+      bytes[6] = (bytes[6] & 0x0f) | 0x40;
+      bytes[8] = (bytes[8] & 0x3f) | 0x80;
+      const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+      return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+    }
+  }
+  const subtle = new SubtleCrypto();
+  return { crypto: new Crypto(), Crypto, SubtleCrypto, CryptoKey };
+})

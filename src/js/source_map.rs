@@ -1,0 +1,92 @@
+//! From positions in a bundle to positions in the developer's files.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use super::specifier::MODULE_SCHEME;
+
+/// A position as the developer sees it; line and column count from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct MappedPosition {
+    pub(super) path: String,
+    pub(super) line: u32,
+    pub(super) column: u32,
+}
+
+/// The source maps of the scripts that are loaded.
+pub(super) trait SourceMaps {
+    /// Where `line` and `column` (from 0) of `script` come from. A script without a map, or a position
+    /// that the map does not know, is shown as it is, without the scheme of module names.
+    fn map(&self, script: &str, line: u32, column: u32) -> MappedPosition;
+}
+
+/// A source map that is parsed when a position is first looked up.
+pub(super) struct LazyMap {
+    text: Option<Arc<str>>,
+    parsed: OnceCell<Option<sourcemap::SourceMap>>,
+}
+
+impl LazyMap {
+    /// A map from its JSON text, if there is one.
+    pub(super) fn new(text: Option<Arc<str>>) -> Self {
+        Self { text, parsed: OnceCell::new() }
+    }
+
+    /// The original position of `line` and `column` (from 0); `None` if unknown or if the map is broken.
+    pub(super) fn lookup(&self, line: u32, column: u32) -> Option<MappedPosition> {
+        let text = self.text.as_deref()?;
+        let map = self
+            .parsed
+            .get_or_init(|| sourcemap::SourceMap::from_slice(text.as_bytes()).ok())
+            .as_ref()?;
+        let token = map.lookup_token(line, column)?;
+        if token.get_dst_line() != line {
+            return None;
+        }
+        Some(MappedPosition {
+            path: token.get_source()?.to_owned(),
+            line: token.get_src_line() + 1,
+            column: token.get_src_col() + 1,
+        })
+    }
+}
+
+/// The position as the bundle has it.
+pub(super) fn unmapped(script: &str, line: u32, column: u32) -> MappedPosition {
+    let path = script.strip_prefix(MODULE_SCHEME).unwrap_or(script).to_owned();
+    MappedPosition { path, line: line + 1, column: column + 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Generated line 2 (from 0), columns 0 and 4, come from line 4, column 2 and line 5, column 0.
+    const MAP: &str = r#"{"version":3,"sources":["../convex/a.ts"],"names":[],"mappings":";;AAIE,IACF"}"#;
+
+    fn position(line: u32, column: u32) -> MappedPosition {
+        MappedPosition { path: "../convex/a.ts".into(), line, column }
+    }
+
+    #[test]
+    fn looks_up_the_nearest_token_of_the_line() {
+        let map = LazyMap::new(Some(MAP.into()));
+        assert_eq!(map.lookup(2, 0), Some(position(5, 3)));
+        assert_eq!(map.lookup(2, 3), Some(position(5, 3)));
+        assert_eq!(map.lookup(2, 9), Some(position(6, 1)));
+    }
+
+    #[test]
+    fn unknown_lines_and_broken_maps_give_nothing() {
+        assert_eq!(LazyMap::new(Some(MAP.into())).lookup(0, 0), None);
+        assert_eq!(LazyMap::new(Some(MAP.into())).lookup(7, 0), None);
+        assert_eq!(LazyMap::new(Some("{".into())).lookup(2, 0), None);
+        assert_eq!(LazyMap::new(None).lookup(2, 0), None);
+    }
+
+    #[test]
+    fn unmapped_positions_count_from_one() {
+        let expected = MappedPosition { path: "a.js".into(), line: 1, column: 1 };
+        assert_eq!(unmapped("convex:/user/a.js", 0, 0), expected);
+    }
+}

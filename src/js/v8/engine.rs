@@ -1,0 +1,266 @@
+//! The isolate of this thread and what is kept between calls.
+
+use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
+use std::rc::Rc;
+use std::time::Duration;
+
+use deno_core::v8;
+
+use super::memory::{self, BufferAccount, HeapGuard};
+use super::modules::ModuleCache;
+use super::sys::{self, CpuClock};
+use super::watchdog::Watchdog;
+use super::{ops, platform, runtime};
+use crate::js::{EngineStats, Failure, Limits};
+
+/// Stack that V8 and the host must have left to enter another function.
+const STACK_RESERVE: usize = 128 * 1024;
+/// Least of the stack that JavaScript may use, whatever the limits say.
+const MIN_STACK: usize = 256 * 1024;
+/// Least heap an isolate can do with.
+const MIN_HEAP: usize = 16 * 1024 * 1024;
+
+thread_local! {
+    // Never dropped: at the end of the process frames of JavaScript may still be on the stack.
+    static ENGINE: ManuallyDrop<RefCell<Option<Rc<Engine>>>> =
+        const { ManuallyDrop::new(RefCell::new(None)) };
+    static WATCHDOG: ManuallyDrop<RefCell<Option<Rc<Watchdog>>>> =
+        const { ManuallyDrop::new(RefCell::new(None)) };
+    static COUNTERS: Cell<Counters> = const { Cell::new(Counters::new()) };
+}
+
+#[derive(Clone, Copy)]
+struct Counters {
+    first_start: Duration,
+    contexts: u64,
+    isolates: u64,
+}
+
+impl Counters {
+    const fn new() -> Self {
+        Self { first_start: Duration::ZERO, contexts: 0, isolates: 0 }
+    }
+}
+
+/// One isolate and what goes with it. Handles come before the isolate: fields are dropped in this order.
+pub(super) struct Engine {
+    /// Code of deployments.
+    pub(super) modules: RefCell<ModuleCache>,
+    /// The runtime's own code.
+    pub(super) runtime: runtime::Scripts,
+    /// The object of native operations that the runtime gets.
+    pub(super) operations: v8::Global<v8::ObjectTemplate>,
+    /// Stops functions.
+    pub(super) watchdog: Rc<Watchdog>,
+    /// Stops functions that use up the heap.
+    pub(super) heap: &'static HeapGuard,
+    /// What array buffers take.
+    pub(super) buffers: &'static BufferAccount,
+    /// Processor time of this thread.
+    pub(super) clock: CpuClock,
+    /// How many calls are nested now.
+    pub(super) depth: Cell<usize>,
+    /// A microtask queue per depth, so that a nested call does not run what the outer one has queued.
+    queues: RefCell<Vec<Queue>>,
+    /// Set when the heap should not be used for another call.
+    worn_out: Cell<bool>,
+    heap_bytes: usize,
+    stack_bytes: usize,
+    stack_limit: usize,
+    handle: v8::IsolateHandle,
+    raw: v8::UnsafeRawIsolatePtr,
+    _isolate: v8::OwnedIsolate,
+}
+
+/// A microtask queue. Leaked when given up, since contexts that are still to be collected name it.
+pub(super) struct Queue(*mut v8::MicrotaskQueue);
+
+impl Queue {
+    fn new(isolate: &mut v8::Isolate) -> Self {
+        let queue = v8::MicrotaskQueue::new(isolate, v8::MicrotasksPolicy::Explicit);
+        Self(std::ptr::from_ref::<v8::MicrotaskQueue>(&ManuallyDrop::new(queue)).cast_mut())
+    }
+}
+
+impl Engine {
+    /// This thread's engine, started or renewed if need be. Within a call it is the one that runs.
+    pub(super) fn acquire(limits: &Limits) -> Result<Rc<Self>, Failure> {
+        platform::set_fatal(limits.fatal);
+        ENGINE.with(|slot| {
+            let mut slot = slot.borrow_mut();
+            if let Some(engine) = slot.as_ref()
+                && engine.usable(limits)
+            {
+                return Ok(Rc::clone(engine));
+            }
+            // The old isolate is disposed of before the new one is entered.
+            *slot = None;
+            let engine = Rc::new(Self::start(limits)?);
+            *slot = Some(Rc::clone(&engine));
+            Ok(engine)
+        })
+    }
+
+    fn usable(&self, limits: &Limits) -> bool {
+        let fits = self.heap_bytes == limits.heap_bytes && self.stack_bytes == limits.stack_bytes;
+        self.depth.get() > 0 || (fits && !self.worn_out.get())
+    }
+
+    fn start(limits: &Limits) -> Result<Self, Failure> {
+        let begin = std::time::Instant::now();
+        platform::start();
+        let watchdog = watchdog()?;
+        let base = sys::stack_base()
+            .ok_or_else(|| Failure::Engine("the bounds of the stack are unknown".to_owned()))?;
+        let stack_limit = base - limits.stack_bytes.max(MIN_STACK);
+        let heap_bytes = limits.heap_bytes.max(MIN_HEAP);
+        let (buffers, allocator) = memory::buffer_allocator(heap_bytes);
+        let params = v8::CreateParams::default()
+            .heap_limits(0, heap_bytes)
+            .array_buffer_allocator(allocator.make_shared())
+            .allow_atomics_wait(false);
+        // SAFETY: the address lies within this thread's stack, the only one the isolate is used on.
+        let params = unsafe { params.set_stack_limit(stack_limit as *mut u32) };
+        let mut isolate = sys::with_utc(|| {
+            let mut isolate = v8::Isolate::new(params);
+            runtime::fix_time_zone(&mut isolate);
+            isolate
+        });
+        isolate.set_microtasks_policy(v8::MicrotasksPolicy::Explicit);
+        isolate.set_oom_error_handler(platform::on_out_of_memory);
+        isolate.set_promise_reject_callback(ops::on_promise_rejection);
+        let heap = HeapGuard::install(&mut isolate, heap_bytes);
+        let scripts = runtime::Scripts::compile(&mut isolate)
+            .ok_or_else(|| Failure::Engine("the runtime's code does not compile".to_owned()))?;
+        let operations = ops::template(&mut isolate);
+        // SAFETY: the pointer is used by this engine only, which owns the isolate.
+        let raw = unsafe { isolate.as_raw_isolate_ptr() };
+        count(|counters| {
+            counters.isolates += 1;
+            if counters.isolates == 1 {
+                counters.first_start = begin.elapsed();
+            }
+        });
+        Ok(Self {
+            modules: RefCell::default(),
+            runtime: scripts,
+            operations,
+            watchdog,
+            heap,
+            buffers,
+            clock: CpuClock::of_this_thread(),
+            depth: Cell::new(0),
+            queues: RefCell::default(),
+            worn_out: Cell::new(false),
+            heap_bytes: limits.heap_bytes,
+            stack_bytes: limits.stack_bytes,
+            stack_limit,
+            handle: isolate.thread_safe_handle(),
+            raw,
+            _isolate: isolate,
+        })
+    }
+
+    /// The isolate. Calls nest, so each of them takes the isolate anew.
+    pub(super) fn isolate(&self) -> v8::Isolate {
+        // SAFETY: the engine owns the isolate, and it is entered on this thread as long as the engine lives.
+        unsafe { v8::Isolate::from_raw_isolate_ptr(self.raw) }
+    }
+
+    /// A handle for the watchdog.
+    pub(super) fn handle(&self) -> v8::IsolateHandle {
+        self.handle.clone()
+    }
+
+    /// Whether too little stack is left to enter JavaScript.
+    pub(super) fn stack_is_short(&self) -> bool {
+        sys::stack_pointer() < self.stack_limit + STACK_RESERVE
+    }
+
+    /// The microtask queue of the present depth.
+    pub(super) fn queue(&self) -> *mut v8::MicrotaskQueue {
+        let depth = self.depth.get();
+        let mut queues = self.queues.borrow_mut();
+        while queues.len() <= depth {
+            queues.push(Queue::new(&mut self.isolate()));
+        }
+        queues[depth].0
+    }
+
+    /// Gives up the queue of the present depth, which may hold work of a function that was stopped.
+    pub(super) fn abandon_queue(&self) {
+        let depth = self.depth.get();
+        if let Some(queue) = self.queues.borrow_mut().get_mut(depth) {
+            *queue = Queue::new(&mut self.isolate());
+        }
+    }
+
+    /// After a function has used up the heap: restores the limit, and lets the next call that is not nested
+    /// have a new isolate.
+    pub(super) fn wear_out(&self) {
+        self.heap.reset(&mut self.isolate());
+        self.worn_out.set(true);
+    }
+}
+
+/// The watchdog of this thread.
+fn watchdog() -> Result<Rc<Watchdog>, Failure> {
+    WATCHDOG.with(|slot| {
+        let mut slot = slot.borrow_mut();
+        if let Some(watchdog) = slot.as_ref() {
+            return Ok(Rc::clone(watchdog));
+        }
+        let started = Watchdog::start()
+            .map_err(|error| Failure::Engine(format!("the watchdog does not start: {error}")))?;
+        Ok(Rc::clone(slot.insert(Rc::new(started))))
+    })
+}
+
+fn count(change: impl FnOnce(&mut Counters)) {
+    COUNTERS.with(|cell| {
+        let mut counters = cell.get();
+        change(&mut counters);
+        cell.set(counters);
+    });
+}
+
+/// Counts a context.
+pub(super) fn count_context() {
+    count(|counters| counters.contexts += 1);
+}
+
+/// Drops cached code of every deployment but `keep`.
+pub(in crate::js) fn forget_others(keep: i64) {
+    ENGINE.with(|slot| {
+        if let Ok(slot) = slot.try_borrow()
+            && let Some(engine) = slot.as_ref()
+        {
+            engine.modules.borrow_mut().forget_others(keep);
+        }
+    });
+}
+
+/// Figures about this thread's engine.
+pub(in crate::js) fn stats() -> EngineStats {
+    let counters = COUNTERS.get();
+    let mut stats = EngineStats {
+        first_start: counters.first_start,
+        contexts_made: counters.contexts,
+        isolates_made: counters.isolates,
+        ..EngineStats::default()
+    };
+    ENGINE.with(|slot| {
+        if let Ok(slot) = slot.try_borrow()
+            && let Some(engine) = slot.as_ref()
+        {
+            let heap = engine.isolate().get_heap_statistics();
+            stats.started = true;
+            stats.heap_used = heap.used_heap_size();
+            stats.heap_total = heap.total_heap_size();
+            stats.array_buffers = engine.buffers.used();
+            stats.cached_modules = engine.modules.borrow().len();
+        }
+    });
+    stats
+}

@@ -1,0 +1,114 @@
+//! Looking at modules without calling functions: the analysis of a deployment, its schema.
+
+use deno_core::v8;
+
+use super::context;
+use super::convert::text;
+use super::engine::Engine;
+use super::exception::{Halt, attempt};
+use super::frame::Frame;
+use super::modules;
+use super::runtime::Runtime;
+use crate::js::analysis::RawFunction;
+use crate::js::{AnalyzedFunction, AnalyzedModule, Failure, Host, JsError, Limits, ModuleFailure};
+
+/// Seed number of code that belongs to no deployment yet.
+const NO_DEPLOYMENT: i64 = 0;
+
+/// See [`crate::js::analyze`].
+pub(in crate::js) fn analyze(
+    paths: &[String],
+    host: &mut dyn Host,
+    limits: &Limits,
+    import_unix_ms: f64,
+) -> Result<Vec<AnalyzedModule>, ModuleFailure> {
+    let mut at = "";
+    let result = look(host, limits, import_unix_ms, |scope, frame, runtime| {
+        let mut analyzed = Vec::with_capacity(paths.len());
+        for path in paths {
+            at = path;
+            let functions = analyze_module(scope, frame, runtime, path)?;
+            analyzed.push(AnalyzedModule { path: path.clone(), functions });
+        }
+        Ok(analyzed)
+    });
+    in_module(at, result)
+}
+
+/// See [`crate::js::evaluate_schema`].
+pub(in crate::js) fn evaluate_schema(
+    path: &str,
+    host: &mut dyn Host,
+    limits: &Limits,
+    import_unix_ms: f64,
+) -> Result<String, ModuleFailure> {
+    let result = look(host, limits, import_unix_ms, |scope, frame, runtime| {
+        let exports = modules::import(scope, frame, path)?;
+        attempt(scope, frame, |scope| {
+            let exported = runtime.call(scope, "exportSchema", &[exports.into()])?;
+            Some(text(scope, exported))
+        })?
+        .ok_or_else(|| Halt::Thrown(JsError::plain("The schema's export() is not a JSON text.")))
+    });
+    in_module(path, result)
+}
+
+fn in_module<R>(path: &str, result: Result<Result<R, JsError>, Failure>) -> Result<R, ModuleFailure> {
+    match result {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(ModuleFailure::Module { path: path.to_owned(), error }),
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+/// Runs `body` in a context for code of no deployment.
+fn look<R>(
+    host: &mut dyn Host,
+    limits: &Limits,
+    import_unix_ms: f64,
+    body: impl for<'s, 'i> FnOnce(
+        &mut v8::PinScope<'s, 'i>,
+        &Frame<'_>,
+        Runtime<'s>,
+    ) -> Result<R, Halt>,
+) -> Result<Result<R, JsError>, Failure> {
+    let engine = Engine::acquire(limits)?;
+    let seed = super::call::import_seed(NO_DEPLOYMENT);
+    let frame = Frame::new(engine, host, None, limits.interrupt_pending, seed);
+    let ended =
+        context::run(&frame, limits, import_unix_ms, |scope, runtime| body(scope, &frame, runtime))?;
+    Ok(ended.result)
+}
+
+fn analyze_module<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    frame: &Frame<'_>,
+    runtime: Runtime<'s>,
+    path: &str,
+) -> Result<Vec<AnalyzedFunction>, Halt> {
+    let exports = modules::import(scope, frame, path)?;
+    let (json, handlers) = attempt(scope, frame, |scope| {
+        let report = runtime.call(scope, "analyze", &[exports.into()])?;
+        let report = v8::Local::<v8::Array>::try_from(report).ok()?;
+        let handlers = v8::Local::<v8::Array>::try_from(report.get_index(scope, 1)?).ok()?;
+        Some((text(scope, report.get_index(scope, 0)?)?, handlers))
+    })?;
+    let functions = RawFunction::parse_all(&json)
+        .map_err(|error| Halt::Thrown(JsError::plain(format!("Malformed function: {error}"))))?;
+    let loaded = frame.loaded.borrow();
+    let located = functions.into_iter().zip(0..).map(|(function, index)| {
+        let handler = handlers.get_index(scope, index).and_then(|handler| locate(scope, handler));
+        function.finish(handler, &*loaded)
+    });
+    Ok(located.collect())
+}
+
+/// Script, line and column (from 0) of a function.
+fn locate(
+    scope: &v8::PinScope<'_, '_>,
+    handler: v8::Local<'_, v8::Value>,
+) -> Option<(String, u32, u32)> {
+    let function = v8::Local::<v8::Function>::try_from(handler).ok()?;
+    let script = text(scope, function.get_script_origin(scope).resource_name()?)?;
+    Some((script, function.get_script_line_number()?, function.get_script_column_number()?))
+}

@@ -1,0 +1,126 @@
+//! Bounds of memory: the heap's limit, and array buffers, which live outside of the heap.
+
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use deno_core::v8;
+
+/// How much the heap may grow past its limit, as a multiple of it, while a function that reached the limit
+/// is being stopped.
+const GRACE_FACTOR: usize = 2;
+
+/// What array buffers take and may take.
+#[derive(Debug)]
+pub(super) struct BufferAccount {
+    used: AtomicUsize,
+    limit: usize,
+}
+
+impl BufferAccount {
+    /// Bytes that array buffers take.
+    pub(super) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    fn allocate(&self, len: usize) -> *mut c_void {
+        let before = self.used.fetch_add(len, Ordering::Relaxed);
+        if before.saturating_add(len) <= self.limit {
+            // SAFETY: calloc may be called with any size; null is a failure V8 expects.
+            let data = unsafe { libc::calloc(len.max(1), 1) };
+            if !data.is_null() {
+                return data;
+            }
+        }
+        self.used.fetch_sub(len, Ordering::Relaxed);
+        std::ptr::null_mut()
+    }
+}
+
+/// # Safety
+/// Called by V8 with the account that the allocator was made with.
+unsafe extern "C" fn allocate(account: &BufferAccount, len: usize) -> *mut c_void {
+    account.allocate(len)
+}
+
+/// # Safety
+/// Called by V8 with memory that [`allocate`] gave.
+unsafe extern "C" fn free(account: &BufferAccount, data: *mut c_void, len: usize) {
+    account.used.fetch_sub(len, Ordering::Relaxed);
+    // SAFETY: `data` comes from calloc and is freed once.
+    unsafe { libc::free(data) };
+}
+
+/// # Safety
+/// Called by V8 once, when the allocator goes.
+unsafe extern "C" fn drop_account(_account: *const BufferAccount) {
+    // The account is leaked: the engine reads it as long as the process lives.
+}
+
+static VTABLE: v8::RustAllocatorVtable<BufferAccount> = v8::RustAllocatorVtable {
+    allocate,
+    allocate_uninitialized: allocate,
+    free,
+    drop: drop_account,
+};
+
+/// An allocator of array buffers that gives out at most `limit` bytes; past it JavaScript sees a RangeError.
+pub(super) fn buffer_allocator(
+    limit: usize,
+) -> (&'static BufferAccount, v8::UniqueRef<v8::Allocator>) {
+    let account: &'static BufferAccount =
+        Box::leak(Box::new(BufferAccount { used: AtomicUsize::new(0), limit }));
+    // SAFETY: the account lives as long as the process and is what the vtable's functions expect.
+    let allocator = unsafe { v8::new_rust_allocator(account, &VTABLE) };
+    (account, allocator)
+}
+
+/// Watches an isolate's heap limit. Lives as long as the isolate.
+#[derive(Debug)]
+pub(super) struct HeapGuard {
+    isolate: v8::UnsafeRawIsolatePtr,
+    limit: usize,
+    reached: Cell<bool>,
+}
+
+impl HeapGuard {
+    /// Installs a guard for `isolate`, whose heap was made with `limit` bytes. The guard is leaked.
+    pub(super) fn install(isolate: &mut v8::Isolate, limit: usize) -> &'static Self {
+        // SAFETY: the pointer is used on this thread only, and not after the isolate is disposed.
+        let raw = unsafe { isolate.as_raw_isolate_ptr() };
+        let guard: &'static Self =
+            Box::leak(Box::new(Self { isolate: raw, limit, reached: Cell::new(false) }));
+        guard.add_to(isolate);
+        guard
+    }
+
+    fn add_to(&'static self, isolate: &mut v8::Isolate) {
+        let data = std::ptr::from_ref(self).cast_mut().cast();
+        isolate.add_near_heap_limit_callback(near_heap_limit, data);
+    }
+
+    /// Whether the limit has been reached since the last [`HeapGuard::reset`].
+    pub(super) fn reached(&self) -> bool {
+        self.reached.get()
+    }
+
+    /// Puts the limit back as far as what is alive allows.
+    pub(super) fn reset(&'static self, isolate: &mut v8::Isolate) {
+        isolate.remove_near_heap_limit_callback(near_heap_limit, self.limit);
+        self.reached.set(false);
+        self.add_to(isolate);
+    }
+}
+
+/// Stops the function and raises the limit once, so that V8 can get to where it stops.
+///
+/// # Safety
+/// Called by V8 on the isolate's thread with the guard that was installed for it.
+unsafe extern "C" fn near_heap_limit(data: *mut c_void, current: usize, initial: usize) -> usize {
+    // SAFETY: the guard is leaked, so the reference is valid.
+    let guard = unsafe { &*data.cast::<HeapGuard>() };
+    // SAFETY: V8 calls this for the live isolate the guard was installed for.
+    let isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(guard.isolate) };
+    isolate.terminate_execution();
+    if guard.reached.replace(true) { current } else { current + GRACE_FACTOR * initial }
+}

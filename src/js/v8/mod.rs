@@ -1,0 +1,22 @@
+//! Everything that touches V8. Nothing of V8 leaves this folder, and no panic or error of the host crosses a
+//! frame of V8: host calls are caught where they are made.
+
+mod call;
+mod context;
+mod convert;
+mod engine;
+mod exception;
+mod frame;
+mod introspection;
+mod memory;
+mod modules;
+mod ops;
+mod ops_web;
+mod platform;
+mod runtime;
+mod sys;
+mod watchdog;
+
+pub(super) use call::invoke;
+pub(super) use engine::{forget_others, stats};
+pub(super) use introspection::{analyze, evaluate_schema};

@@ -1,0 +1,230 @@
+//! The native operations that the runtime's JavaScript calls.
+//!
+//! Each is entered from V8, so it must neither panic nor unwind; host code runs inside `Frame::call_host`,
+//! which catches. Their callers are files of the runtime, so arguments are of the right kind, but never
+//! trusted to be.
+
+use deno_core::v8;
+
+use super::convert::{short, string, text};
+use super::frame::{Frame, HostFault, Pending, with_current};
+use super::ops_web;
+
+/// The template of the object that holds the operations.
+pub(super) fn template(isolate: &mut v8::Isolate) -> v8::Global<v8::ObjectTemplate> {
+    v8::scope!(let scope, isolate);
+    let template = v8::ObjectTemplate::new(scope);
+    let add = |name: &str, function: v8::Local<'_, v8::FunctionTemplate>| {
+        template.set(short(scope, name).into(), function.into());
+    };
+    add("asyncSyscall", v8::FunctionTemplate::new(scope, async_syscall));
+    add("continuation", v8::FunctionTemplate::new(scope, continuation));
+    add("decodeUtf8", v8::FunctionTemplate::new(scope, ops_web::decode_utf8));
+    add("environmentVariable", v8::FunctionTemplate::new(scope, environment_variable));
+    add("load", v8::FunctionTemplate::new(scope, load));
+    add("log", v8::FunctionTemplate::new(scope, log));
+    add("parseUrl", v8::FunctionTemplate::new(scope, ops_web::parse_url));
+    add("random", v8::FunctionTemplate::new(scope, random));
+    add("setContinuation", v8::FunctionTemplate::new(scope, set_continuation));
+    add("setUrlPart", v8::FunctionTemplate::new(scope, ops_web::set_url_part));
+    add("structuredClone", v8::FunctionTemplate::new(scope, ops_web::structured_clone));
+    add("syscall", v8::FunctionTemplate::new(scope, syscall));
+    add("utf8Length", v8::FunctionTemplate::new(scope, ops_web::utf8_length));
+    add("writeUtf8", v8::FunctionTemplate::new(scope, ops_web::write_utf8));
+    v8::Global::new(scope, template)
+}
+
+/// Throws an `Error` in JavaScript.
+pub(super) fn throw(scope: &v8::PinScope<'_, '_>, message: &str) {
+    let message = short(scope, message);
+    let error = v8::Exception::error(scope, message);
+    scope.throw_exception(error);
+}
+
+/// Throws a `TypeError` in JavaScript.
+pub(super) fn throw_type_error(scope: &v8::PinScope<'_, '_>, message: &str) {
+    let message = short(scope, message);
+    let error = v8::Exception::type_error(scope, message);
+    scope.throw_exception(error);
+}
+
+/// The `Error` that a failed host call becomes.
+pub(super) fn host_error<'s>(
+    scope: &v8::PinScope<'s, '_>,
+    message: &str,
+    data: Option<&str>,
+) -> v8::Local<'s, v8::Value> {
+    let message = string(scope, message).unwrap_or_else(|| short(scope, "(message too long)"));
+    let error = v8::Exception::error(scope, message);
+    let data = data
+        .and_then(|data| string(scope, data))
+        .and_then(|data| v8::json::parse(scope, data));
+    if let (Some(data), Ok(object)) = (data, v8::Local::<v8::Object>::try_from(error)) {
+        object.set(scope, short(scope, "data").into(), data);
+    }
+    error
+}
+
+/// Throws what a failed host call becomes. While the call is being stopped JavaScript may run on for a few
+/// steps: an error sends it to the place where V8 looks.
+fn throw_fault(scope: &v8::PinScope<'_, '_>, fault: HostFault) {
+    match fault {
+        HostFault::Js { message, data } => {
+            let error = host_error(scope, &message, data.as_deref());
+            scope.throw_exception(error);
+        }
+        HostFault::Stopped => throw(scope, "The function is being stopped"),
+    }
+}
+
+/// The two string arguments of a syscall.
+fn op_and_args(
+    scope: &v8::PinScope<'_, '_>,
+    args: &v8::FunctionCallbackArguments<'_>,
+) -> Option<(String, String)> {
+    let (op, json) = (text(scope, args.get(0)), text(scope, args.get(1)));
+    if op.is_none() || json.is_none() {
+        throw_type_error(scope, "A syscall takes the name of an operation and a JSON text");
+    }
+    Some((op?, json?))
+}
+
+fn refuse_at_import(scope: &v8::PinScope<'_, '_>, frame: &Frame<'_>, op: &str) -> bool {
+    if !frame.running.get() {
+        let message = format!(
+            "Can't use {op} at import time: the database can be used inside of functions only."
+        );
+        throw(scope, &message);
+    }
+    !frame.running.get()
+}
+
+fn syscall(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments<'_>,
+    mut result: v8::ReturnValue<'_, v8::Value>,
+) {
+    let Some((op, json)) = op_and_args(scope, &args) else { return };
+    with_current(|frame| {
+        if refuse_at_import(scope, frame, &op) {
+            return;
+        }
+        match frame.call_host(|host| host.syscall(&op, &json)) {
+            Ok(answer) => match string(scope, &answer) {
+                Some(answer) => result.set(answer.into()),
+                None => throw(scope, "The answer is too long"),
+            },
+            Err(fault) => throw_fault(scope, fault),
+        }
+    });
+}
+
+fn async_syscall(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments<'_>,
+    mut result: v8::ReturnValue<'_, v8::Value>,
+) {
+    let Some((op, args)) = op_and_args(scope, &args) else { return };
+    with_current(|frame| {
+        if refuse_at_import(scope, frame, &op) {
+            return;
+        }
+        // None if the stack has run out; V8 has thrown then.
+        if let Some(resolver) = v8::PromiseResolver::new(scope) {
+            result.set(resolver.get_promise(scope).into());
+            let resolver = v8::Global::new(scope, resolver);
+            frame.pending.borrow_mut().push_back(Pending { op, args, resolver });
+        }
+    });
+}
+
+fn environment_variable(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments<'_>,
+    mut result: v8::ReturnValue<'_, v8::Value>,
+) {
+    let Some(name) = text(scope, args.get(0)) else { return };
+    with_current(|frame| match frame.call_host(|host| host.environment_variable(&name)) {
+        Ok(Some(value)) => {
+            if let Some(value) = string(scope, &value) {
+                result.set(value.into());
+            }
+        }
+        Ok(None) => {}
+        Err(fault) => throw_fault(scope, fault),
+    });
+}
+
+/// Evaluates a file of the runtime.
+fn load(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments<'_>,
+    mut result: v8::ReturnValue<'_, v8::Value>,
+) {
+    let Some(name) = text(scope, args.get(0)) else { return };
+    with_current(|frame| {
+        if let Some(function) = frame.engine.runtime.evaluate(scope, &name) {
+            result.set(function.into());
+        }
+    });
+}
+
+fn log(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments<'_>,
+    _result: v8::ReturnValue<'_, v8::Value>,
+) {
+    if let (Some(level), Some(line)) = (text(scope, args.get(0)), text(scope, args.get(1))) {
+        with_current(|frame| frame.log_lines.borrow_mut().push(&level, &line));
+    }
+}
+
+/// Fills a typed array with random numbers.
+fn random(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments<'_>,
+    _result: v8::ReturnValue<'_, v8::Value>,
+) {
+    let Ok(view) = v8::Local::<v8::ArrayBufferView>::try_from(args.get(0)) else {
+        return throw_type_error(scope, "random takes a typed array");
+    };
+    let bytes = ops_web::view_bytes(scope, view);
+    with_current(|frame| frame.fill_random(bytes));
+}
+
+fn continuation(
+    scope: &mut v8::PinScope<'_, '_>,
+    _args: v8::FunctionCallbackArguments<'_>,
+    mut result: v8::ReturnValue<'_, v8::Value>,
+) {
+    result.set(scope.get_continuation_preserved_embedder_data());
+}
+
+fn set_continuation(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments<'_>,
+    _result: v8::ReturnValue<'_, v8::Value>,
+) {
+    scope.set_continuation_preserved_embedder_data(args.get(0));
+}
+
+/// V8's callback at a rejected promise that nobody handles, and when somebody does after all.
+///
+/// # Safety
+/// Called by V8 on the isolate's thread.
+pub(super) unsafe extern "C" fn on_promise_rejection(message: v8::PromiseRejectMessage<'_>) {
+    // SAFETY: V8 calls this with a context entered.
+    v8::callback_scope!(unsafe scope, &message);
+    with_current(|frame| {
+        let promise = v8::Global::new(scope, message.get_promise());
+        let mut rejections = frame.rejections.borrow_mut();
+        match message.get_event() {
+            v8::PromiseRejectEvent::PromiseRejectWithNoHandler => rejections.push(promise),
+            v8::PromiseRejectEvent::PromiseHandlerAddedAfterReject => {
+                rejections.retain(|rejected| *rejected != promise);
+            }
+            v8::PromiseRejectEvent::PromiseRejectAfterResolved
+            | v8::PromiseRejectEvent::PromiseResolveAfterResolved => {}
+        }
+    });
+}
