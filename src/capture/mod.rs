@@ -88,7 +88,7 @@ impl Writes {
         self.set.get_or_insert_with(|| {
             WriteSetBuilder::new(WriteLimits {
                 rows_per_relation: settings::max_write_keys(),
-                ..WriteLimits::default()
+                bytes: settings::ring_bytes() / 8,
             })
         })
     }

@@ -65,7 +65,7 @@ unsafe extern "C-unwind" fn pg_live_launcher_main(_argument: pg_sys::Datum) {
     }
 }
 
-unsafe extern "C-unwind" fn on_exit(_status: i32, _argument: pg_sys::Datum) {
+fn on_exit() {
     if let Ok(memory) = shmem::memory() {
         memory.set_launcher(None);
     }
@@ -80,6 +80,7 @@ fn tend(memory: &Memory, slot: &Slot, watched: &mut Watched) -> Duration {
         };
     }
     if watched.database == 0 || !slot.is_wanted() {
+        *watched = Watched::default();
         return IDLE;
     }
     if watched.worker.as_ref().is_some_and(Handle::is_alive)

@@ -65,7 +65,7 @@ unsafe extern "C-unwind" fn pg_live_worker_main(argument: pg_sys::Datum) {
 }
 
 /// Whatever ends the worker: without it nothing is put into the log, and nobody registers.
-unsafe extern "C-unwind" fn on_exit(_status: i32, _argument: pg_sys::Datum) {
+fn on_exit() {
     if let Some(slot) = shmem::own_slot()
         && slot.worker_pid() == worker::own_pid()
     {

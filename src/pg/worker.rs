@@ -172,10 +172,18 @@ pub(crate) fn exit(status: i32) -> ! {
     unsafe { pg_sys::proc_exit(status) }
 }
 
-/// Has `callback` called when this process gives up shared memory, whatever ends it.
-pub(crate) fn before_exit(callback: unsafe extern "C-unwind" fn(i32, pg_sys::Datum)) {
+/// Has `callback` called when this process gives up shared memory, whatever ends it. A panic in it
+/// is swallowed.
+pub(crate) fn before_exit(callback: fn()) {
+    let argument = pg_sys::Datum::from(callback as usize);
     // SAFETY: the function lives as long as the library, which is never unloaded.
-    unsafe { pg_sys::before_shmem_exit(Some(callback), pg_sys::Datum::from(0)) };
+    unsafe { pg_sys::before_shmem_exit(Some(on_exit), argument) };
+}
+
+unsafe extern "C-unwind" fn on_exit(_status: i32, argument: pg_sys::Datum) {
+    // SAFETY: `before_exit` put a function of this type there.
+    let callback = unsafe { std::mem::transmute::<usize, fn()>(argument.value()) };
+    let _ = std::panic::catch_unwind(AssertUnwindSafe(callback));
 }
 
 /// Runs `body` in a transaction of its own with a snapshot. An ERROR in it or at its commit rolls
@@ -226,4 +234,10 @@ pub(crate) fn notify(channel: &CStr, payload: &str) {
 pub(crate) fn extension() -> u32 {
     // SAFETY: a catalog look-up within a transaction.
     unsafe { pg_sys::get_extension_oid(c"pg_live".as_ptr(), true) }.to_u32()
+}
+
+/// Whether this server is a standby, or is still recovering.
+pub(crate) fn is_standby() -> bool {
+    // SAFETY: reads shared memory.
+    unsafe { pg_sys::RecoveryInProgress() }
 }
