@@ -9,6 +9,12 @@ BEGIN
             USING ERRCODE = 'LV010',
                   HINT = 'CREATE DATABASE app ENCODING ''UTF8'' LOCALE ''C'' TEMPLATE template0;';
     END IF;
+    IF NOT 'pg_live' = ANY (pg_catalog.regexp_split_to_array(
+            pg_catalog.current_setting('shared_preload_libraries'), '[\s,"]+')) THEN
+        RAISE EXCEPTION 'pg_live is not preloaded'
+            USING ERRCODE = 'LV001',
+                  HINT = 'Add pg_live to shared_preload_libraries in postgresql.conf and restart the server.';
+    END IF;
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'live_relay') THEN
         CREATE ROLE live_relay NOLOGIN;
     END IF;
@@ -503,3 +509,6 @@ GRANT EXECUTE ON FUNCTION live.prepare_connection(), live.attach(bigint),
     live.next(bigint, bigint, bigint), live.unregister(bigint, bigint[]), live.last_commit(),
     live.clock(), live.status(), live.counters() TO live_relay;
 GRANT SELECT ON live.stats TO live_relay;
+
+-- R19: a deploy changes what every query has read.
+SELECT live.capture_table('live.active'::regclass);

@@ -49,8 +49,8 @@ pub(crate) enum Error {
     #[error("{0}")]
     InvalidParameter(String),
     /// The function ran past its time limit.
-    #[error("function execution timed out (maximum duration: {0} ms)")]
-    TimedOut(u128),
+    #[error("Function execution timed out (maximum duration: {}s)", .0.as_secs_f64())]
+    TimedOut(std::time::Duration),
     /// The function ran past its memory limit.
     #[error("function ran out of memory")]
     OutOfMemory,
@@ -108,7 +108,9 @@ impl Error {
     /// What goes to DETAIL.
     pub(crate) fn detail(&self) -> Option<String> {
         match self {
-            Error::Function { data: Some(data), .. } => Some(format!("data: {data}")),
+            Error::Function {
+                data: Some(data), ..
+            } => Some(format!("data: {data}")),
             Error::Function { data: None, .. }
             | Error::NotPreloaded
             | Error::NoDatabaseSlot

@@ -25,10 +25,21 @@ fn text(value: Option<String>) -> Option<Datum> {
 fn caller(identity: Option<&str>) -> (Caller, Option<String>) {
     let parsed: Option<serde_json::Value> =
         identity.and_then(|identity| serde_json::from_str(identity).ok());
-    let is_admin = parsed.as_ref().is_some_and(|json| json["admin"] == json!(true));
-    let names_user = parsed.as_ref().is_some_and(|json| json["tokenIdentifier"].is_string());
+    let is_admin = parsed
+        .as_ref()
+        .is_some_and(|json| json["admin"] == json!(true));
+    let names_user = parsed
+        .as_ref()
+        .is_some_and(|json| json["tokenIdentifier"].is_string());
     let identity = identity.filter(|_| names_user).map(str::to_owned);
-    (if is_admin { Caller::Admin } else { Caller::Client }, identity)
+    (
+        if is_admin {
+            Caller::Admin
+        } else {
+            Caller::Client
+        },
+        identity,
+    )
 }
 
 /// A result that stands for a Postgres ERROR or a limit inside of a query.
@@ -40,7 +51,10 @@ fn failed(message: String, access: Access) -> Result<Response> {
     reads.table(catalog.active_oid);
     catalog.tables().for_each(|table| reads.table(table.oid));
     Ok(Response {
-        result: Err(JsError { message, data: None }),
+        result: Err(JsError {
+            message,
+            data: None,
+        }),
         log_lines: Vec::new(),
         reads: reads.build(),
     })
@@ -84,8 +98,13 @@ pub(super) fn run_query(call: &mut Call) -> Result<Datum> {
     let snapshot = snapshot::transaction_snapshot()?;
     let place = invalidator::position(); // R2: after the snapshot was taken
     let (caller, identity) = caller(identity.as_deref());
-    let request =
-        Request { path: &path, args: &args, identity, kind: FunctionKind::Query, caller };
+    let request = Request {
+        path: &path,
+        args: &args,
+        identity,
+        kind: FunctionKind::Query,
+        caller,
+    };
     let response = run_contained(request)?;
     if capture::ddl_conflict(&snapshot, &response.reads) {
         return Err(Error::Redefined); // R17
@@ -150,7 +169,11 @@ pub(super) fn run_mutation(call: &mut Call) -> Result<Datum> {
                 caller,
             })
         },
-        |result| result.as_ref().is_ok_and(|response| response.result.is_ok()),
+        |result| {
+            result
+                .as_ref()
+                .is_ok_and(|response| response.result.is_ok())
+        },
     );
     let (Subtransaction::Released(result) | Subtransaction::RolledBack(result)) = outcome;
     let response = match result {
@@ -181,7 +204,9 @@ fn stored_outcome(session: &str, request: i64) -> Result<Option<Vec<Option<Datum
         Access::Write,
         |row| row.need::<String>(0),
     )?;
-    let Some(outcome) = outcome else { return Ok(None) };
+    let Some(outcome) = outcome else {
+        return Ok(None);
+    };
     let outcome: serde_json::Value = serde_json::from_str(&outcome)
         .map_err(|error| Error::Catalog(format!("stored outcome: {error}")))?;
     let lines: Vec<String> =
@@ -201,6 +226,10 @@ fn store_outcome(session: &str, request: i64, value: &str, lines: &[String]) -> 
     let outcome = json!({"value": value, "logLines": lines}).to_string();
     spi::execute(
         "INSERT INTO live.outcomes (session, request, outcome) VALUES ($1::uuid, $2, $3::json)",
-        &[Param::Text(session), Param::Int8(request), Param::Text(&outcome)],
+        &[
+            Param::Text(session),
+            Param::Int8(request),
+            Param::Text(&outcome),
+        ],
     )
 }

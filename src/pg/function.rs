@@ -27,7 +27,10 @@ impl Call {
         // `nargs` arguments; the index is checked against it.
         unsafe {
             let info = &*self.fcinfo;
-            assert!(index < info.nargs as usize, "SQL declaration and code disagree on arguments");
+            assert!(
+                index < info.nargs as usize,
+                "SQL declaration and code disagree on arguments"
+            );
             let argument = info.args.as_slice(info.nargs as usize)[index];
             (!argument.isnull).then_some(argument.value)
         }
@@ -115,10 +118,16 @@ impl Call {
             let info = (*self.fcinfo).resultinfo.cast::<pg_sys::ReturnSetInfo>();
             let columns = (*(*info).setDesc).natts as usize;
             for row in rows {
-                assert_eq!(row.len(), columns, "SQL declaration and code disagree on columns");
+                assert_eq!(
+                    row.len(),
+                    columns,
+                    "SQL declaration and code disagree on columns"
+                );
                 let mut nulls: Vec<bool> = row.iter().map(Option::is_none).collect();
-                let mut values: Vec<pg_sys::Datum> =
-                    row.into_iter().map(|d| d.unwrap_or(pg_sys::Datum::from(0))).collect();
+                let mut values: Vec<pg_sys::Datum> = row
+                    .into_iter()
+                    .map(|d| d.unwrap_or(pg_sys::Datum::from(0)))
+                    .collect();
                 pg_sys::tuplestore_putvalues(
                     (*info).setResult,
                     (*info).setDesc,
@@ -165,7 +174,10 @@ fn palloc_text(text: &str) -> *const c_char {
 
 /// Five characters as Postgres packs them, six bits each.
 fn pack(sqlstate: SqlState) -> c_int {
-    sqlstate.iter().rev().fold(0, |code, c| (code << 6) | c_int::from((c - b'0') & 0x3f))
+    sqlstate
+        .iter()
+        .rev()
+        .fold(0, |code, c| (code << 6) | c_int::from((c - b'0') & 0x3f))
 }
 
 impl Report {
@@ -173,7 +185,9 @@ impl Report {
         Report {
             sqlstate: pack(error.sqlstate()),
             message: palloc_text(&error.to_string()),
-            detail: error.detail().map_or(std::ptr::null(), |text| palloc_text(&text)),
+            detail: error
+                .detail()
+                .map_or(std::ptr::null(), |text| palloc_text(&text)),
             hint: error.hint().map_or(std::ptr::null(), palloc_text),
         }
     }
