@@ -57,6 +57,7 @@ unsafe extern "C-unwind" fn pg_live_worker_main(argument: pg_sys::Datum) {
     match serve(slot) {
         End::Done => {
             slot.end_boot();
+            slot.set_worker(None);
             memory.release(slot);
             worker::exit(0);
         }
@@ -116,6 +117,9 @@ fn serve_boot(slot: &Slot, state: &mut Invalidator, notifier: &mut Notifier) -> 
     loop {
         latch::check_for_interrupts();
         worker::reload_if_asked();
+        if worker::is_asked_to_end() {
+            return Some(End::Failed);
+        }
         if slot.has_stop() {
             return Some(End::Done);
         }

@@ -12,7 +12,8 @@ unsafe extern "C-unwind" {
     fn Async_Notify(channel: *const c_char, payload: *const c_char);
     // Without the guard that the generated bindings add: signal handlers must stay as they are.
     fn SignalHandlerForConfigReload(signal: i32);
-    fn die(signal: i32);
+    fn SignalHandlerForShutdownRequest(signal: i32);
+    fn procsignal_sigusr1_handler(signal: i32);
 }
 
 /// A worker that this process has asked for.
@@ -116,7 +117,9 @@ pub(crate) fn begin() {
     // SAFETY: before anything else in the worker; the handlers are Postgres' own.
     unsafe {
         pg_sys::pqsignal(libc::SIGHUP, Some(SignalHandlerForConfigReload));
-        pg_sys::pqsignal(libc::SIGTERM, Some(die));
+        pg_sys::pqsignal(libc::SIGTERM, Some(SignalHandlerForShutdownRequest));
+        // The one that a worker without a database gets by default does not set its latch.
+        pg_sys::pqsignal(libc::SIGUSR1, Some(procsignal_sigusr1_handler));
         pg_sys::BackgroundWorkerUnblockSignals();
     }
 }
@@ -131,6 +134,13 @@ pub(crate) fn connect(database: u32) {
             0,
         );
     }
+}
+
+/// Whether the process was asked to end. What a worker waits for within a transaction is bounded by
+/// its lock_timeout, so it sees this soon.
+pub(crate) fn is_asked_to_end() -> bool {
+    // SAFETY: a flag set by the signal handler.
+    unsafe { (&raw const pg_sys::ShutdownRequestPending).read_volatile() != 0 }
 }
 
 /// Reads the configuration anew if that was asked for.
