@@ -106,8 +106,16 @@ pub(crate) async fn execute(
                     "a connection was lost during a query"
                 );
             }
-            Verdict::Lost | Verdict::Final => {
-                warn!(path, error = broken.message, "a query cannot be executed");
+            Verdict::Lost => {
+                warn!(
+                    path,
+                    error = broken.message,
+                    "a query ends its connection each time"
+                );
+                failing.insert(culprit, broken.message);
+            }
+            Verdict::Final => {
+                debug!(path, error = broken.message, "a query cannot be executed");
                 failing.insert(culprit, broken.message);
             }
         }
