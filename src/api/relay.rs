@@ -20,26 +20,17 @@ fn text(value: Option<String>) -> Option<Datum> {
     value.and_then(IntoDatum::into_datum)
 }
 
-/// Who asks: the relay says it of an administrator by the identity `{"admin":true}`, which no token
-/// can carry because tokens always have an issuer.
+/// Who asks, and as whom: the relay marks the identity of an administrator with `"admin": true`,
+/// which no token of a user can carry.
 fn caller(identity: Option<&str>) -> (Caller, Option<String>) {
-    let parsed: Option<serde_json::Value> =
-        identity.and_then(|identity| serde_json::from_str(identity).ok());
-    let is_admin = parsed
-        .as_ref()
-        .is_some_and(|json| json["admin"] == json!(true));
-    let names_user = parsed
-        .as_ref()
-        .is_some_and(|json| json["tokenIdentifier"].is_string());
-    let identity = identity.filter(|_| names_user).map(str::to_owned);
-    (
-        if is_admin {
-            Caller::Admin
-        } else {
-            Caller::Client
-        },
-        identity,
-    )
+    let Some(serde_json::Value::Object(mut identity)) =
+        identity.and_then(|identity| serde_json::from_str(identity).ok())
+    else {
+        return (Caller::Client, None);
+    };
+    let is_admin = identity.remove("admin") == Some(json!(true));
+    let user = (!identity.is_empty()).then(|| serde_json::Value::Object(identity).to_string());
+    (if is_admin { Caller::Admin } else { Caller::Client }, user)
 }
 
 /// A result that stands for a Postgres ERROR or a limit inside of a query.
@@ -110,15 +101,11 @@ pub(super) fn run_query(call: &mut Call) -> Result<Datum> {
         return Err(Error::Redefined); // R17
     }
     let completed = snapshot.completed;
-    let registered = if sub != 0 {
-        invalidator::register((owner, sub, generation), place, snapshot, response.reads).ok()
-    } else {
+    let boot = invalidator::boot_of(&snapshot);
+    let registered = if sub == 0 {
         None
-    };
-    let (boot, position) = match (registered, place) {
-        (Some(registered), _) => (registered.boot, registered.position),
-        (None, Some(place)) => (place.boot, place.position),
-        (None, None) => (0, 0),
+    } else {
+        invalidator::register((owner, sub, generation), place, snapshot, response.reads).ok()
     };
     let (ok, value, error, data) = split(response.result);
     let row = vec![
@@ -128,9 +115,9 @@ pub(super) fn run_query(call: &mut Call) -> Result<Datum> {
         text(data),
         response.log_lines.into_datum(),
         None,
-        (completed as i64).into_datum(),
-        (boot as i64).into_datum(),
-        (position as i64).into_datum(),
+        completed.cast_signed().into_datum(),
+        boot.cast_signed().into_datum(),
+        registered.and_then(|done| done.position.cast_signed().into_datum()),
         (registered.is_some() || sub == 0).into_datum(),
         None,
     ];
