@@ -40,7 +40,10 @@ pub(super) enum Halted {
 /// How a host call failed.
 pub(super) enum HostFault {
     /// With an error the function may catch.
-    Js { message: String, data: Option<String> },
+    Js {
+        message: String,
+        data: Option<String>,
+    },
     /// The call is being stopped; JavaScript must not go on.
     Stopped,
 }
@@ -171,7 +174,7 @@ impl<'a> Frame<'a> {
 pub(super) fn with_current<R>(body: impl FnOnce(&Frame<'_>) -> R) -> Option<R> {
     let current = CURRENT.get();
     // SAFETY: the pointer is set only while `Frame::enter` borrows the frame, and callbacks run within it.
-    unsafe { current.as_ref() }.map(|frame| body(frame))
+    unsafe { current.as_ref() }.map(body)
 }
 
 /// V8's callback at an interrupt that the watchdog asked for.

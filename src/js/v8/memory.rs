@@ -71,8 +71,10 @@ static VTABLE: v8::RustAllocatorVtable<BufferAccount> = v8::RustAllocatorVtable 
 pub(super) fn buffer_allocator(
     limit: usize,
 ) -> (&'static BufferAccount, v8::UniqueRef<v8::Allocator>) {
-    let account: &'static BufferAccount =
-        Box::leak(Box::new(BufferAccount { used: AtomicUsize::new(0), limit }));
+    let account: &'static BufferAccount = Box::leak(Box::new(BufferAccount {
+        used: AtomicUsize::new(0),
+        limit,
+    }));
     // SAFETY: the account lives as long as the process and is what the vtable's functions expect.
     let allocator = unsafe { v8::new_rust_allocator(account, &VTABLE) };
     (account, allocator)
@@ -91,8 +93,11 @@ impl HeapGuard {
     pub(super) fn install(isolate: &mut v8::Isolate, limit: usize) -> &'static Self {
         // SAFETY: the pointer is used on this thread only, and not after the isolate is disposed.
         let raw = unsafe { isolate.as_raw_isolate_ptr() };
-        let guard: &'static Self =
-            Box::leak(Box::new(Self { isolate: raw, limit, reached: Cell::new(false) }));
+        let guard: &'static Self = Box::leak(Box::new(Self {
+            isolate: raw,
+            limit,
+            reached: Cell::new(false),
+        }));
         guard.add_to(isolate);
         guard
     }
