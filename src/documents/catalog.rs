@@ -135,18 +135,19 @@ impl Catalog {
             static KEPT: RefCell<Option<Rc<Catalog>>> = const { RefCell::new(None) };
         }
         let (version, deployment, active_oid) = spi::query_one(
-            "SELECT version, deployment, tableoid FROM live.active WHERE component = ''",
+            "SELECT version, deployment, 'live.active'::pg_catalog.regclass::pg_catalog.oid \
+             FROM (SELECT) AS always LEFT JOIN live.active ON component = ''",
             &[],
             access,
             |row| {
                 Ok((
-                    row.need::<i64>(0)?,
+                    row.get::<i64>(0).unwrap_or(0),
                     row.get::<i64>(1),
                     row.need::<pg_sys::Oid>(2)?,
                 ))
             },
         )?
-        .ok_or_else(|| Error::Catalog("live.active has no row".to_owned()))?;
+        .ok_or_else(|| Error::Catalog("live.active cannot be read".to_owned()))?;
         if let Some(kept) = KEPT
             .with_borrow(Clone::clone)
             .filter(|kept| kept.version == version)

@@ -99,16 +99,17 @@ pub struct Call<'a> {
     pub import_unix_ms: f64,
 }
 
-/// Bounds of a call. `heap_bytes` and `stack_bytes` are properties of the engine: a change takes effect at
-/// the next call that is not nested in another.
+/// Bounds of a call.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// JavaScript heap in bytes; array buffers may take as much again.
+    /// JavaScript heap in bytes; array buffers may take as much again. A change makes a new engine, at the next
+    /// call that is not nested in another.
     pub heap_bytes: usize,
     /// Processor time JavaScript may use, host calls not counted.
     pub user_time: Duration,
     /// How far from the base of the thread's stack JavaScript may reach, in bytes. Keep it below what
-    /// Postgres itself allows (`max_stack_depth`), so that deep recursion is a RangeError in JavaScript.
+    /// Postgres itself allows (`max_stack_depth`), so that deep recursion is a RangeError in JavaScript. The
+    /// value of the process's first call stays in force.
     pub stack_bytes: usize,
     /// Longest result in bytes of JSON.
     pub result_bytes: usize,

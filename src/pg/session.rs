@@ -201,11 +201,13 @@ pub(crate) fn stack_bytes() -> usize {
 
 /// Ends this session because JavaScript left the process in a state that cannot go on.
 pub(crate) fn end_session(reason: &str) -> ! {
-    pgrx::ereport!(
-        FATAL,
+    pgrx::pg_sys::panic::ErrorReport::new(
         pgrx::PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
-        format!("the JavaScript engine could not go on: {reason}")
+        format!("the JavaScript engine could not go on: {reason}"),
+        "end_session",
     )
+    .report(pgrx::PgLogLevel::FATAL);
+    unreachable!("ereport(FATAL) returned")
 }
 
 /// What tells the statements of this backend apart: transaction, snapshot, command.

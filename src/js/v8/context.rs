@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use deno_core::v8;
 
+use super::call::checkpoint;
 use super::engine;
 use super::exception::{Halt, attempt};
-use super::frame::{self, Frame, Halted};
+use super::frame::{self, Frame, Halted, Phase};
 use super::platform;
 use super::runtime::Runtime;
 use super::watchdog::Watched;
@@ -29,22 +30,16 @@ pub(super) fn run<R>(
     if engine.stack_is_short() {
         return Err(Failure::StackDepth);
     }
-    let watched = Watched::new(
-        engine.handle(),
-        limits.user_time,
-        limits.interrupt_pending,
-        frame::on_interrupt,
-        engine.clock,
-    );
+    let watched = Watched::new(engine.handle(), limits, frame::on_interrupt, engine.clock);
     let outer = engine.watchdog.begin(watched);
     let inside = platform::set_inside(true);
     let result = frame.enter(|| in_fresh_context(frame, import_unix_ms, body));
     platform::set_inside(inside);
-    let (user_time, timed_out) = engine.watchdog.end(outer);
+    let verdict = engine.watchdog.end(outer);
     // A request to stop that came too late must not hit the next call.
     engine.isolate().cancel_terminate_execution();
 
-    let out_of_memory = engine.heap.reached();
+    let out_of_memory = engine.heap.reached() || verdict.out_of_memory;
     if out_of_memory {
         engine.wear_out();
     }
@@ -52,22 +47,22 @@ pub(super) fn run<R>(
         (Some(Halted::Host(payload)), _) => Some(Failure::Host(payload)),
         (Some(Halted::Interrupted), _) => Some(Failure::Interrupted),
         (None, _) if out_of_memory => Some(Failure::OutOfMemory),
-        (None, _) if timed_out => Some(Failure::TimedOut),
+        (None, _) if verdict.timed_out => Some(Failure::TimedOut),
         (None, Err(Halt::Stopped)) => Some(Failure::Engine("stopped without a reason".to_owned())),
         (None, Ok(_) | Err(Halt::Thrown(_))) => None,
     };
-    if failure.is_some() || !matches!(result, Ok(_)) {
+    if failure.is_some() {
         engine.abandon_queue();
     }
     match (failure, result) {
         (Some(failure), _) => Err(failure),
         (None, Ok(value)) => Ok(Ended {
             result: Ok(value),
-            user_time,
+            user_time: verdict.user_time,
         }),
         (None, Err(Halt::Thrown(error))) => Ok(Ended {
             result: Err(error),
-            user_time,
+            user_time: verdict.user_time,
         }),
         (None, Err(Halt::Stopped)) => unreachable!("a stopped call has a failure"),
     }
@@ -89,7 +84,19 @@ fn in_fresh_context<R>(
     engine::count_context();
     let scope = &mut v8::ContextScope::new(scope, context);
     engine.depth.set(engine.depth.get() + 1);
-    let result = bootstrap(scope, frame, import_unix_ms).and_then(|runtime| body(scope, runtime));
+    let continuation = scope.get_continuation_preserved_embedder_data();
+    let nothing = v8::undefined(scope);
+    scope.set_continuation_preserved_embedder_data(nothing.into());
+    let mut result =
+        bootstrap(scope, frame, import_unix_ms).and_then(|runtime| body(scope, runtime));
+    frame.phase.set(Phase::Ended);
+    if let Err(Halt::Thrown(_)) = result
+        && let Err(stopped) = checkpoint(scope, frame)
+    {
+        // What a function that threw has left in the queue must not run in the next call.
+        result = Err(stopped);
+    }
+    scope.set_continuation_preserved_embedder_data(continuation);
     engine.depth.set(engine.depth.get() - 1);
     result
 }

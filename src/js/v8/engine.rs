@@ -16,8 +16,6 @@ use crate::js::{EngineStats, Failure, Limits};
 
 /// Stack that V8 and the host must have left to enter another function.
 const STACK_RESERVE: usize = 128 * 1024;
-/// Least of the stack that JavaScript may use, whatever the limits say.
-const MIN_STACK: usize = 256 * 1024;
 /// Least heap an isolate can do with.
 const MIN_HEAP: usize = 16 * 1024 * 1024;
 
@@ -70,7 +68,6 @@ pub(super) struct Engine {
     /// Set when the heap should not be used for another call.
     worn_out: Cell<bool>,
     heap_bytes: usize,
-    stack_bytes: usize,
     stack_limit: usize,
     handle: v8::IsolateHandle,
     raw: v8::UnsafeRawIsolatePtr,
@@ -107,25 +104,22 @@ impl Engine {
     }
 
     fn usable(&self, limits: &Limits) -> bool {
-        let fits = self.heap_bytes == limits.heap_bytes && self.stack_bytes == limits.stack_bytes;
+        let fits = self.heap_bytes == limits.heap_bytes;
         self.depth.get() > 0 || (fits && !self.worn_out.get())
     }
 
     fn start(limits: &Limits) -> Result<Self, Failure> {
         let begin = std::time::Instant::now();
-        platform::start();
+        let stack_bytes = platform::start(limits.stack_bytes);
         let watchdog = watchdog()?;
         let base = sys::stack_base()
             .ok_or_else(|| Failure::Engine("the bounds of the stack are unknown".to_owned()))?;
-        let stack_limit = base - limits.stack_bytes.max(MIN_STACK);
         let heap_bytes = limits.heap_bytes.max(MIN_HEAP);
         let (buffers, allocator) = memory::buffer_allocator(heap_bytes);
         let params = v8::CreateParams::default()
             .heap_limits(0, heap_bytes)
             .array_buffer_allocator(allocator.make_shared())
             .allow_atomics_wait(false);
-        // SAFETY: the address lies within this thread's stack, the only one the isolate is used on.
-        let params = unsafe { params.set_stack_limit(stack_limit as *mut u32) };
         let mut isolate = sys::with_utc(|| {
             let mut isolate = v8::Isolate::new(params);
             runtime::fix_time_zone(&mut isolate);
@@ -158,8 +152,7 @@ impl Engine {
             queues: RefCell::default(),
             worn_out: Cell::new(false),
             heap_bytes: limits.heap_bytes,
-            stack_bytes: limits.stack_bytes,
-            stack_limit,
+            stack_limit: base - stack_bytes,
             handle: isolate.thread_safe_handle(),
             raw,
             _isolate: isolate,
