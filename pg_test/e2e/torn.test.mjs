@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { TransitionWatcher } from "../lib/clients.mjs";
 import { Server } from "../lib/server.mjs";
-import { until } from "../lib/wait.mjs";
+import { sleep, until } from "../lib/wait.mjs";
 
 const ACCOUNTS = ["a", "b", "c", "d"];
 const START = 1000;
@@ -16,7 +16,7 @@ const TRANSFERS = 2000;
 let db;
 
 before(async () => {
-  server = await Server.start();
+  server = await Server.start({ ownRelay: true });
   db = server.sql();
   await db.query("INSERT INTO accounts(name, balance) SELECT name, $2 FROM unnest($1::text[]) AS name", [ACCOUNTS, START]);
 });
@@ -114,6 +114,61 @@ test("transfers by mutations of several clients add up, and none is seen half do
       assertNeverTorn(watcher);
     }
   } finally {
+    await Promise.all(watchers.map((watcher) => watcher.close()));
+  }
+});
+
+/** Transfers until `stop.now`, through whatever happens to the connection; returns how many were made. */
+async function transferOnAndOn(stop, seed) {
+  const next = random(seed);
+  let made = 0;
+  while (!stop.now) {
+    let connection;
+    try {
+      connection = await db.connect();
+      await transferBySql(connection, next);
+      connection.release();
+      made += 1;
+    } catch {
+      connection?.release(true);
+      await sleep(50);
+    }
+  }
+  return made;
+}
+
+test("not even while parts of the server die", { timeout: 240_000 }, async (t) => {
+  const queries = [...ACCOUNTS.map((name) => ["accounts:balance", { name }]), ["accounts:total", {}]];
+  const watchers = [new TransitionWatcher(server.url, queries), new TransitionWatcher(server.url, queries)];
+  const stop = { now: false };
+  try {
+    await until("all queries have a value", () => watchers.every(({ latest }) => latest?.every((value) => value !== undefined)));
+    const seed = Number(process.env.PG_LIVE_SEED ?? Date.now() % 2 ** 31);
+    t.diagnostic(`PG_LIVE_SEED=${seed}`);
+    const writers = [transferOnAndOn(stop, seed), transferOnAndOn(stop, seed + 1)];
+    const moved = (count) =>
+      until(`${count} more transitions come`, () => watchers.every(({ seen }) => seen.length >= count), { timeout: 60_000 });
+    for (const harm of [
+      () => server.killWorker(),
+      () => server.killRelay().then(() => server.startRelay()),
+      () => server.endPostgres("SIGQUIT"),
+      () => server.endPostgres("SIGINT"),
+    ]) {
+      await moved(Math.max(...watchers.map(({ seen }) => seen.length)) + 10);
+      await harm();
+      await server.whenDatabaseIsUp();
+    }
+    await moved(Math.max(...watchers.map(({ seen }) => seen.length)) + 10);
+    stop.now = true;
+    t.diagnostic(`${(await Promise.all(writers)).join(" and ")} transfers`);
+    const { rows } = await db.query("SELECT balance FROM accounts ORDER BY name");
+    const expected = JSON.stringify([...rows.map(({ balance }) => balance), TOTAL]);
+    for (const watcher of watchers) {
+      await until(`the end state ${expected} is shown`, () => JSON.stringify(watcher.latest) === expected, { timeout: 60_000 });
+      t.diagnostic(`${assertNeverTorn(watcher)} transitions`);
+    }
+  } finally {
+    stop.now = true;
     await Promise.all(watchers.map((watcher) => watcher.close()));
   }
 });
