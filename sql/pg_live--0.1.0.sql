@@ -9,6 +9,12 @@ BEGIN
             USING ERRCODE = 'LV010',
                   HINT = 'CREATE DATABASE app ENCODING ''UTF8'' LOCALE ''C'' TEMPLATE template0;';
     END IF;
+    IF NOT 'pg_live' = ANY (pg_catalog.regexp_split_to_array(
+            pg_catalog.current_setting('shared_preload_libraries'), '[\s,"]+')) THEN
+        RAISE EXCEPTION 'pg_live is not preloaded'
+            USING ERRCODE = 'LV001',
+                  HINT = 'Add pg_live to shared_preload_libraries in postgresql.conf and restart the server.';
+    END IF;
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'live_relay') THEN
         CREATE ROLE live_relay NOLOGIN;
     END IF;
@@ -162,7 +168,10 @@ COMMENT ON FUNCTION live.index_key_v1 IS
 -- (rule, _id, _extra, field, column, field, column, ...)
 CREATE FUNCTION live.valid(rule text, id text, extra jsonb, VARIADIC fields "any") RETURNS boolean
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'live_valid';
-COMMENT ON FUNCTION live.valid IS
+-- A table without columns of its own.
+CREATE FUNCTION live.valid(rule text, id text, extra jsonb) RETURNS boolean
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'live_valid';
+COMMENT ON FUNCTION live.valid(text, text, jsonb, "any") IS
     'True if the row is a document of the schema; an error that names the field otherwise.';
 
 CREATE FUNCTION live.id_table(id text) RETURNS integer
@@ -218,6 +227,7 @@ BEGIN
     END IF;
     INSERT INTO live.settings VALUES ('owner', owner)
         ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+    UPDATE live.active SET version = nextval('live.version_seq');
     SELECT value INTO target FROM live.settings WHERE name = 'schema';
     EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO %I', target, owner);
     EXECUTE format('GRANT EXECUTE ON FUNCTION live.query(text, json), live.mutation(text, json),'
@@ -304,7 +314,7 @@ LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_counters';
 
 CREATE VIEW live.stats AS SELECT name, value FROM live.counters();
 COMMENT ON VIEW live.stats IS
-'Counters of this database since the start of the server.';
+'Counters of this database since the start of the server, or since live.stop().';
 
 CREATE FUNCTION live.stop() RETURNS void
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_stop';
@@ -323,24 +333,22 @@ LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_note_redefinition';
 COMMENT ON FUNCTION live.note_redefinition(oid) IS
 'Notes that this transaction redefines a table: a change that older snapshots see too.';
 
--- The triggers that a table must have, and the state of each. What inherits a row trigger from its
--- partitioned table has no other.
+-- The triggers that a table must have, and the state of each. A partition has its row trigger from
+-- the partitioned table: that one has no definition here.
 CREATE FUNCTION live.capture_plan(relation regclass,
     OUT trigger name, OUT definition text, OUT state "char")
 RETURNS SETOF record
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT plan.trigger, plan.definition, plan.state
-    FROM pg_class AS c,
-    (VALUES
-        ('pg_live_insert', 'AFTER INSERT ON %s REFERENCING NEW TABLE AS added FOR EACH STATEMENT', 'O', true),
-        ('pg_live_update', 'AFTER UPDATE ON %s REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT', 'O', true),
-        ('pg_live_delete', 'AFTER DELETE ON %s REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'O', true),
-        ('pg_live_truncate', 'AFTER TRUNCATE ON %s FOR EACH STATEMENT', 'A', true),
-        ('pg_live_row', 'AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW', 'R', false),
-        ('pg_live_tree_row', 'AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW', 'R', false)
-    ) AS plan (trigger, definition, state, everywhere)
-    WHERE c.oid = relation AND (plan.everywhere OR NOT c.relispartition
-        AND plan.trigger = CASE c.relkind WHEN 'p' THEN 'pg_live_tree_row' ELSE 'pg_live_row' END)
+    FROM pg_class AS c, LATERAL (VALUES
+        ('pg_live_insert', 'AFTER INSERT ON %s REFERENCING NEW TABLE AS added FOR EACH STATEMENT', 'O'),
+        ('pg_live_update', 'AFTER UPDATE ON %s REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT', 'O'),
+        ('pg_live_delete', 'AFTER DELETE ON %s REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'O'),
+        ('pg_live_truncate', 'AFTER TRUNCATE ON %s FOR EACH STATEMENT', 'A'),
+        (CASE WHEN c.relkind = 'p' OR c.relispartition THEN 'pg_live_tree_row' ELSE 'pg_live_row' END,
+            CASE WHEN NOT c.relispartition THEN 'AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW' END, 'R')
+    ) AS plan (trigger, definition, state)
+    WHERE c.oid = relation
 $$;
 
 CREATE VIEW live.captured AS
@@ -370,8 +378,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     ORDER BY c.relispartition, c.oid
 $$;
 
+-- Puts the states of the triggers right; with `complete` adds those that are missing.
 CREATE FUNCTION live.repair_triggers(relation regclass, complete boolean) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET pg_live.repairing = on AS $$
 DECLARE
     plan record;
 BEGIN
@@ -382,11 +391,12 @@ BEGIN
         WHERE t.tgenabled IS DISTINCT FROM p.state
     LOOP
         IF plan.tgenabled IS NULL THEN
-            CONTINUE WHEN NOT complete;
+            CONTINUE WHEN NOT complete OR plan.definition IS NULL;
             EXECUTE format('CREATE TRIGGER %I ', plan.trigger)
                 || format(plan.definition, relation) || ' EXECUTE FUNCTION live.capture()';
+            CONTINUE WHEN plan.state = 'O';
         END IF;
-        EXECUTE format('ALTER TABLE ONLY %s ENABLE %s TRIGGER %I', relation,
+        EXECUTE format('ALTER TABLE %s ENABLE %s TRIGGER %I', relation,
             CASE plan.state WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END,
             plan.trigger);
     END LOOP;
@@ -411,7 +421,7 @@ $$;
 COMMENT ON FUNCTION live.capture_table(regclass) IS
 'Adds the triggers that capture the changes of a table and of all its partitions, and puts their states right.';
 
--- DDL. While a dump is restored the triggers are in the dump; then nothing is added or changed.
+-- DDL. While a dump is restored the triggers come with the dump, and none is added.
 CREATE FUNCTION live.on_ddl() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -421,6 +431,9 @@ DECLARE
     member regclass;
     captured boolean;
 BEGIN
+    IF current_setting('pg_live.repairing', true) = 'on' THEN
+        RETURN;
+    END IF;
     FOR changed IN
         SELECT DISTINCT c.oid FROM pg_event_trigger_ddl_commands() AS d
         JOIN pg_class AS c ON c.oid = d.objid
@@ -437,10 +450,15 @@ BEGIN
             captured := EXISTS (SELECT FROM pg_trigger AS t
                 WHERE t.tgrelid = member AND t.tgfoid = 'live.capture()'::regprocedure
                 AND t.tgparentid = 0);
-            IF NOT restoring THEN
-                PERFORM live.repair_triggers(member, NOT captured);
-            END IF;
+            PERFORM live.repair_triggers(member, NOT captured AND NOT restoring);
         END LOOP;
+    END LOOP;
+    -- A partition that was detached has lost its row trigger.
+    FOR member IN
+        SELECT t.tgrelid FROM pg_trigger AS t WHERE t.tgfoid = 'live.capture()'::regprocedure
+        GROUP BY t.tgrelid HAVING NOT bool_or(t.tgname IN ('pg_live_row', 'pg_live_tree_row'))
+    LOOP
+        PERFORM live.repair_triggers(member, NOT restoring);
     END LOOP;
 END
 $$;
@@ -491,3 +509,6 @@ GRANT EXECUTE ON FUNCTION live.prepare_connection(), live.attach(bigint),
     live.next(bigint, bigint, bigint), live.unregister(bigint, bigint[]), live.last_commit(),
     live.clock(), live.status(), live.counters() TO live_relay;
 GRANT SELECT ON live.stats TO live_relay;
+
+-- R19: a deploy changes what every query has read.
+SELECT live.capture_table('live.active'::regclass);

@@ -54,7 +54,7 @@ fn describe(slot: &Slot) -> Value {
     })
 }
 
-/// `live.counters()`: name and value, since the server's start.
+/// `live.counters()`: name and value, since the server's start or `live.stop()`.
 fn counters(call: &mut Call) -> Result<pg_sys::Datum> {
     shmem::memory()?;
     let slot = shmem::own_slot();

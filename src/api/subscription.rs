@@ -47,6 +47,11 @@ fn prepare_connection(call: &mut Call) -> Result<pg_sys::Datum> {
 /// registrations are kept.
 fn attach(call: &mut Call) -> Result<pg_sys::Datum> {
     let owner: Owner = call.required(0, "owner")?;
+    if worker::is_standby() {
+        return Err(Error::WrongTransaction(
+            "live.attach() needs the primary server, this one is a standby".into(),
+        ));
+    }
     let slot = invalidator::attach_slot()?;
     let boot = match slot.place() {
         Some(place) if forget(slot, place.boot, owner) => place.boot,
@@ -89,7 +94,7 @@ fn forget(slot: &Slot, boot: u64, owner: Owner) -> bool {
 }
 
 /// R8: the owners attached by this backend vanish with it.
-unsafe extern "C-unwind" fn on_exit(_status: i32, _argument: pg_sys::Datum) {
+fn on_exit() {
     let Some(slot) = shmem::own_slot() else {
         return;
     };

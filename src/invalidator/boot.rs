@@ -6,8 +6,6 @@ use pgrx::Spi;
 use crate::pg::shmem::{self, Counter, Slot};
 use crate::pg::{snapshot, worker, xact};
 
-const NEXT: &str = "SELECT pg_catalog.nextval('live.boot_seq')";
-
 /// Begins a new boot: a fresh number, an empty log, the transactions that are running, c0.
 ///
 /// # Errors
@@ -17,25 +15,29 @@ pub(super) fn begin(slot: &Slot) -> Result<Invalidator, String> {
     slot.restart(boot);
     let running = xact::running(shmem::own_database());
     let c0 = snapshot::completion_count();
-    slot.board_mut().restart(boot, c0);
+    {
+        let mut board = slot.board_mut();
+        let threshold = snapshot::completion_count();
+        board.restart(boot, c0, threshold);
+    }
     slot.count(Counter::Boots, 1);
     Ok(Invalidator::new(boot, c0, running, Limits::default()))
 }
 
 /// A number that was never used before, stored durably before it is used.
 fn next_number(slot: &Slot) -> Result<u64, String> {
+    // The sequence may be newer than what the slot remembers.
     let last = slot.board().boot;
-    loop {
-        // The worker's other commits are asynchronous, this one is not.
-        worker::set_parameter(c"synchronous_commit", c"local");
-        let number = worker::transaction(|| Spi::get_one::<i64>(NEXT));
-        worker::set_parameter(c"synchronous_commit", c"off");
-        let number = number?.map_err(|error| error.to_string())?;
-        match number.and_then(|number| u64::try_from(number).ok()) {
-            // The sequence may be new, while the slot remembers an older one.
-            Some(number) if number > last => return Ok(number),
-            Some(_) => {}
-            None => return Err("sequence live.boot_seq gave no number".into()),
-        }
-    }
+    let query = format!(
+        "SELECT CASE WHEN number > {last} THEN number
+             ELSE pg_catalog.setval('live.boot_seq', {last} + 1) END
+         FROM pg_catalog.nextval('live.boot_seq') AS number"
+    );
+    // The worker's other commits are asynchronous, this one is not.
+    worker::set_parameter(c"synchronous_commit", c"local");
+    let number = worker::transaction(|| Spi::get_one::<i64>(&query));
+    worker::set_parameter(c"synchronous_commit", c"off");
+    let number = number?.map_err(|error| error.to_string())?;
+    let number = number.and_then(|number| u64::try_from(number).ok());
+    number.ok_or_else(|| "sequence live.boot_seq gave no number".into())
 }

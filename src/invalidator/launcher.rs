@@ -14,7 +14,7 @@ const PACE: Duration = Duration::from_secs(1);
 /// A worker that lives shorter has failed.
 const HEALTHY: Duration = Duration::from_secs(10);
 /// So many failures in a row, and the launcher waits until the worker is asked for again.
-const FAILURES: u32 = 10;
+const FAILURES: u32 = 5;
 const IDLE: Duration = Duration::from_secs(60);
 
 /// What the launcher knows of one slot.
@@ -34,7 +34,7 @@ pub(crate) fn attach_slot() -> Result<&'static Slot> {
     let memory = shmem::memory()?;
     let slot = memory.claim(shmem::own_database(), true)?;
     slot.set_stop(false);
-    if slot.worker_pid() == 0 {
+    if slot.place().is_none() {
         memory.wake_launcher();
     }
     Ok(slot)
@@ -56,6 +56,10 @@ unsafe extern "C-unwind" fn pg_live_launcher_main(_argument: pg_sys::Datum) {
     let mut watched: Vec<Watched> = memory.slots().iter().map(|_| Watched::default()).collect();
     loop {
         latch::check_for_interrupts();
+        if worker::is_asked_to_end() {
+            // The postmaster starts it again, unless the server stops.
+            worker::exit(1);
+        }
         worker::reload_if_asked();
         let mut pause = IDLE;
         for (slot, watched) in memory.slots().iter().zip(&mut watched) {
@@ -65,7 +69,7 @@ unsafe extern "C-unwind" fn pg_live_launcher_main(_argument: pg_sys::Datum) {
     }
 }
 
-unsafe extern "C-unwind" fn on_exit(_status: i32, _argument: pg_sys::Datum) {
+fn on_exit() {
     if let Ok(memory) = shmem::memory() {
         memory.set_launcher(None);
     }
@@ -80,6 +84,7 @@ fn tend(memory: &Memory, slot: &Slot, watched: &mut Watched) -> Duration {
         };
     }
     if watched.database == 0 || !slot.is_wanted() {
+        *watched = Watched::default();
         return IDLE;
     }
     if watched.worker.as_ref().is_some_and(Handle::is_alive)

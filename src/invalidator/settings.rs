@@ -4,6 +4,7 @@ use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 
 static MAX_DATABASES: GucSetting<i32> = GucSetting::<i32>::new(4);
 static RING_SIZE_KB: GucSetting<i32> = GucSetting::<i32>::new(16 * 1024);
+static REPAIRING: GucSetting<bool> = GucSetting::<bool>::new(false);
 static MAX_WRITE_KEYS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 
 /// Makes the settings known. To be called once, when the library is loaded.
@@ -37,6 +38,14 @@ pub(crate) fn register() {
         1_000_000,
         GucContext::Suset,
         GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"pg_live.repairing",
+        c"Set by the extension while it changes its own triggers.",
+        c"Its event trigger for DDL does nothing meanwhile.",
+        &REPAIRING,
+        GucContext::Userset,
+        GucFlags::NO_SHOW_ALL | GucFlags::DISALLOW_IN_FILE,
     );
 }
 

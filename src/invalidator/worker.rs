@@ -57,6 +57,7 @@ unsafe extern "C-unwind" fn pg_live_worker_main(argument: pg_sys::Datum) {
     match serve(slot) {
         End::Done => {
             slot.end_boot();
+            slot.set_worker(None);
             memory.release(slot);
             worker::exit(0);
         }
@@ -65,7 +66,7 @@ unsafe extern "C-unwind" fn pg_live_worker_main(argument: pg_sys::Datum) {
 }
 
 /// Whatever ends the worker: without it nothing is put into the log, and nobody registers.
-unsafe extern "C-unwind" fn on_exit(_status: i32, _argument: pg_sys::Datum) {
+fn on_exit() {
     if let Some(slot) = shmem::own_slot()
         && slot.worker_pid() == worker::own_pid()
     {
@@ -116,6 +117,9 @@ fn serve_boot(slot: &Slot, state: &mut Invalidator, notifier: &mut Notifier) -> 
     loop {
         latch::check_for_interrupts();
         worker::reload_if_asked();
+        if worker::is_asked_to_end() {
+            return Some(End::Failed);
+        }
         if slot.has_stop() {
             return Some(End::Done);
         }

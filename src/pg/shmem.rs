@@ -258,6 +258,10 @@ impl Memory {
             let memory = slot.memory();
             if slot.database() != database {
                 memory.stop.store(false, Ordering::Relaxed);
+                memory
+                    .counters
+                    .iter()
+                    .for_each(|counter| counter.store(0, Ordering::Relaxed));
                 memory.database.store(database, Ordering::Release);
             }
             if wanted {
@@ -416,7 +420,7 @@ impl Slot {
         self.memory().counters[counter as usize].fetch_add(by, Ordering::Relaxed);
     }
 
-    /// The value of a counter since the server's start.
+    /// The value of a counter since the slot was taken.
     pub(crate) fn counter(&self, counter: Counter) -> u64 {
         self.memory().counters[counter as usize].load(Ordering::Relaxed)
     }

@@ -12,7 +12,8 @@ unsafe extern "C-unwind" {
     fn Async_Notify(channel: *const c_char, payload: *const c_char);
     // Without the guard that the generated bindings add: signal handlers must stay as they are.
     fn SignalHandlerForConfigReload(signal: i32);
-    fn die(signal: i32);
+    fn SignalHandlerForShutdownRequest(signal: i32);
+    fn procsignal_sigusr1_handler(signal: i32);
 }
 
 /// A worker that this process has asked for.
@@ -116,7 +117,9 @@ pub(crate) fn begin() {
     // SAFETY: before anything else in the worker; the handlers are Postgres' own.
     unsafe {
         pg_sys::pqsignal(libc::SIGHUP, Some(SignalHandlerForConfigReload));
-        pg_sys::pqsignal(libc::SIGTERM, Some(die));
+        pg_sys::pqsignal(libc::SIGTERM, Some(SignalHandlerForShutdownRequest));
+        // The one that a worker without a database gets by default does not set its latch.
+        pg_sys::pqsignal(libc::SIGUSR1, Some(procsignal_sigusr1_handler));
         pg_sys::BackgroundWorkerUnblockSignals();
     }
 }
@@ -131,6 +134,13 @@ pub(crate) fn connect(database: u32) {
             0,
         );
     }
+}
+
+/// Whether the process was asked to end. What a worker waits for within a transaction is bounded by
+/// its lock_timeout, so it sees this soon.
+pub(crate) fn is_asked_to_end() -> bool {
+    // SAFETY: a flag set by the signal handler.
+    unsafe { (&raw const pg_sys::ShutdownRequestPending).read_volatile() != 0 }
 }
 
 /// Reads the configuration anew if that was asked for.
@@ -172,10 +182,18 @@ pub(crate) fn exit(status: i32) -> ! {
     unsafe { pg_sys::proc_exit(status) }
 }
 
-/// Has `callback` called when this process gives up shared memory, whatever ends it.
-pub(crate) fn before_exit(callback: unsafe extern "C-unwind" fn(i32, pg_sys::Datum)) {
+/// Has `callback` called when this process gives up shared memory, whatever ends it. A panic in it
+/// is swallowed.
+pub(crate) fn before_exit(callback: fn()) {
+    let argument = pg_sys::Datum::from(callback as usize);
     // SAFETY: the function lives as long as the library, which is never unloaded.
-    unsafe { pg_sys::before_shmem_exit(Some(callback), pg_sys::Datum::from(0)) };
+    unsafe { pg_sys::before_shmem_exit(Some(on_exit), argument) };
+}
+
+unsafe extern "C-unwind" fn on_exit(_status: i32, argument: pg_sys::Datum) {
+    // SAFETY: `before_exit` put a function of this type there.
+    let callback = unsafe { std::mem::transmute::<usize, fn()>(argument.value()) };
+    let _ = std::panic::catch_unwind(AssertUnwindSafe(callback));
 }
 
 /// Runs `body` in a transaction of its own with a snapshot. An ERROR in it or at its commit rolls
@@ -226,4 +244,10 @@ pub(crate) fn notify(channel: &CStr, payload: &str) {
 pub(crate) fn extension() -> u32 {
     // SAFETY: a catalog look-up within a transaction.
     unsafe { pg_sys::get_extension_oid(c"pg_live".as_ptr(), true) }.to_u32()
+}
+
+/// Whether this server is a standby, or is still recovering.
+pub(crate) fn is_standby() -> bool {
+    // SAFETY: reads shared memory.
+    unsafe { pg_sys::RecoveryInProgress() }
 }
