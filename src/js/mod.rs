@@ -5,7 +5,7 @@
 //! before a fork), lives on the calling thread and is never torn down; `v8/` alone holds unsafe code.
 //!
 //! A call gets a fresh V8 context with the deployment's modules evaluated anew, so nothing of one call
-//! can be seen by another. Calls nest: a host call may run SQL that calls [`invoke`] again.
+//! can be seen by another (unless the call says that it may: [`Call::reuse_context`]). Calls nest: a host call may run SQL that calls [`invoke`] again.
 
 mod analysis;
 mod error;
@@ -97,6 +97,10 @@ pub(crate) struct Call<'a> {
     /// Time that module code sees while it is imported: of the deployment, so that a result does not
     /// depend on the clock unless the function itself looks at it.
     pub import_unix_ms: f64,
+    /// Take a context that has served another call of the deployment if there is one, and keep it after. Saves
+    /// most of a call's cost, but the function then sees what earlier calls left in module variables and
+    /// globals: only for deployments known to keep no state there.
+    pub reuse_context: bool,
 }
 
 /// Bounds of a call.
