@@ -18,7 +18,7 @@ mod v8;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use analysis::AnalyzedModule;
+pub(crate) use analysis::{AnalyzedFunction, AnalyzedModule};
 pub(crate) use error::{Failure, HostError, JsError, ModuleFailure};
 
 /// The code of one module of a deployment, as the bundler wrote it.
@@ -173,11 +173,7 @@ pub(crate) struct EngineStats {
 /// # Errors
 /// [`Failure`] when the function was stopped from outside; nothing it did may be kept then. What the
 /// function itself throws is in [`Outcome::result`].
-pub(crate) fn invoke(
-    call: &Call<'_>,
-    host: &mut dyn Host,
-    limits: &Limits,
-) -> Result<Outcome, Failure> {
+pub(crate) fn invoke(call: &Call<'_>, host: &mut dyn Host, limits: &Limits) -> Result<Outcome, Failure> {
     v8::invoke(call, host, limits)
 }
 
