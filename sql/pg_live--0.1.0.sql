@@ -9,6 +9,12 @@ BEGIN
             USING ERRCODE = 'LV010',
                   HINT = 'CREATE DATABASE app ENCODING ''UTF8'' LOCALE ''C'' TEMPLATE template0;';
     END IF;
+    IF NOT 'pg_live' = ANY (pg_catalog.regexp_split_to_array(
+            pg_catalog.current_setting('shared_preload_libraries'), '[\s,"]+')) THEN
+        RAISE EXCEPTION 'pg_live is not preloaded'
+            USING ERRCODE = 'LV001',
+                  HINT = 'Add pg_live to shared_preload_libraries in postgresql.conf and restart the server.';
+    END IF;
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'live_relay') THEN
         CREATE ROLE live_relay NOLOGIN;
     END IF;
@@ -162,7 +168,10 @@ COMMENT ON FUNCTION live.index_key_v1 IS
 -- (rule, _id, _extra, field, column, field, column, ...)
 CREATE FUNCTION live.valid(rule text, id text, extra jsonb, VARIADIC fields "any") RETURNS boolean
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'live_valid';
-COMMENT ON FUNCTION live.valid IS
+-- A table without columns of its own.
+CREATE FUNCTION live.valid(rule text, id text, extra jsonb) RETURNS boolean
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'live_valid';
+COMMENT ON FUNCTION live.valid(text, text, jsonb, "any") IS
     'True if the row is a document of the schema; an error that names the field otherwise.';
 
 CREATE FUNCTION live.id_table(id text) RETURNS integer
@@ -218,6 +227,7 @@ BEGIN
     END IF;
     INSERT INTO live.settings VALUES ('owner', owner)
         ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+    UPDATE live.active SET version = nextval('live.version_seq');
     SELECT value INTO target FROM live.settings WHERE name = 'schema';
     EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO %I', target, owner);
     EXECUTE format('GRANT EXECUTE ON FUNCTION live.query(text, json), live.mutation(text, json),'
@@ -499,3 +509,6 @@ GRANT EXECUTE ON FUNCTION live.prepare_connection(), live.attach(bigint),
     live.next(bigint, bigint, bigint), live.unregister(bigint, bigint[]), live.last_commit(),
     live.clock(), live.status(), live.counters() TO live_relay;
 GRANT SELECT ON live.stats TO live_relay;
+
+-- R19: a deploy changes what every query has read.
+SELECT live.capture_table('live.active'::regclass);

@@ -49,8 +49,8 @@ pub(crate) enum Error {
     #[error("{0}")]
     InvalidParameter(String),
     /// The function ran past its time limit.
-    #[error("function execution timed out (maximum duration: {0} ms)")]
-    TimedOut(u128),
+    #[error("Function execution timed out (maximum duration: {}s)", .0.as_secs_f64())]
+    TimedOut(std::time::Duration),
     /// The function ran past its memory limit.
     #[error("function ran out of memory")]
     OutOfMemory,
@@ -69,6 +69,9 @@ pub(crate) enum Error {
     /// The catalog of the extension holds something it must not.
     #[error("pg_live catalog is inconsistent: {0}")]
     Catalog(String),
+    /// A panic of our own code.
+    #[error("pg_live met a defect of its own: {0}")]
+    Defect(String),
     /// V8 failed in a way that no user code explains.
     #[error("JavaScript engine: {0}")]
     Engine(String),
@@ -90,6 +93,7 @@ impl Error {
             Error::Function { .. } => b"LV007",
             Error::Engine(_) => b"LV008",
             Error::Catalog(_) => b"LV009",
+            Error::Defect(_) => b"XX000",
             Error::WrongTransaction(_) => b"25001",
             Error::InvalidParameter(_) => b"22023",
             Error::TimedOut(_) => b"57014",
@@ -104,7 +108,9 @@ impl Error {
     /// What goes to DETAIL.
     pub(crate) fn detail(&self) -> Option<String> {
         match self {
-            Error::Function { data: Some(data), .. } => Some(format!("data: {data}")),
+            Error::Function {
+                data: Some(data), ..
+            } => Some(format!("data: {data}")),
             Error::Function { data: None, .. }
             | Error::NotPreloaded
             | Error::NoDatabaseSlot
@@ -121,6 +127,7 @@ impl Error {
             | Error::DocumentRefused(_)
             | Error::Redefined
             | Error::Catalog(_)
+            | Error::Defect(_)
             | Error::Engine(_) => None,
         }
     }
@@ -154,6 +161,7 @@ impl Error {
             | Error::Untranslatable(_)
             | Error::DocumentRefused(_)
             | Error::Catalog(_)
+            | Error::Defect(_)
             | Error::Engine(_) => None,
         }
     }

@@ -5,22 +5,23 @@ use std::ffi::CStr;
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 
 static HEAP_SIZE_MB: GucSetting<i32> = GucSetting::<i32>::new(64);
-static USER_TIME_MS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+static USER_TIME_MS: GucSetting<i32> = GucSetting::<i32>::new(5_000);
 
 /// Registers the settings; called once when the library is loaded.
 pub(crate) fn register() {
-    let int = |name: &'static CStr, short: &'static CStr, long: &'static CStr, setting, min, max| {
-        GucRegistry::define_int_guc(
-            name,
-            short,
-            long,
-            setting,
-            min,
-            max,
-            GucContext::Suset,
-            GucFlags::default(),
-        );
-    };
+    let int =
+        |name: &'static CStr, short: &'static CStr, long: &'static CStr, setting, min, max| {
+            GucRegistry::define_int_guc(
+                name,
+                short,
+                long,
+                setting,
+                min,
+                max,
+                GucContext::Suset,
+                GucFlags::default(),
+            );
+        };
     int(
         c"pg_live.heap_size_mb",
         c"JavaScript heap of one session.",
@@ -46,5 +47,5 @@ pub(crate) fn heap_size_bytes() -> usize {
 
 /// The JavaScript time limit in milliseconds.
 pub(crate) fn user_time_ms() -> u64 {
-    u64::try_from(USER_TIME_MS.get()).unwrap_or(10_000)
+    u64::try_from(USER_TIME_MS.get()).unwrap_or(5_000)
 }

@@ -27,7 +27,7 @@ try {
       Date.now() - minutes * 60_000,
     ]);
   }
-  const ada = await chat.open("Ada Lovelace", { colorScheme: "light", deviceScaleFactor: 2, viewport: { width: 1120, height: 700 } });
+  const ada = await chat.open("Ada Lovelace", { colorScheme: "light", deviceScaleFactor: 2, viewport: { width: 1120, height: 736 } });
   await ada.connectionIs("Live");
   await ada.shows("That one came straight");
   await ada.page.getByRole("textbox", { name: "Message #general" }).fill("So psql is a chat client now?");

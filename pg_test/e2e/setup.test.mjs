@@ -1,7 +1,8 @@
 // Set-ups that cannot work: each says at once what is wrong and what to do, and harms nothing that runs.
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
-import { mkdir, readFile, readlink, rm, stat, writeFile } from "node:fs/promises";
+import { chown, mkdir, mkdtemp, readFile, readlink, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
@@ -147,7 +148,8 @@ class BareCluster {
     const bin = dirname(await readlink(`/proc/${pid}/exe`));
     const { uid, gid } = await stat(rows[0].setting);
     const identity = process.getuid() === 0 ? { uid, gid } : {};
-    const data = `${rows[0].setting}-bare`;
+    const data = await mkdtemp(join(tmpdir(), "pg-live-bare-"));
+    await chown(data, uid, gid);
     const port = await freePort();
     const options = { ...identity, cwd: "/" };
     await run(join(bin, "initdb"), ["-D", data, "-A", "trust", "-U", "postgres", "--locale=C", "-E", "UTF8", "--no-sync"], options);

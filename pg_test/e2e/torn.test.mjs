@@ -3,8 +3,9 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { TransitionWatcher } from "../lib/clients.mjs";
+import { random, SEED } from "../lib/random.mjs";
 import { Server } from "../lib/server.mjs";
-import { until } from "../lib/wait.mjs";
+import { sleep, until } from "../lib/wait.mjs";
 
 const ACCOUNTS = ["a", "b", "c", "d"];
 const START = 1000;
@@ -16,7 +17,7 @@ const TRANSFERS = 2000;
 let db;
 
 before(async () => {
-  server = await Server.start();
+  server = await Server.start({ ownRelay: true });
   db = server.sql();
   await db.query("INSERT INTO accounts(name, balance) SELECT name, $2 FROM unnest($1::text[]) AS name", [ACCOUNTS, START]);
 });
@@ -24,17 +25,6 @@ before(async () => {
 after(async () => {
   await server?.stop();
 });
-
-/** A small seeded generator (mulberry32), so that a failure can be repeated. */
-function random(seed) {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** One transfer between two accounts by plain SQL, the rows locked in a fixed order. */
 async function transferBySql(connection, next) {
@@ -74,9 +64,8 @@ test(`${TRANSFERS} transfers by ${WRITERS} SQL writers are never seen half done`
   const watchers = [new TransitionWatcher(server.url, queries), new TransitionWatcher(server.url, queries)];
   try {
     await until("all queries have a value", () => watchers.every(({ latest }) => latest?.every((value) => value !== undefined)));
-    const seed = Number(process.env.PG_LIVE_SEED ?? Date.now() % 2 ** 31);
-    t.diagnostic(`PG_LIVE_SEED=${seed}`);
-    await Promise.all(Array.from({ length: WRITERS }, (_, n) => writeTransfers(TRANSFERS / WRITERS, seed + n)));
+    t.diagnostic(`PG_LIVE_SEED=${SEED}`);
+    await Promise.all(Array.from({ length: WRITERS }, (_, n) => writeTransfers(TRANSFERS / WRITERS, SEED + n)));
     const { rows } = await db.query("SELECT name, balance FROM accounts ORDER BY name");
     const expected = [...rows.map(({ balance }) => balance), TOTAL];
     for (const watcher of watchers) {
@@ -114,6 +103,60 @@ test("transfers by mutations of several clients add up, and none is seen half do
       assertNeverTorn(watcher);
     }
   } finally {
+    await Promise.all(watchers.map((watcher) => watcher.close()));
+  }
+});
+
+/** Transfers until `stop.now`, through whatever happens to the connection; returns how many were made. */
+async function transferOnAndOn(stop, seed) {
+  const next = random(seed);
+  let made = 0;
+  while (!stop.now) {
+    let connection;
+    try {
+      connection = await db.connect();
+      await transferBySql(connection, next);
+      connection.release();
+      made += 1;
+    } catch {
+      connection?.release(true);
+      await sleep(50);
+    }
+  }
+  return made;
+}
+
+test("not even while parts of the server die", { timeout: 240_000 }, async (t) => {
+  const queries = [...ACCOUNTS.map((name) => ["accounts:balance", { name }]), ["accounts:total", {}]];
+  const watchers = [new TransitionWatcher(server.url, queries), new TransitionWatcher(server.url, queries)];
+  const stop = { now: false };
+  try {
+    await until("all queries have a value", () => watchers.every(({ latest }) => latest?.every((value) => value !== undefined)));
+    t.diagnostic(`PG_LIVE_SEED=${SEED}`);
+    const writers = [transferOnAndOn(stop, SEED), transferOnAndOn(stop, SEED + 1)];
+    const moved = (count) =>
+      until(`${count} more transitions come`, () => watchers.every(({ seen }) => seen.length >= count), { timeout: 60_000 });
+    for (const harm of [
+      () => server.killWorker(),
+      () => server.killRelay().then(() => server.startRelay()),
+      () => server.endPostgres("SIGQUIT"),
+      () => server.endPostgres("SIGINT"),
+    ]) {
+      await moved(Math.max(...watchers.map(({ seen }) => seen.length)) + 10);
+      await harm();
+      await server.whenDatabaseIsUp();
+    }
+    await moved(Math.max(...watchers.map(({ seen }) => seen.length)) + 10);
+    stop.now = true;
+    t.diagnostic(`${(await Promise.all(writers)).join(" and ")} transfers`);
+    const { rows } = await db.query("SELECT balance FROM accounts ORDER BY name");
+    const expected = JSON.stringify([...rows.map(({ balance }) => balance), TOTAL]);
+    for (const watcher of watchers) {
+      await until(`the end state ${expected} is shown`, () => JSON.stringify(watcher.latest) === expected, { timeout: 60_000 });
+      t.diagnostic(`${assertNeverTorn(watcher)} transitions`);
+    }
+  } finally {
+    stop.now = true;
     await Promise.all(watchers.map((watcher) => watcher.close()));
   }
 });

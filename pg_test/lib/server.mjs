@@ -1,6 +1,6 @@
 // Starts and stops `pg-live dev` for a copy of an app, and breaks parts of it on request.
 import { spawn } from "node:child_process";
-import { chmod, cp, mkdir, mkdtemp, readFile, rm, symlink } from "node:fs/promises";
+import { chmod, cp, mkdir, mkdtemp, open, readFile, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -93,7 +93,9 @@ export class Server {
   /** Starts the relay of its own. */
   async startRelay() {
     const args = ["serve", "--url", this.env.PG_LIVE_RELAY_URL, "--listen", `127.0.0.1:${this.relayPort}`];
-    this.#relay = spawn(PG_LIVE, args, { stdio: ["ignore", "inherit", "inherit"] });
+    const log = await open(join(this.root, "relay.log"), "a");
+    this.#relay = spawn(PG_LIVE, args, { stdio: ["ignore", log.fd, log.fd] });
+    await log.close();
     await until("the relay answers", async () => (await fetch(`${this.url}/version`)).ok);
   }
 
@@ -111,7 +113,9 @@ export class Server {
   sql({ admin = false, max = 8 } = {}) {
     const connectionString = admin ? this.env.PG_LIVE_ADMIN_URL : this.env.DATABASE_URL;
     const pool = new pg.Pool({ connectionString, max });
-    pool.on("error", () => {}); // An idle connection that a test cut is no failure.
+    // A connection that a test cut is no failure: the statement on it fails, if there is one.
+    pool.on("error", () => {});
+    pool.on("connect", (client) => client.on("error", () => {}));
     this.#pools.push(pool);
     return pool;
   }

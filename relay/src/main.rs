@@ -208,6 +208,11 @@ async fn run_deploy(args: DeployArgs) -> Result<(), Box<dyn Error>> {
 }
 
 async fn run_serve(args: ServeArgs) -> Result<(), Box<dyn Error>> {
+    match deploy::check_database(&args.url).await {
+        // A server that is not up yet is waited for.
+        Ok(()) | Err(deploy::Error::Connect(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
     let admin_key = args.admin_key.unwrap_or_default();
     let mut config = serve::Config::new(args.url, args.listen, &admin_key);
     config.static_dir = args.static_dir;

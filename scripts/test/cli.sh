@@ -78,6 +78,7 @@ bad_databases() {
         "$bin/psql" -h "$socket" -U postgres -v ON_ERROR_STOP=1 -d ascii <<<"CREATE EXTENSION pg_live"
     says "a database without the extension" "CREATE EXTENSION pg_live" 1 \
         "$pg_live" deploy "$apps/app" --url "$url=postgres"
+    says "serving a database that is not UTF8" "pg_live needs UTF8" 1 timeout 20 "$pg_live" serve --url "$url=ascii" --listen 127.0.0.1:0
     says "an extension that is not preloaded" "shared_preload_libraries" 3 \
         "$bin/psql" -h "$socket" -U postgres -v ON_ERROR_STOP=1 -d postgres <<<"CREATE EXTENSION pg_live"
     says "a server that is not there" "cannot connect to the database" 1 \

@@ -15,9 +15,12 @@ use crate::pg::function::Call;
 /// `live.new_id(table_number integer) -> text`
 pub(super) fn new_id(call: &mut Call) -> Result<Datum> {
     let number: i32 = call.required(0, "table_number")?;
-    let number = u32::try_from(number).ok().filter(|number| *number > 0).ok_or_else(|| {
-        Error::InvalidParameter(format!("table_number must be greater than 0, not {number}"))
-    })?;
+    let number = u32::try_from(number)
+        .ok()
+        .filter(|number| *number > 0)
+        .ok_or_else(|| {
+            Error::InvalidParameter(format!("table_number must be greater than 0, not {number}"))
+        })?;
     Ok(call.value(write::new_id(number)))
 }
 
@@ -29,7 +32,9 @@ pub(super) fn creation_time(call: &mut Call) -> Result<Datum> {
 /// `live.id_table(id text) -> integer`
 pub(super) fn id_table(call: &mut Call) -> Result<Datum> {
     let id: String = call.required(0, "id")?;
-    let number = DocumentId::parse(&id).ok().and_then(|id| i32::try_from(id.table).ok());
+    let number = DocumentId::parse(&id)
+        .ok()
+        .and_then(|id| i32::try_from(id.table).ok());
     Ok(call.value(number))
 }
 
@@ -43,7 +48,10 @@ fn fields(call: &Call, extra: usize, first: usize, end: usize) -> Result<BTreeMa
         if let Some(column) = call.datum(position + 1) {
             let path: String = call.required(position, "field")?;
             let top = path.split('.').next().unwrap_or_default().to_owned();
-            fields.insert(top, datum::to_value(call.argument_type(position + 1), column)?);
+            fields.insert(
+                top,
+                datum::to_value(call.argument_type(position + 1), column)?,
+            );
         }
     }
     Ok(fields)
@@ -57,9 +65,11 @@ impl Paths {
         let mut paths = Vec::new();
         for position in (1..end).step_by(2) {
             let path: String = call.required(position, "field")?;
-            paths.push(FieldPath::parse(&path).map_err(|error| {
-                Error::InvalidParameter(format!("field path {path}: {error}"))
-            })?);
+            paths.push(
+                FieldPath::parse(&path).map_err(|error| {
+                    Error::InvalidParameter(format!("field path {path}: {error}"))
+                })?,
+            );
         }
         Ok(Paths(paths))
     }
@@ -93,7 +103,11 @@ pub(crate) struct Rule {
 
 impl Rule {
     /// The text of a rule, as the CHECK of a table holds it.
-    pub(crate) fn text(table: &str, validator: &serde_json::Value, lookup: &dyn TableLookup) -> String {
+    pub(crate) fn text(
+        table: &str,
+        validator: &serde_json::Value,
+        lookup: &dyn TableLookup,
+    ) -> String {
         let mut names = Vec::new();
         referred_tables(validator, &mut names);
         let numbers: BTreeMap<&str, u32> = names
@@ -113,7 +127,11 @@ impl Rule {
         let numbers = serde_json::from_value(json["tables"].clone())
             .map_err(|error| unreadable(error.to_string()))?;
         let table = json["table"].as_str().unwrap_or_default().to_owned();
-        Ok(Rule { table, validator, numbers })
+        Ok(Rule {
+            table,
+            validator,
+            numbers,
+        })
     }
 }
 
@@ -123,7 +141,10 @@ impl TableLookup for Rule {
     }
 
     fn table_name(&self, number: u32) -> Option<String> {
-        self.numbers.iter().find(|(_, n)| **n == number).map(|(name, _)| name.clone())
+        self.numbers
+            .iter()
+            .find(|(_, n)| **n == number)
+            .map(|(name, _)| name.clone())
     }
 }
 
@@ -131,9 +152,16 @@ fn referred_tables(validator: &serde_json::Value, names: &mut Vec<String>) {
     match validator {
         serde_json::Value::Object(fields) => {
             if fields.get("type").is_some_and(|of| of == "id") {
-                names.extend(fields.get("tableName").and_then(|n| n.as_str()).map(str::to_owned));
+                names.extend(
+                    fields
+                        .get("tableName")
+                        .and_then(|n| n.as_str())
+                        .map(str::to_owned),
+                );
             }
-            fields.values().for_each(|field| referred_tables(field, names));
+            fields
+                .values()
+                .for_each(|field| referred_tables(field, names));
         }
         serde_json::Value::Array(items) => {
             items.iter().for_each(|item| referred_tables(item, names));

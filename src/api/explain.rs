@@ -1,8 +1,8 @@
 //! `live.explain`: the read-set of a query as rows.
 
 use pg_live_readset::ReadEntry;
-use pgrx::pg_sys::Datum;
 use pgrx::IntoDatum;
+use pgrx::pg_sys::Datum;
 
 use crate::documents::catalog::{Catalog, FunctionKind};
 use crate::error::{Error, Result};
@@ -22,21 +22,42 @@ pub(super) fn explain(call: &mut Call) -> Result<Datum> {
         caller: Caller::Sql,
     })?;
     if let Err(error) = response.result {
-        return Err(Error::Function { message: error.message, data: error.data });
+        return Err(Error::Function {
+            message: error.message,
+            data: error.data,
+        });
     }
     let catalog = Catalog::current(Access::Read)?;
-    let rows = response.reads.entries.iter().map(|entry| row(&catalog, entry)).collect();
+    let rows = response
+        .reads
+        .entries
+        .iter()
+        .map(|entry| row(&catalog, entry))
+        .collect();
     Ok(call.rows(rows))
 }
 
 fn row(catalog: &Catalog, entry: &ReadEntry) -> Vec<Option<Datum>> {
     let (kind, rel, index, lower, upper) = match entry {
-        ReadEntry::Key { rel, pk } => {
-            ("key", *rel, None, Some(String::from_utf8_lossy(pk).into_owned()), None)
-        }
-        ReadEntry::Range { rel, index, lower, upper } => {
-            ("range", *rel, Some(*index), Some(hex(lower)), upper.as_deref().map(hex))
-        }
+        ReadEntry::Key { rel, pk } => (
+            "key",
+            *rel,
+            None,
+            Some(String::from_utf8_lossy(pk).into_owned()),
+            None,
+        ),
+        ReadEntry::Range {
+            rel,
+            index,
+            lower,
+            upper,
+        } => (
+            "range",
+            *rel,
+            Some(*index),
+            Some(hex(lower)),
+            upper.as_deref().map(hex),
+        ),
         ReadEntry::Table { rel } => ("table", *rel, None, None, None),
     };
     let table = catalog.table_by_oid(rel);

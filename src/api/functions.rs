@@ -9,7 +9,13 @@ use crate::pg::function::Call;
 use crate::pg::session::{self, Subtransaction};
 
 fn request<'a>(path: &'a str, args: &'a str, kind: FunctionKind) -> Request<'a> {
-    Request { path, args, identity: None, kind, caller: Caller::Sql }
+    Request {
+        path,
+        args,
+        identity: None,
+        kind,
+        caller: Caller::Sql,
+    }
 }
 
 fn arguments(call: &Call) -> Result<(String, String)> {
@@ -22,7 +28,10 @@ fn value(call: &mut Call, response: Response) -> Result<Datum> {
     report_log_lines(&response.log_lines);
     match response.result {
         Ok(text) => Ok(call.value(text)),
-        Err(error) => Err(Error::Function { message: error.message, data: error.data }),
+        Err(error) => Err(Error::Function {
+            message: error.message,
+            data: error.data,
+        }),
     }
 }
 
@@ -45,7 +54,11 @@ pub(super) fn mutation(call: &mut Call) -> Result<Datum> {
     let (path, args) = arguments(call)?;
     let outcome = session::subtransaction(
         || run::run(request(&path, &args, FunctionKind::Mutation)),
-        |result| result.as_ref().is_ok_and(|response| response.result.is_ok()),
+        |result| {
+            result
+                .as_ref()
+                .is_ok_and(|response| response.result.is_ok())
+        },
     );
     match outcome {
         Subtransaction::Released(result) | Subtransaction::RolledBack(result) => {

@@ -20,15 +20,17 @@ fn text(value: Option<String>) -> Option<Datum> {
     value.and_then(IntoDatum::into_datum)
 }
 
-/// Who asks: the relay says it of an administrator by the identity `{"admin":true}`, which no token
-/// can carry because tokens always have an issuer.
+/// Who asks, and as whom: the relay marks the identity of an administrator with `"admin": true`,
+/// which no token of a user can carry.
 fn caller(identity: Option<&str>) -> (Caller, Option<String>) {
-    let parsed: Option<serde_json::Value> =
-        identity.and_then(|identity| serde_json::from_str(identity).ok());
-    let is_admin = parsed.as_ref().is_some_and(|json| json["admin"] == json!(true));
-    let names_user = parsed.as_ref().is_some_and(|json| json["tokenIdentifier"].is_string());
-    let identity = identity.filter(|_| names_user).map(str::to_owned);
-    (if is_admin { Caller::Admin } else { Caller::Client }, identity)
+    let Some(serde_json::Value::Object(mut identity)) =
+        identity.and_then(|identity| serde_json::from_str(identity).ok())
+    else {
+        return (Caller::Client, None);
+    };
+    let is_admin = identity.remove("admin") == Some(json!(true));
+    let user = (!identity.is_empty()).then(|| serde_json::Value::Object(identity).to_string());
+    (if is_admin { Caller::Admin } else { Caller::Client }, user)
 }
 
 /// A result that stands for a Postgres ERROR or a limit inside of a query.
@@ -40,7 +42,10 @@ fn failed(message: String, access: Access) -> Result<Response> {
     reads.table(catalog.active_oid);
     catalog.tables().for_each(|table| reads.table(table.oid));
     Ok(Response {
-        result: Err(JsError { message, data: None }),
+        result: Err(JsError {
+            message,
+            data: None,
+        }),
         log_lines: Vec::new(),
         reads: reads.build(),
     })
@@ -84,22 +89,23 @@ pub(super) fn run_query(call: &mut Call) -> Result<Datum> {
     let snapshot = snapshot::transaction_snapshot()?;
     let place = invalidator::position(); // R2: after the snapshot was taken
     let (caller, identity) = caller(identity.as_deref());
-    let request =
-        Request { path: &path, args: &args, identity, kind: FunctionKind::Query, caller };
+    let request = Request {
+        path: &path,
+        args: &args,
+        identity,
+        kind: FunctionKind::Query,
+        caller,
+    };
     let response = run_contained(request)?;
     if capture::ddl_conflict(&snapshot, &response.reads) {
         return Err(Error::Redefined); // R17
     }
     let completed = snapshot.completed;
-    let registered = if sub != 0 {
-        invalidator::register((owner, sub, generation), place, snapshot, response.reads).ok()
-    } else {
+    let boot = invalidator::boot_of(&snapshot);
+    let registered = if sub == 0 {
         None
-    };
-    let (boot, position) = match (registered, place) {
-        (Some(registered), _) => (registered.boot, registered.position),
-        (None, Some(place)) => (place.boot, place.position),
-        (None, None) => (0, 0),
+    } else {
+        invalidator::register((owner, sub, generation), place, snapshot, response.reads).ok()
     };
     let (ok, value, error, data) = split(response.result);
     let row = vec![
@@ -109,9 +115,9 @@ pub(super) fn run_query(call: &mut Call) -> Result<Datum> {
         text(data),
         response.log_lines.into_datum(),
         None,
-        (completed as i64).into_datum(),
-        (boot as i64).into_datum(),
-        (position as i64).into_datum(),
+        completed.cast_signed().into_datum(),
+        boot.cast_signed().into_datum(),
+        registered.and_then(|done| done.position.cast_signed().into_datum()),
         (registered.is_some() || sub == 0).into_datum(),
         None,
     ];
@@ -150,7 +156,11 @@ pub(super) fn run_mutation(call: &mut Call) -> Result<Datum> {
                 caller,
             })
         },
-        |result| result.as_ref().is_ok_and(|response| response.result.is_ok()),
+        |result| {
+            result
+                .as_ref()
+                .is_ok_and(|response| response.result.is_ok())
+        },
     );
     let (Subtransaction::Released(result) | Subtransaction::RolledBack(result)) = outcome;
     let response = match result {
@@ -181,7 +191,9 @@ fn stored_outcome(session: &str, request: i64) -> Result<Option<Vec<Option<Datum
         Access::Write,
         |row| row.need::<String>(0),
     )?;
-    let Some(outcome) = outcome else { return Ok(None) };
+    let Some(outcome) = outcome else {
+        return Ok(None);
+    };
     let outcome: serde_json::Value = serde_json::from_str(&outcome)
         .map_err(|error| Error::Catalog(format!("stored outcome: {error}")))?;
     let lines: Vec<String> =
@@ -201,6 +213,10 @@ fn store_outcome(session: &str, request: i64, value: &str, lines: &[String]) -> 
     let outcome = json!({"value": value, "logLines": lines}).to_string();
     spi::execute(
         "INSERT INTO live.outcomes (session, request, outcome) VALUES ($1::uuid, $2, $3::json)",
-        &[Param::Text(session), Param::Int8(request), Param::Text(&outcome)],
+        &[
+            Param::Text(session),
+            Param::Int8(request),
+            Param::Text(&outcome),
+        ],
     )
 }

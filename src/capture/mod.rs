@@ -110,13 +110,14 @@ fn at_stage(stage: Stage) {
     }
 }
 
-/// Boot (0 if none) and completion count, as of now.
+/// R13: boot (0 if there has been none) and completion count, as of now.
 pub(crate) fn now() -> Place {
-    let place = shmem::own_slot().and_then(|slot| slot.place());
-    Place {
-        boot: place.map_or(0, |place| place.boot),
-        position: snapshot::completion_count(),
-    }
+    let completed = snapshot::completion_count();
+    let (boot, position) = match shmem::own_slot() {
+        Some(slot) => slot.board().moment_of_completion(completed),
+        None => (0, completed),
+    };
+    Place { boot, position }
 }
 
 /// R1: publishes what was captured since the last publication, if anything was.

@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 
 use crate::deploy::refused;
 use crate::error::Result;
-use crate::js::{Host, HostError, ModuleSource};
+use crate::js::{Host, HostError, Interrupts, ModuleSource};
+use crate::pg::session;
 
 /// One module as pushed.
 #[derive(Debug, Deserialize)]
@@ -75,7 +76,10 @@ impl Source {
         for module in &source.modules {
             let in_tree = module.path.ends_with(".js")
                 && !module.path.starts_with('/')
-                && module.path.split('/').all(|part| !matches!(part, "" | "." | ".."));
+                && module
+                    .path
+                    .split('/')
+                    .all(|part| !matches!(part, "" | "." | ".."));
             if !in_tree {
                 return Err(refused(format!(
                     "module path \"{}\" must be relative to the functions folder and end in .js",
@@ -83,7 +87,10 @@ impl Source {
                 )));
             }
             if seen.insert(&module.path, ()).is_some() {
-                return Err(refused(format!("module \"{}\" is given twice", module.path)));
+                return Err(refused(format!(
+                    "module \"{}\" is given twice",
+                    module.path
+                )));
             }
         }
         Ok(source)
@@ -91,8 +98,11 @@ impl Source {
 
     /// One hash over everything that the deployment consists of.
     pub(super) fn hash(&self) -> String {
-        let mut parts: Vec<String> =
-            self.modules.iter().map(|m| format!("{} {} {}\n", m.path, m.environment, m.hash())).collect();
+        let mut parts: Vec<String> = self
+            .modules
+            .iter()
+            .map(|m| format!("{} {} {}\n", m.path, m.environment, m.hash()))
+            .collect();
         parts.sort();
         parts.extend(self.schema.iter().map(|m| format!("schema {}\n", m.hash())));
         hex(&Sha256::digest(parts.concat()))
@@ -121,11 +131,14 @@ fn no_database(what: &str) -> HostError {
 impl Host for Workbench<'_> {
     fn module(&mut self, path: &str) -> std::result::Result<Option<ModuleSource>, HostError> {
         let modules = self.source.modules.iter().chain(&self.source.schema);
-        Ok(modules.filter(|module| module.path == path).map(|module| ModuleSource {
-            path: module.path.clone(),
-            source: module.source.as_str().into(),
-            source_map: module.source_map.as_deref().map(Into::into),
-        }).next())
+        Ok(modules
+            .filter(|module| module.path == path)
+            .map(|module| ModuleSource {
+                path: module.path.clone(),
+                source: module.source.as_str().into(),
+                source_map: module.source_map.as_deref().map(Into::into),
+            })
+            .next())
     }
 
     fn syscall(&mut self, op: &str, _args: &str) -> std::result::Result<String, HostError> {
@@ -141,5 +154,10 @@ impl Host for Workbench<'_> {
         _name: &str,
     ) -> std::result::Result<Option<String>, HostError> {
         Ok(None)
+    }
+
+    fn serve_interrupts(&mut self) -> Interrupts {
+        session::check_for_interrupts();
+        Interrupts::Continue
     }
 }

@@ -52,8 +52,13 @@ pub(super) fn stage(source: &Source) -> Result<Staged> {
         |row| row.need::<i64>(0),
     )?
     .ok_or_else(|| Error::Catalog("no number for the deployment".to_owned()))?;
-    source.modules.iter().try_for_each(|module| store_module(push, module))?;
-    analysis.iter().try_for_each(|module| store_functions(push, module))?;
+    source
+        .modules
+        .iter()
+        .try_for_each(|module| store_module(push, module))?;
+    analysis
+        .iter()
+        .try_for_each(|module| store_functions(push, module))?;
     tables::check_rows(&catalog, &definitions)?;
     let statements = tables::pending_indexes(&catalog, push, &definitions)?;
     Ok(Staged::New { push, statements })
@@ -101,7 +106,9 @@ fn definitions(export: &str) -> Result<Vec<Definition>> {
 
 /// The export of schema.ts as JSON text, and what it defines.
 fn evaluate_schema(source: &Source) -> Result<(Option<String>, Vec<Definition>)> {
-    let Some(schema) = &source.schema else { return Ok((None, Vec::new())) };
+    let Some(schema) = &source.schema else {
+        return Ok((None, Vec::new()));
+    };
     let export = js::evaluate_schema(
         &schema.path,
         &mut Workbench::new(source),
@@ -126,8 +133,13 @@ fn analyze(source: &Source) -> Result<Vec<AnalyzedModule>> {
         .filter(|module| module.may_hold_functions())
         .map(|module| module.path.clone())
         .collect();
-    js::analyze(&paths, &mut Workbench::new(source), &run::limits(), import_time())
-        .map_err(module_failure)
+    js::analyze(
+        &paths,
+        &mut Workbench::new(source),
+        &run::limits(),
+        import_time(),
+    )
+    .map_err(module_failure)
 }
 
 /// The time that module code sees: that of the deploy.

@@ -53,11 +53,17 @@ pub(super) fn switch(push: i64, missing: MissingIndexes) -> Result<Json> {
     }
     for table in catalog.tables() {
         remove_indexes(&catalog, table, &definitions, &mut changes)?;
-        if !definitions.iter().any(|definition| definition.table.name == table.name) {
+        if !definitions
+            .iter()
+            .any(|definition| definition.table.name == table.name)
+        {
             drop_check(&catalog, table)?;
         }
     }
-    spi::execute("DELETE FROM live.pending_indexes WHERE deployment <= $1", &[Param::Int8(push)])?;
+    spi::execute(
+        "DELETE FROM live.pending_indexes WHERE deployment <= $1",
+        &[Param::Int8(push)],
+    )?;
     spi::execute(
         "UPDATE live.deployments SET finished_at = pg_catalog.now() WHERE id = $1",
         &[Param::Int8(push)],
@@ -95,7 +101,9 @@ fn refuse_stale(push: i64, active: Option<i64>) -> Result<()> {
         |row| row.need::<bool>(0),
     )?;
     match finished {
-        None => Err(refused(format!("there is no staged deployment {push}; start the deploy anew"))),
+        None => Err(refused(format!(
+            "there is no staged deployment {push}; start the deploy anew"
+        ))),
         Some(true) => Err(refused(format!("deployment {push} was finished before"))),
         Some(false) if active.is_some_and(|active| active > push) => Err(refused(format!(
             "another deploy has finished since deployment {push} was staged; start it anew"
@@ -133,7 +141,11 @@ fn reload() -> Result<Rc<Catalog>> {
 }
 
 /// Adds the columns that the table lacks; returns it with them.
-fn extend_table(catalog: &Catalog, table: &Rc<Table>, definition: &Definition) -> Result<Rc<Table>> {
+fn extend_table(
+    catalog: &Catalog,
+    table: &Rc<Table>,
+    definition: &Definition,
+) -> Result<Rc<Table>> {
     let missing = tables::missing_columns(table, definition);
     if missing.is_empty() {
         return Ok(Rc::clone(table));
@@ -150,7 +162,10 @@ fn drop_check(catalog: &Catalog, table: &Table) -> Result<()> {
     if tables::stored_rule(&table.name)?.is_none() {
         return Ok(());
     }
-    let drop = format!("ALTER TABLE {} DROP CONSTRAINT IF EXISTS live_valid", table.relation);
+    let drop = format!(
+        "ALTER TABLE {} DROP CONSTRAINT IF EXISTS live_valid",
+        table.relation
+    );
     create::as_owner(catalog, &[drop])?;
     store_rule(table, None)
 }
@@ -158,18 +173,26 @@ fn drop_check(catalog: &Catalog, table: &Table) -> Result<()> {
 fn store_rule(table: &Table, rule: Option<&str>) -> Result<()> {
     spi::execute(
         "UPDATE live.tables SET rule = $2 WHERE component = '' AND name = $1",
-        &[Param::Text(&table.name), rule.map_or(Param::Null(spi::Type::Text), Param::Text)],
+        &[
+            Param::Text(&table.name),
+            rule.map_or(Param::Null(spi::Type::Text), Param::Text),
+        ],
     )
 }
 
 fn exchange_check(catalog: &Catalog, table: &Table, definition: &Definition) -> Result<()> {
-    let Some(rule) = definition.rule(catalog) else { return drop_check(catalog, table) };
+    let Some(rule) = definition.rule(catalog) else {
+        return drop_check(catalog, table);
+    };
     if tables::stored_rule(&table.name)?.as_deref() == Some(rule.as_str()) {
         return Ok(());
     }
     drop_check(catalog, table)?;
     let check = tables::check_expression(&rule, &table.columns);
-    let add = format!("ALTER TABLE {} ADD CONSTRAINT live_valid CHECK ({check})", table.relation);
+    let add = format!(
+        "ALTER TABLE {} ADD CONSTRAINT live_valid CHECK ({check})",
+        table.relation
+    );
     create::as_owner(catalog, &[add])?;
     store_rule(table, Some(&rule))
 }
@@ -191,7 +214,11 @@ fn pending(push: i64, table: &Table, index: &str) -> Result<Option<Pending>> {
          LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = \
               pg_catalog.to_regclass(pg_catalog.format('%I.%I', t.schema, p.relation)) \
          WHERE p.deployment = $1 AND p.component = '' AND p.\"table\" = $2 AND p.name = $3",
-        &[Param::Int8(push), Param::Text(&table.name), Param::Text(index)],
+        &[
+            Param::Int8(push),
+            Param::Text(&table.name),
+            Param::Text(index),
+        ],
         Access::Write,
         |row| {
             Ok(Pending {
@@ -234,8 +261,17 @@ fn ensure_index(
         }
         Some(_) | None => build_index(catalog, table, wanted)?,
     };
-    create::enter_index(&table.name, &wanted.name, number, &wanted.fields, &key, &relation)?;
-    changes.indexes_added.push(format!("{}.{}", table.name, wanted.name));
+    create::enter_index(
+        &table.name,
+        &wanted.name,
+        number,
+        &wanted.fields,
+        &key,
+        &relation,
+    )?;
+    changes
+        .indexes_added
+        .push(format!("{}.{}", table.name, wanted.name));
     Ok(())
 }
 
@@ -248,7 +284,11 @@ fn build_index(
     let number = create::new_index_number()?;
     let relation = create::index_name(&table.name, &wanted.name, number);
     let key = key::expression(&wanted.fields, &table.columns);
-    let build = format!("CREATE INDEX {} ON {} ({key})", quoted(&relation), table.relation);
+    let build = format!(
+        "CREATE INDEX {} ON {} ({key})",
+        quoted(&relation),
+        table.relation
+    );
     create::as_owner(catalog, &[build])?;
     Ok((number, key, relation))
 }
@@ -273,20 +313,22 @@ fn remove_indexes(
     Ok(())
 }
 
-fn remove_index(
-    catalog: &Catalog,
-    table: &Table,
-    name: &str,
-    changes: &mut Changes,
-) -> Result<()> {
-    let Some(index) = table.index(name) else { return Ok(()) };
-    let drop =
-        format!("DROP INDEX IF EXISTS {}.{}", quoted(&catalog.schema), quoted(&index.relation));
+fn remove_index(catalog: &Catalog, table: &Table, name: &str, changes: &mut Changes) -> Result<()> {
+    let Some(index) = table.index(name) else {
+        return Ok(());
+    };
+    let drop = format!(
+        "DROP INDEX IF EXISTS {}.{}",
+        quoted(&catalog.schema),
+        quoted(&index.relation)
+    );
     create::as_owner(catalog, &[drop])?;
     spi::execute(
         "DELETE FROM live.indexes WHERE component = '' AND \"table\" = $1 AND name = $2",
         &[Param::Text(&table.name), Param::Text(name)],
     )?;
-    changes.indexes_removed.push(format!("{}.{name}", table.name));
+    changes
+        .indexes_removed
+        .push(format!("{}.{name}", table.name));
     Ok(())
 }

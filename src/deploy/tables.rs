@@ -48,12 +48,21 @@ impl Definition {
 /// `_extra` gets none: that index would no longer see it.
 pub(super) fn missing_columns(table: &Table, definition: &Definition) -> Vec<Column> {
     let read_from_extra = |field: &str| {
-        table.indexes.iter().flat_map(|index| &index.fields).any(|path| path.top() == field)
+        table
+            .indexes
+            .iter()
+            .flat_map(|index| &index.fields)
+            .any(|path| path.top() == field)
     };
     definition
         .columns()
         .into_iter()
-        .filter(|wanted| table.columns.iter().all(|column| column.field != wanted.field))
+        .filter(|wanted| {
+            table
+                .columns
+                .iter()
+                .all(|column| column.field != wanted.field)
+        })
         .filter(|wanted| !read_from_extra(&wanted.field))
         .collect()
 }
@@ -67,14 +76,20 @@ pub(super) fn columns_after(table: &Table, definition: &Definition) -> Vec<Colum
 
 /// The index of the table that is what the schema asks for.
 pub(super) fn existing_index<'t>(table: &'t Table, wanted: &IndexSchema) -> Option<&'t Index> {
-    table.index(&wanted.name).filter(|index| index.fields == wanted.fields)
+    table
+        .index(&wanted.name)
+        .filter(|index| index.fields == wanted.fields)
 }
 
 /// The SQL of `live.valid(...)` over a table's columns.
 pub(super) fn check_expression(rule: &str, columns: &[Column]) -> String {
     let mut sql = format!("live.valid({}::text, _id, _extra", literal(rule));
     for column in columns {
-        sql.push_str(&format!(", {}::text, {}", literal(&column.field), quoted(&column.field)));
+        sql.push_str(&format!(
+            ", {}::text, {}",
+            literal(&column.field),
+            quoted(&column.field)
+        ));
     }
     sql + ")"
 }
@@ -83,8 +98,12 @@ pub(super) fn check_expression(rule: &str, columns: &[Column]) -> String {
 /// document that does not match.
 pub(super) fn check_rows(catalog: &Catalog, definitions: &[Definition]) -> Result<()> {
     for definition in definitions {
-        let Some(table) = catalog.table(&definition.table.name) else { continue };
-        let Some(rule) = definition.rule(catalog) else { continue };
+        let Some(table) = catalog.table(&definition.table.name) else {
+            continue;
+        };
+        let Some(rule) = definition.rule(catalog) else {
+            continue;
+        };
         if stored_rule(&table.name)?.as_deref() == Some(rule.as_str()) {
             continue;
         }
@@ -127,7 +146,9 @@ pub(super) fn pending_indexes(
 ) -> Result<Vec<String>> {
     let mut statements = Vec::new();
     for definition in definitions {
-        let Some(table) = catalog.table(&definition.table.name) else { continue };
+        let Some(table) = catalog.table(&definition.table.name) else {
+            continue;
+        };
         let new: Vec<&IndexSchema> = definition
             .indexes()
             .iter()
@@ -154,8 +175,11 @@ fn enter_pending(
     let number = create::new_index_number()?;
     let relation = create::index_name(&table.name, &wanted.name, number);
     let key = key::expression(&wanted.fields, columns);
-    let statement =
-        format!("CREATE INDEX CONCURRENTLY {} ON {} ({key})", quoted(&relation), table.relation);
+    let statement = format!(
+        "CREATE INDEX CONCURRENTLY {} ON {} ({key})",
+        quoted(&relation),
+        table.relation
+    );
     spi::execute(
         "INSERT INTO live.pending_indexes \
          VALUES ($1, '', $2, $3, $4::pg_catalog.int4, $5, $6::pg_catalog.name, $7)",
@@ -186,4 +210,3 @@ pub(super) fn add_columns(catalog: &Catalog, table: &Table, columns: &[Column]) 
         .collect();
     create::as_owner(catalog, &statements)
 }
-

@@ -115,6 +115,9 @@ pub(crate) struct Catalog {
     pub(crate) version: i64,
     /// The deployment in force.
     pub(crate) deployment: Option<i64>,
+    /// When that deployment was staged, in whole milliseconds since 1970: what its modules see of
+    /// the clock while they are imported.
+    pub(crate) deployed_unix_ms: f64,
     /// The relation `live.active`, part of every read-set (R19).
     pub(crate) active_oid: RelId,
     /// The role that functions run as.
@@ -135,13 +138,27 @@ impl Catalog {
             "SELECT version, deployment, tableoid FROM live.active WHERE component = ''",
             &[],
             access,
-            |row| Ok((row.need::<i64>(0)?, row.get::<i64>(1), row.need::<pg_sys::Oid>(2)?)),
+            |row| {
+                Ok((
+                    row.need::<i64>(0)?,
+                    row.get::<i64>(1),
+                    row.need::<pg_sys::Oid>(2)?,
+                ))
+            },
         )?
         .ok_or_else(|| Error::Catalog("live.active has no row".to_owned()))?;
-        if let Some(kept) = KEPT.with_borrow(Clone::clone).filter(|kept| kept.version == version) {
+        if let Some(kept) = KEPT
+            .with_borrow(Clone::clone)
+            .filter(|kept| kept.version == version)
+        {
             return Ok(kept);
         }
-        let catalog = Rc::new(Catalog::load(version, deployment, active_oid.to_u32(), access)?);
+        let catalog = Rc::new(Catalog::load(
+            version,
+            deployment,
+            active_oid.to_u32(),
+            access,
+        )?);
         KEPT.set(Some(Rc::clone(&catalog)));
         Ok(catalog)
     }
@@ -152,23 +169,36 @@ impl Catalog {
         active_oid: RelId,
         access: Access,
     ) -> Result<Catalog> {
-        let settings: HashMap<String, String> =
-            spi::query("SELECT name, value FROM live.settings", &[], access, |row| {
-                Ok((row.need(0)?, row.need(1)?))
-            })?
-            .into_iter()
-            .collect();
+        let settings: HashMap<String, String> = spi::query(
+            "SELECT name, value FROM live.settings",
+            &[],
+            access,
+            |row| Ok((row.need(0)?, row.need(1)?)),
+        )?
+        .into_iter()
+        .collect();
         let mut tables = load_tables(access)?;
         if let Some(deployment) = deployment {
             attach_document_types(&mut tables, deployment, access)?;
         }
+        let deployed_unix_ms = match deployment {
+            Some(deployment) => deployed_unix_ms(deployment, access)?,
+            None => 0.0,
+        };
         Ok(Catalog {
             version,
             deployment,
+            deployed_unix_ms,
             active_oid,
             owner: settings.get("owner").cloned(),
-            schema: settings.get("schema").cloned().unwrap_or_else(|| "public".to_owned()),
-            tables: tables.into_iter().map(|t| (t.name.clone(), Rc::new(t))).collect(),
+            schema: settings
+                .get("schema")
+                .cloned()
+                .unwrap_or_else(|| "public".to_owned()),
+            tables: tables
+                .into_iter()
+                .map(|t| (t.name.clone(), Rc::new(t)))
+                .collect(),
             functions: match deployment {
                 Some(deployment) => load_functions(deployment, access)?,
                 None => HashMap::new(),
@@ -269,6 +299,17 @@ pub(crate) fn column_type_name(of: ColumnType) -> &'static str {
     }
 }
 
+fn deployed_unix_ms(deployment: i64, access: Access) -> Result<f64> {
+    let time = spi::query_one(
+        "SELECT pg_catalog.floor(extract(epoch FROM created_at) * 1000)::pg_catalog.float8 \
+         FROM live.deployments WHERE id = $1",
+        &[Param::Int8(deployment)],
+        access,
+        |row| row.need::<f64>(0),
+    )?;
+    Ok(time.unwrap_or(0.0))
+}
+
 fn load_tables(access: Access) -> Result<Vec<Table>> {
     let mut columns: HashMap<String, Vec<Column>> = HashMap::new();
     spi::query(
@@ -277,7 +318,10 @@ fn load_tables(access: Access) -> Result<Vec<Table>> {
         access,
         |row| {
             let of = column_type(&row.need::<String>(2)?)?;
-            columns.entry(row.need(0)?).or_default().push(Column { field: row.need(1)?, of });
+            columns.entry(row.need(0)?).or_default().push(Column {
+                field: row.need(1)?,
+                of,
+            });
             Ok(())
         },
     )?;
@@ -347,7 +391,10 @@ fn attach_document_types(tables: &mut [Table], deployment: i64, access: Access) 
         return Ok(());
     }
     for definition in schema.tables {
-        if let Some(table) = tables.iter_mut().find(|table| table.name == definition.name) {
+        if let Some(table) = tables
+            .iter_mut()
+            .find(|table| table.name == definition.name)
+        {
             table.document_type = Some(definition.document_type);
         }
     }
@@ -370,7 +417,10 @@ fn load_functions(deployment: i64, access: Access) -> Result<Functions> {
                 args: stored_validator(row.get(4))?,
                 returns: stored_validator(row.get(5))?,
             };
-            functions.entry(row.need(0)?).or_default().insert(row.need(1)?, Rc::new(function));
+            functions
+                .entry(row.need(0)?)
+                .or_default()
+                .insert(row.need(1)?, Rc::new(function));
             Ok(())
         },
     )?;

@@ -23,8 +23,10 @@ pub(crate) fn as_owner(catalog: &Catalog, statements: &[String]) -> Result<()> {
 pub(crate) fn owner_oid(catalog: &Catalog) -> Result<pgrx::pg_sys::Oid> {
     match &catalog.owner {
         Some(owner) => session::role(owner),
-        None => Err(Error::Catalog(
-            "the deployment has no owner yet: SELECT live.setup('<role>') as a superuser".to_owned(),
+        None => Err(Error::DeployRefused(
+            "deployments have no owner in this database yet: as a superuser, \
+             SELECT live.setup('<role>')"
+                .to_owned(),
         )),
     }
 }
@@ -66,18 +68,35 @@ pub(crate) fn table(catalog: &Catalog, name: &str, columns: &[Column]) -> Result
         catalog,
         &[
             definition,
-            format!("CREATE INDEX {} ON {relation} ({key})", quoted(&by_creation_time)),
+            format!(
+                "CREATE INDEX {} ON {relation} ({key})",
+                quoted(&by_creation_time)
+            ),
         ],
     )?;
     spi::execute(
         "INSERT INTO live.tables (component, name, number, schema, relation) \
              VALUES ('', $1, $2::pg_catalog.int4, $3::pg_catalog.name, $1::pg_catalog.name)",
-        &[Param::Text(name), Param::Int8(i64::from(number)), Param::Text(&catalog.schema)],
+        &[
+            Param::Text(name),
+            Param::Int8(i64::from(number)),
+            Param::Text(&catalog.schema),
+        ],
     )?;
     enter_columns(name, columns, 0)?;
-    enter_index(name, "by_creation_time", BY_CREATION_TIME, &[], &key, &by_creation_time)?;
+    enter_index(
+        name,
+        "by_creation_time",
+        BY_CREATION_TIME,
+        &[],
+        &key,
+        &by_creation_time,
+    )?;
     enter_index(name, "by_id", BY_ID, &[], "_id", &format!("{name}_pkey"))?;
-    spi::define(&format!("SELECT live.capture_table({}::regclass)", literal(&relation)))?;
+    spi::define(&format!(
+        "SELECT live.capture_table({}::regclass)",
+        literal(&relation)
+    ))?;
     Ok(number as u32)
 }
 

@@ -82,5 +82,9 @@ fn indexed_part(table: &Table, tuple: &Tuple) -> Option<Value> {
 }
 
 fn is_indexed(table: &Table, field: &str) -> bool {
-    table.indexes.iter().flat_map(|index| &index.fields).any(|path| path.top() == field)
+    table
+        .indexes
+        .iter()
+        .flat_map(|index| &index.fields)
+        .any(|path| path.top() == field)
 }

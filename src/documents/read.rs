@@ -25,9 +25,15 @@ const ID_FILL: char = '!';
 
 /// The document with this id, which must be of this table.
 pub(crate) fn get(table: &Table, id: &str, access: Access) -> Result<Option<Value>> {
-    let sql = format!("SELECT {} FROM {} WHERE _id = $1", row::select_list(table), table.relation);
+    let sql = format!(
+        "SELECT {} FROM {} WHERE _id = $1",
+        row::select_list(table),
+        table.relation
+    );
     let _planner = PreferIndexes::new();
-    spi::query_one(&sql, &[Param::Text(id)], access, |found| row::from_row(table, found))
+    spi::query_one(&sql, &[Param::Text(id)], access, |found| {
+        row::from_row(table, found)
+    })
 }
 
 /// How many documents the table has.
@@ -131,7 +137,11 @@ impl Scan {
             return;
         }
         let (lower, upper) = self.key_bounds();
-        let stopped = if self.finished { None } else { self.last_returned.clone() };
+        let stopped = if self.finished {
+            None
+        } else {
+            self.last_returned.clone()
+        };
         let (lower, upper) = match (stopped, self.direction) {
             // Finished, or an error ended it before anything came back: the whole range.
             (None, _) => (lower, upper),
@@ -177,7 +187,11 @@ impl Scan {
         let by_id = matches!(self.bounds, Bounds::Ids(..));
         let read = |found: &spi::Row| -> Result<(Vec<u8>, Value, String)> {
             let id: String = found.need(id_column)?;
-            let key = if by_id { id_key(&id) } else { found.need(key_column)? };
+            let key = if by_id {
+                id_key(&id)
+            } else {
+                found.need(key_column)?
+            };
             Ok((key, row::from_row(&table, found)?, id))
         };
         let _planner = PreferIndexes::new();
@@ -211,7 +225,8 @@ impl Scan {
             self.last_fetched = Some(key.clone());
             self.last_fetched_id = Some(id.clone());
         }
-        self.buffer.extend(rows.into_iter().map(|(key, document, _)| (key, document)));
+        self.buffer
+            .extend(rows.into_iter().map(|(key, document, _)| (key, document)));
         Ok(())
     }
 }
@@ -221,7 +236,11 @@ fn scan_sql(table: &Table, index: &Index, direction: Direction) -> String {
         Direction::Ascending => "ASC",
         Direction::Descending => "DESC",
     };
-    let key = if index.number == BY_ID { "_id" } else { &index.key };
+    let key = if index.number == BY_ID {
+        "_id"
+    } else {
+        &index.key
+    };
     format!(
         "SELECT {}, {key} FROM {} WHERE {key} >= $1 AND {key} < $2 ORDER BY {key} {order} LIMIT $3",
         row::select_list(table),

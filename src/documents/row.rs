@@ -46,7 +46,9 @@ pub(crate) fn from_row(table: &Table, row: &Row) -> Result<Value> {
 pub(crate) fn extra_fields(json: serde_json::Value) -> Result<BTreeMap<String, Value>> {
     match Value::from_json(json) {
         Ok(Value::Object(fields)) => Ok(fields),
-        Ok(_) => Err(Error::InvalidParameter("_extra must hold a JSON object".to_owned())),
+        Ok(_) => Err(Error::InvalidParameter(
+            "_extra must hold a JSON object".to_owned(),
+        )),
         Err(error) => Err(Error::InvalidParameter(format!("_extra: {error}"))),
     }
 }
@@ -75,7 +77,9 @@ impl Laid {
         let mut columns = Vec::with_capacity(table.columns.len());
         let mut json = Vec::with_capacity(table.columns.len());
         for column in &table.columns {
-            let fits = extra.get(column.field.as_str()).is_some_and(|v| column.of.holds(v));
+            let fits = extra
+                .get(column.field.as_str())
+                .is_some_and(|v| column.of.holds(v));
             let value = fits.then(|| extra.remove(column.field.as_str())).flatten();
             json.push(match column.of {
                 ColumnType::Jsonb => value.map(Value::to_encoded),
@@ -88,16 +92,27 @@ impl Laid {
             columns.push(value.cloned());
         }
         let extra = (!extra.is_empty()).then(|| {
-            let fields = extra.into_iter().map(|(k, v)| (k.to_owned(), v.clone())).collect();
+            let fields = extra
+                .into_iter()
+                .map(|(k, v)| (k.to_owned(), v.clone()))
+                .collect();
             Value::Object(fields).to_encoded()
         });
-        Ok(Laid { columns, json, extra })
+        Ok(Laid {
+            columns,
+            json,
+            extra,
+        })
     }
 
     /// The parameters: `_extra` first, then the columns in the table's order.
     pub(crate) fn params(&self, table: &Table) -> Vec<Param<'_>> {
         let mut params = Vec::with_capacity(1 + self.columns.len());
-        params.push(self.extra.as_deref().map_or(Param::Null(Type::Text), Param::Text));
+        params.push(
+            self.extra
+                .as_deref()
+                .map_or(Param::Null(Type::Text), Param::Text),
+        );
         for ((value, json), column) in self.columns.iter().zip(&self.json).zip(&table.columns) {
             params.push(param(value.as_ref(), json.as_deref(), column.of));
         }
@@ -165,10 +180,8 @@ fn has_nul(value: &Value) -> bool {
         Value::String(text) => text.contains('\0'),
         Value::Array(items) => items.iter().any(has_nul),
         Value::Object(fields) => fields.values().any(has_nul),
-        Value::Null
-        | Value::Int64(_)
-        | Value::Float64(_)
-        | Value::Boolean(_)
-        | Value::Bytes(_) => false,
+        Value::Null | Value::Int64(_) | Value::Float64(_) | Value::Boolean(_) | Value::Bytes(_) => {
+            false
+        }
     }
 }

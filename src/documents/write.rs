@@ -24,10 +24,16 @@ pub(crate) fn creation_time() -> f64 {
     thread_local! {
         static LAST: Cell<(u32, i64, i64)> = const { Cell::new((0, 0, 0)) };
     }
-    let (transaction, start) = (session::local_transaction(), session::transaction_start_us());
+    let (transaction, start) = (
+        session::local_transaction(),
+        session::transaction_start_us(),
+    );
     let (last_transaction, last_start, last) = LAST.get();
-    let next =
-        if (last_transaction, last_start) == (transaction, start) { last + 1 } else { start };
+    let next = if (last_transaction, last_start) == (transaction, start) {
+        last + 1
+    } else {
+        start
+    };
     LAST.set((transaction, start, next));
     next as f64 / 1000.0
 }
@@ -64,14 +70,22 @@ fn insert_sql(table: &Table) -> String {
         let _ = write!(columns, ", {}", quoted(&column.field));
         let _ = write!(values, ", ${}{}", position + 4, parameter_cast(column.of));
     }
-    format!("INSERT INTO {} ({columns}) VALUES ({values})", table.relation)
+    format!(
+        "INSERT INTO {} ({columns}) VALUES ({values})",
+        table.relation
+    )
 }
 
 fn update_sql(table: &Table) -> String {
     let mut assignments = "_extra = $2::pg_catalog.jsonb".to_owned();
     for (position, column) in table.columns.iter().enumerate() {
         let cast = parameter_cast(column.of);
-        let _ = write!(assignments, ", {} = ${}{cast}", quoted(&column.field), position + 3);
+        let _ = write!(
+            assignments,
+            ", {} = ${}{cast}",
+            quoted(&column.field),
+            position + 3
+        );
     }
     format!("UPDATE {} SET {assignments} WHERE _id = $1", table.relation)
 }

@@ -11,8 +11,8 @@ use crate::documents::catalog::{Catalog, Table};
 use crate::error::{Error, Result};
 use crate::functions::open_query::OpenQuery;
 use crate::functions::syscalls;
-use crate::js::{Host, HostError, ModuleSource};
-use crate::pg::session::UserGuard;
+use crate::js::{Host, HostError, Interrupts, ModuleSource};
+use crate::pg::session::{self, UserGuard};
 use crate::pg::spi::{self, Access, Param};
 
 /// Documents that one function may read.
@@ -187,8 +187,11 @@ pub(crate) fn stored_module(
 
 impl Host for Execution {
     fn module(&mut self, path: &str) -> std::result::Result<Option<ModuleSource>, HostError> {
-        let Some(deployment) = self.catalog.deployment else { return Ok(None) };
-        self.as_definer(|| stored_module(deployment, path, self.access)).map_err(fatal)
+        let Some(deployment) = self.catalog.deployment else {
+            return Ok(None);
+        };
+        self.as_definer(|| stored_module(deployment, path, self.access))
+            .map_err(fatal)
     }
 
     fn syscall(&mut self, op: &str, args: &str) -> std::result::Result<String, HostError> {
@@ -204,5 +207,10 @@ impl Host for Execution {
         _name: &str,
     ) -> std::result::Result<Option<String>, HostError> {
         Ok(None)
+    }
+
+    fn serve_interrupts(&mut self) -> Interrupts {
+        session::check_for_interrupts();
+        Interrupts::Continue
     }
 }

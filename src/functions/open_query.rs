@@ -40,20 +40,23 @@ impl OpenQuery {
                 Operator::Limit(rows) => Step::Limit(rows),
             })
             .collect();
-        Ok(OpenQuery { scan, steps, done: false })
+        Ok(OpenQuery {
+            scan,
+            steps,
+            done: false,
+        })
     }
 
     /// The next document, or `None` at the end.
-    pub(crate) fn next(
-        &mut self,
-        execution: &mut Execution,
-    ) -> Result<Option<Value>, HostError> {
+    pub(crate) fn next(&mut self, execution: &mut Execution) -> Result<Option<Value>, HostError> {
         loop {
             if self.done || self.steps.iter().any(|step| matches!(step, Step::Limit(0))) {
                 self.done = true;
                 return Ok(None);
             }
-            let Some(scan) = &mut self.scan else { return Ok(None) };
+            let Some(scan) = &mut self.scan else {
+                return Ok(None);
+            };
             let Some(document) = scan.next(execution.access).map_err(read_error)? else {
                 self.done = true;
                 return Ok(None);
@@ -69,7 +72,9 @@ impl OpenQuery {
         for step in &mut self.steps {
             match step {
                 Step::Filter(expression) => {
-                    let kept = expression.is_true(document).map_err(|e| js_error(e.to_string()))?;
+                    let kept = expression
+                        .is_true(document)
+                        .map_err(|e| js_error(e.to_string()))?;
                     if !kept {
                         return Ok(false);
                     }
@@ -89,7 +94,10 @@ impl OpenQuery {
 }
 
 fn js_error(message: String) -> HostError {
-    HostError::Js { message, data: None }
+    HostError::Js {
+        message,
+        data: None,
+    }
 }
 
 fn read_error(error: Error) -> HostError {
@@ -117,10 +125,15 @@ fn open_scan(
     at_most: Option<usize>,
 ) -> Result<Option<Scan>, String> {
     let (table, index, range, order) = match source {
-        Source::FullTableScan { table, order } => (table, "by_creation_time".to_owned(), None, order),
-        Source::IndexRange { range, order } => {
-            (range.index.table.clone(), range.index.index.clone(), Some(range), order)
+        Source::FullTableScan { table, order } => {
+            (table, "by_creation_time".to_owned(), None, order)
         }
+        Source::IndexRange { range, order } => (
+            range.index.table.clone(),
+            range.index.index.clone(),
+            Some(range),
+            order,
+        ),
         Source::Search { index, .. } => {
             return Err(format!(
                 "text search is not available in pg_live yet: index {}.{} (see LIMITATIONS.md)",
@@ -142,7 +155,12 @@ fn open_scan(
         .ok_or_else(|| format!("Index {table}.{index} not found."))?;
     let fields = match index.name.as_str() {
         "by_id" => vec![FieldPath::id()],
-        _ => index.fields.iter().cloned().chain([FieldPath::creation_time()]).collect(),
+        _ => index
+            .fields
+            .iter()
+            .cloned()
+            .chain([FieldPath::creation_time()])
+            .collect(),
     };
     let range = match range {
         Some(range) => range.resolve(&fields).map_err(|error| error.to_string())?,
@@ -152,5 +170,11 @@ fn open_scan(
             upper: Bound::Unbounded,
         },
     };
-    Ok(Some(Scan::new(found, index, range, direction(order), at_most)))
+    Ok(Some(Scan::new(
+        found,
+        index,
+        range,
+        direction(order),
+        at_most,
+    )))
 }

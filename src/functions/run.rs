@@ -59,10 +59,20 @@ pub(crate) fn run(request: Request<'_>) -> Result<Response> {
     };
     let definer = session::current_user();
     let catalog = Catalog::current(access)?;
+    if catalog.deployment.is_none() && request.caller == Caller::Sql {
+        return Err(Error::NothingDeployed);
+    }
     let path = FunctionPath::parse(request.path);
-    let name = path.as_ref().map_or_else(|_| request.path.to_owned(), ToString::to_string);
-    let mut execution =
-        Execution::new(Rc::clone(&catalog), access, name, request.identity.clone(), definer);
+    let name = path
+        .as_ref()
+        .map_or_else(|_| request.path.to_owned(), FunctionPath::stripped);
+    let mut execution = Execution::new(
+        Rc::clone(&catalog),
+        access,
+        name,
+        request.identity.clone(),
+        definer,
+    );
     let checked = match &path {
         Ok(path) => check(&catalog, path, &request),
         Err(error) => Err(error.to_string()),
@@ -71,12 +81,26 @@ pub(crate) fn run(request: Request<'_>) -> Result<Response> {
         (Ok((function, args)), Ok(path)) => {
             invoke(&mut execution, &path, &function, &args, request.kind)?
         }
-        (Err(message), _) => (Err(JsError { message, data: None }), Vec::new()),
-        (Ok(_), Err(error)) => {
-            (Err(JsError { message: error.to_string(), data: None }), Vec::new())
-        }
+        (Err(message), _) => (
+            Err(JsError {
+                message,
+                data: None,
+            }),
+            Vec::new(),
+        ),
+        (Ok(_), Err(error)) => (
+            Err(JsError {
+                message: error.to_string(),
+                data: None,
+            }),
+            Vec::new(),
+        ),
     };
-    Ok(Response { result: outcome, log_lines, reads: execution.into_reads() })
+    Ok(Response {
+        result: outcome,
+        log_lines,
+        reads: execution.into_reads(),
+    })
 }
 
 type Checked = std::result::Result<(Rc<Function>, String), String>;
@@ -119,9 +143,14 @@ fn find(
             Caller::Client => "public function",
             Caller::Sql | Caller::Admin => "function",
         };
-        format!("Could not find {what} for '{path}'. Did you forget to run `npx convex dev`?")
+        format!(
+            "Could not find {what} for '{}'. Did you forget to run `npx convex dev`?",
+            path.stripped()
+        )
     };
-    let function = catalog.function(path.module(), path.function()).ok_or_else(not_found)?;
+    let function = catalog
+        .function(path.module(), path.function())
+        .ok_or_else(not_found)?;
     if request.caller == Caller::Client && !function.public {
         return Err(not_found());
     }
@@ -160,7 +189,7 @@ fn invoke(
         args,
         now_unix_ms: (session::now_us() / 1000) as f64,
         seed: rand::random(),
-        import_unix_ms: 0.0,
+        import_unix_ms: catalog.deployed_unix_ms,
     };
     let outcome = {
         let _user = UserGuard::become_user(owner);
@@ -197,7 +226,7 @@ pub(crate) fn failure(failure: Failure) -> Error {
             session::check_for_interrupts();
             Error::Engine("interrupted, but no interrupt is pending any more".to_owned())
         }
-        Failure::TimedOut => Error::TimedOut(u128::from(gucs::user_time_ms())),
+        Failure::TimedOut => Error::TimedOut(Duration::from_millis(gucs::user_time_ms())),
         Failure::OutOfMemory => Error::OutOfMemory,
         Failure::StackDepth => Error::StackDepth,
         Failure::Engine(message) => Error::Engine(message),
@@ -209,8 +238,13 @@ fn check_result(
     function: &Function,
     text: String,
 ) -> std::result::Result<String, JsError> {
-    let refuse = |message: String| JsError { message, data: None };
-    let Some(validator) = &function.returns else { return Ok(text) };
+    let refuse = |message: String| JsError {
+        message,
+        data: None,
+    };
+    let Some(validator) = &function.returns else {
+        return Ok(text);
+    };
     let value = Value::parse_encoded(&text)
         .map_err(|error| refuse(format!("ReturnsValidationError: {error}")))?;
     validator

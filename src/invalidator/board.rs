@@ -17,6 +17,9 @@ pub(crate) struct Board {
     pub(crate) boot: u64,
     /// c0 of the boot.
     pub(crate) c0: u64,
+    /// The completion count when the board took up the boot, read under the board's lock. What has
+    /// a smaller count belongs before the boot, whenever it is asked about.
+    threshold: u64,
     /// W: the position up to which the log was processed.
     pub(crate) w: u64,
     /// How many writers are in U.
@@ -62,9 +65,12 @@ pub(crate) struct Gap;
 
 impl Board {
     /// R0: an empty board for a new boot.
-    pub(crate) fn restart(&mut self, boot: u64, c0: u64) {
+    ///
+    /// `threshold` is the completion count, read while the caller holds the board's lock.
+    pub(crate) fn restart(&mut self, boot: u64, c0: u64, threshold: u64) {
         self.boot = boot;
         self.c0 = c0;
+        self.threshold = threshold;
         self.w = 0;
         self.unresolved = 0;
         self.subs = 0;
@@ -72,6 +78,18 @@ impl Board {
         self.owners_used = 0;
         self.owners_cut = false;
         self.span = Span::default();
+    }
+
+    /// R13: the boot that orders a snapshot with this completion count among all moments; 0 if it
+    /// is older than the boot: the result must be computed anew at a newer snapshot.
+    pub(crate) fn boot_of_snapshot(&self, completed: u64) -> u64 {
+        if completed >= self.threshold { self.boot } else { 0 }
+    }
+
+    /// R13: boot and completion count that order a transaction whose end had this count: never
+    /// before a snapshot that does not see it.
+    pub(crate) fn moment_of_completion(&self, completed: u64) -> (u64, u64) {
+        (self.boot, completed.max(self.threshold))
     }
 
     /// R7: stores the batches and then the record, as one step for whoever reads the board.

@@ -15,7 +15,11 @@ pub(super) fn begin(slot: &Slot) -> Result<Invalidator, String> {
     slot.restart(boot);
     let running = xact::running(shmem::own_database());
     let c0 = snapshot::completion_count();
-    slot.board_mut().restart(boot, c0);
+    {
+        let mut board = slot.board_mut();
+        let threshold = snapshot::completion_count();
+        board.restart(boot, c0, threshold);
+    }
     slot.count(Counter::Boots, 1);
     Ok(Invalidator::new(boot, c0, running, Limits::default()))
 }

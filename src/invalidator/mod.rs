@@ -15,7 +15,7 @@ mod world;
 use crate::pg::{shmem, worker as process};
 
 pub(crate) use launcher::attach_slot;
-pub(crate) use register::{NotRegistered, Registered, position, register};
+pub(crate) use register::{boot_of, position, register};
 
 /// Settings, shared memory, callbacks and the launcher. To be called once, when the library is
 /// loaded; without preload only the settings are there.

@@ -19,16 +19,21 @@ pub enum HostError {
 impl HostError {
     /// An error the function can catch, without data.
     pub fn js(message: impl Into<String>) -> Self {
-        Self::Js { message: message.into(), data: None }
+        Self::Js {
+            message: message.into(),
+            data: None,
+        }
     }
 }
 
 impl fmt::Debug for HostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Js { message, data } => {
-                f.debug_struct("Js").field("message", message).field("data", data).finish()
-            }
+            Self::Js { message, data } => f
+                .debug_struct("Js")
+                .field("message", message)
+                .field("data", data)
+                .finish(),
             Self::Fatal(_) => f.write_str("Fatal"),
         }
     }
@@ -47,7 +52,10 @@ pub struct JsError {
 impl JsError {
     /// An error that has neither a stack nor data.
     pub fn plain(message: impl Into<String>) -> Self {
-        Self { message: message.into(), data: None }
+        Self {
+            message: message.into(),
+            data: None,
+        }
     }
 }
 

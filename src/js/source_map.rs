@@ -29,7 +29,10 @@ pub(super) struct LazyMap {
 impl LazyMap {
     /// A map from its JSON text, if there is one.
     pub(super) fn new(text: Option<Arc<str>>) -> Self {
-        Self { text, parsed: OnceCell::new() }
+        Self {
+            text,
+            parsed: OnceCell::new(),
+        }
     }
 
     /// The original position of `line` and `column` (from 0); `None` if unknown or if the map is broken.
@@ -53,8 +56,15 @@ impl LazyMap {
 
 /// The position as the bundle has it.
 pub(super) fn unmapped(script: &str, line: u32, column: u32) -> MappedPosition {
-    let path = script.strip_prefix(MODULE_SCHEME).unwrap_or(script).to_owned();
-    MappedPosition { path, line: line + 1, column: column + 1 }
+    let path = script
+        .strip_prefix(MODULE_SCHEME)
+        .unwrap_or(script)
+        .to_owned();
+    MappedPosition {
+        path,
+        line: line + 1,
+        column: column + 1,
+    }
 }
 
 #[cfg(test)]
@@ -62,10 +72,15 @@ mod tests {
     use super::*;
 
     // Generated line 2 (from 0), columns 0 and 4, come from line 4, column 2 and line 5, column 0.
-    const MAP: &str = r#"{"version":3,"sources":["../convex/a.ts"],"names":[],"mappings":";;AAIE,IACF"}"#;
+    const MAP: &str =
+        r#"{"version":3,"sources":["../convex/a.ts"],"names":[],"mappings":";;AAIE,IACF"}"#;
 
     fn position(line: u32, column: u32) -> MappedPosition {
-        MappedPosition { path: "../convex/a.ts".into(), line, column }
+        MappedPosition {
+            path: "../convex/a.ts".into(),
+            line,
+            column,
+        }
     }
 
     #[test]
@@ -86,7 +101,11 @@ mod tests {
 
     #[test]
     fn unmapped_positions_count_from_one() {
-        let expected = MappedPosition { path: "a.js".into(), line: 1, column: 1 };
+        let expected = MappedPosition {
+            path: "a.js".into(),
+            line: 1,
+            column: 1,
+        };
         assert_eq!(unmapped("convex:/user/a.js", 0, 0), expected);
     }
 }

@@ -33,10 +33,22 @@ mod tests {
 
     #[test]
     fn relative_paths() {
-        assert_eq!(resolve("messages.js", "./_deps/A.js").as_deref(), Some("_deps/A.js"));
-        assert_eq!(resolve("a/b.js", "../_deps/A.js").as_deref(), Some("_deps/A.js"));
-        assert_eq!(resolve("_deps/A.js", "./B.js").as_deref(), Some("_deps/B.js"));
-        assert_eq!(resolve("a/b/c.js", "../../x/./y.js").as_deref(), Some("x/y.js"));
+        assert_eq!(
+            resolve("messages.js", "./_deps/A.js").as_deref(),
+            Some("_deps/A.js")
+        );
+        assert_eq!(
+            resolve("a/b.js", "../_deps/A.js").as_deref(),
+            Some("_deps/A.js")
+        );
+        assert_eq!(
+            resolve("_deps/A.js", "./B.js").as_deref(),
+            Some("_deps/B.js")
+        );
+        assert_eq!(
+            resolve("a/b/c.js", "../../x/./y.js").as_deref(),
+            Some("x/y.js")
+        );
     }
 
     #[test]

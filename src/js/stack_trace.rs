@@ -11,7 +11,11 @@ const MAX_FRAMES: usize = 64;
 pub(super) fn uncaught(header: &str, stack: Option<&str>, maps: &dyn SourceMaps) -> String {
     let mut text = format!("Uncaught {header}\n");
     let frames = stack.map(|stack| frames(header, stack)).unwrap_or_default();
-    for frame in frames.lines().filter(|line| is_frame(line)).take(MAX_FRAMES) {
+    for frame in frames
+        .lines()
+        .filter(|line| is_frame(line))
+        .take(MAX_FRAMES)
+    {
         if !frame.contains(RUNTIME_SCHEME) {
             text.push_str(&mapped_frame(frame, maps));
             text.push('\n');
@@ -54,7 +58,11 @@ fn mapped_frame(frame: &str, maps: &dyn SourceMaps) -> String {
 fn split_location(location: &str) -> Option<(&str, u32, u32)> {
     let (rest, column) = location.rsplit_once(':')?;
     let (script, line) = rest.rsplit_once(':')?;
-    Some((script, line.parse::<u32>().ok()?.checked_sub(1)?, column.parse::<u32>().ok()?.checked_sub(1)?))
+    Some((
+        script,
+        line.parse::<u32>().ok()?.checked_sub(1)?,
+        column.parse::<u32>().ok()?.checked_sub(1)?,
+    ))
 }
 
 #[cfg(test)]
@@ -67,9 +75,11 @@ mod tests {
     impl SourceMaps for Maps {
         fn map(&self, script: &str, line: u32, column: u32) -> MappedPosition {
             match script {
-                "convex:/user/a.js" => {
-                    MappedPosition { path: "../convex/a.ts".into(), line: line + 100, column: 3 }
-                }
+                "convex:/user/a.js" => MappedPosition {
+                    path: "../convex/a.ts".into(),
+                    line: line + 100,
+                    column: 3,
+                },
                 other => unmapped(other, line, column),
             }
         }

@@ -1,17 +1,20 @@
 //! The door for SQL-callable functions: arguments in, a datum or rows out, errors with any SQLSTATE.
 //!
 //! pgrx maps SQLSTATEs through a closed enum, which has no room for our own class; so these
-//! functions are plain version-1 C functions. The body runs inside pgrx's guard (a Postgres ERROR
-//! in it is a Rust panic that keeps its code); our own [`Error`] is raised here, after every Rust
-//! value of the call has been dropped.
+//! functions are plain version-1 C functions. In the body a Postgres ERROR is a Rust panic that keeps
+//! its code; it and our own [`Error`] are raised here, after every Rust value of the call has been
+//! dropped.
 
+use std::any::Any;
 use std::ffi::{CStr, CString, c_char, c_int};
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pgrx::pg_sys;
+use pgrx::pg_sys::panic::CaughtError;
 use pgrx::{FromDatum, IntoDatum};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SqlState};
+use crate::pg::session;
 
 /// Arguments and result of one call of an SQL function.
 pub(crate) struct Call {
@@ -24,7 +27,10 @@ impl Call {
         // `nargs` arguments; the index is checked against it.
         unsafe {
             let info = &*self.fcinfo;
-            assert!(index < info.nargs as usize, "SQL declaration and code disagree on arguments");
+            assert!(
+                index < info.nargs as usize,
+                "SQL declaration and code disagree on arguments"
+            );
             let argument = info.args.as_slice(info.nargs as usize)[index];
             (!argument.isnull).then_some(argument.value)
         }
@@ -112,10 +118,16 @@ impl Call {
             let info = (*self.fcinfo).resultinfo.cast::<pg_sys::ReturnSetInfo>();
             let columns = (*(*info).setDesc).natts as usize;
             for row in rows {
-                assert_eq!(row.len(), columns, "SQL declaration and code disagree on columns");
+                assert_eq!(
+                    row.len(),
+                    columns,
+                    "SQL declaration and code disagree on columns"
+                );
                 let mut nulls: Vec<bool> = row.iter().map(Option::is_none).collect();
-                let mut values: Vec<pg_sys::Datum> =
-                    row.into_iter().map(|d| d.unwrap_or(pg_sys::Datum::from(0))).collect();
+                let mut values: Vec<pg_sys::Datum> = row
+                    .into_iter()
+                    .map(|d| d.unwrap_or(pg_sys::Datum::from(0)))
+                    .collect();
                 pg_sys::tuplestore_putvalues(
                     (*info).setResult,
                     (*info).setDesc,
@@ -160,15 +172,42 @@ fn palloc_text(text: &str) -> *const c_char {
     unsafe { pg_sys::pstrdup(text.as_ptr()) }
 }
 
+/// Five characters as Postgres packs them, six bits each.
+fn pack(sqlstate: SqlState) -> c_int {
+    sqlstate
+        .iter()
+        .rev()
+        .fold(0, |code, c| (code << 6) | c_int::from((c - b'0') & 0x3f))
+}
+
 impl Report {
     fn new(error: &Error) -> Report {
-        let sqlstate =
-            error.sqlstate().iter().rev().fold(0, |code, c| (code << 6) | c_int::from(c - b'0') & 0x3f);
         Report {
-            sqlstate,
+            sqlstate: pack(error.sqlstate()),
             message: palloc_text(&error.to_string()),
-            detail: error.detail().map_or(std::ptr::null(), |text| palloc_text(&text)),
+            detail: error
+                .detail()
+                .map_or(std::ptr::null(), |text| palloc_text(&text)),
             hint: error.hint().map_or(std::ptr::null(), palloc_text),
+        }
+    }
+
+    /// What a panic carries: a Postgres ERROR on its way, or a defect of ours.
+    fn of_panic(payload: &(dyn Any + Send)) -> Report {
+        let report = match payload.downcast_ref::<CaughtError>() {
+            Some(CaughtError::PostgresError(report) | CaughtError::ErrorReport(report)) => report,
+            Some(CaughtError::RustPanic { ereport, .. }) => ereport,
+            None => {
+                let message = session::panic_message(payload);
+                return Report::new(&Error::Defect(message));
+            }
+        };
+        let optional = |text: Option<&str>| text.map_or(std::ptr::null(), palloc_text);
+        Report {
+            sqlstate: report.sql_error_code() as c_int,
+            message: palloc_text(report.message()),
+            detail: optional(report.detail()),
+            hint: optional(report.hint()),
         }
     }
 
@@ -203,15 +242,14 @@ pub(crate) unsafe fn enter(
     fcinfo: pg_sys::FunctionCallInfo,
     body: fn(&mut Call) -> Result<pg_sys::Datum>,
 ) -> pg_sys::Datum {
-    // SAFETY: we are the outermost Rust frame of the function, as the guard asks.
-    let outcome = unsafe {
-        pgrx::pg_sys::panic::pgrx_extern_c_guard(AssertUnwindSafe(move || {
-            body(&mut Call { fcinfo }).map_err(|error| Report::new(&error))
-        }))
+    let outcome = match catch_unwind(AssertUnwindSafe(|| body(&mut Call { fcinfo }))) {
+        Ok(Ok(datum)) => Ok(datum),
+        Ok(Err(error)) => Err(Report::new(&error)),
+        Err(payload) => Err(Report::of_panic(payload.as_ref())),
     };
     match outcome {
         Ok(datum) => datum,
-        // SAFETY: `Report` is Copy; nothing in this frame has a destructor.
+        // SAFETY: `Report` is Copy; everything else in this frame has been dropped.
         Err(report) => unsafe { report.raise() },
     }
 }

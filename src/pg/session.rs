@@ -15,8 +15,10 @@ pub(crate) struct UserGuard {
 impl UserGuard {
     /// Becomes `user` until the guard is dropped.
     pub(crate) fn become_user(user: pg_sys::Oid) -> UserGuard {
-        let mut before =
-            UserGuard { user: pg_sys::InvalidOid, context: 0 };
+        let mut before = UserGuard {
+            user: pg_sys::InvalidOid,
+            context: 0,
+        };
         // SAFETY: plain reads and writes of the backend's user state; an abort resets it as well.
         unsafe {
             pg_sys::GetUserIdAndSecContext(&mut before.user, &mut before.context);
@@ -49,7 +51,9 @@ pub(crate) fn role(name: &str) -> Result<pg_sys::Oid> {
     // SAFETY: a catalog lookup in a transaction; missing_ok gives InvalidOid.
     let oid = unsafe { pg_sys::get_role_oid(text.as_ptr(), true) };
     if oid == pg_sys::InvalidOid {
-        return Err(Error::Catalog(format!("role {name} of the deployment does not exist")));
+        return Err(Error::Catalog(format!(
+            "role {name} of the deployment does not exist"
+        )));
     }
     Ok(oid)
 }
@@ -105,17 +109,24 @@ pub(crate) struct Caught {
     pub(crate) must_rethrow: bool,
 }
 
+/// The message of a panic that is not a Postgres ERROR.
+pub(crate) fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
+    payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "unknown failure".to_owned())
+}
+
 /// Reads a caught panic payload.
 pub(crate) fn describe(payload: &(dyn std::any::Any + Send)) -> Caught {
-    use pgrx::pg_sys::panic::CaughtError;
     use pgrx::PgSqlErrorCode as Code;
+    use pgrx::pg_sys::panic::CaughtError;
     let Some(caught) = payload.downcast_ref::<CaughtError>() else {
-        let message = payload
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "unknown failure".to_owned());
-        return Caught { message, must_rethrow: true };
+        return Caught {
+            message: panic_message(payload),
+            must_rethrow: true,
+        };
     };
     let report = match caught {
         CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => report,
@@ -131,7 +142,10 @@ pub(crate) fn describe(payload: &(dyn std::any::Any + Send)) -> Caught {
             | Code::ERRCODE_T_R_DEADLOCK_DETECTED
             | Code::ERRCODE_LOCK_NOT_AVAILABLE
     );
-    Caught { message: report.message().to_owned(), must_rethrow }
+    Caught {
+        message: report.message().to_owned(),
+        must_rethrow,
+    }
 }
 
 /// True in REPEATABLE READ and SERIALIZABLE.
@@ -191,8 +205,7 @@ pub(crate) fn end_session(reason: &str) -> ! {
         FATAL,
         pgrx::PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
         format!("the JavaScript engine could not go on: {reason}")
-    );
-    unreachable!("ereport(FATAL) returned")
+    )
 }
 
 /// What tells the statements of this backend apart: transaction, snapshot, command.

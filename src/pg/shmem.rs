@@ -258,7 +258,10 @@ impl Memory {
             let memory = slot.memory();
             if slot.database() != database {
                 memory.stop.store(false, Ordering::Relaxed);
-                memory.counters.iter().for_each(|counter| counter.store(0, Ordering::Relaxed));
+                memory
+                    .counters
+                    .iter()
+                    .for_each(|counter| counter.store(0, Ordering::Relaxed));
                 memory.database.store(database, Ordering::Release);
             }
             if wanted {

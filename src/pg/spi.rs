@@ -103,7 +103,12 @@ impl Row {
         // SAFETY: tuple and descriptor belong to the SPI result that is alive around the row
         // function; SPI_getbinval checks the column number and gives NULL for a bad one.
         let datum = unsafe {
-            pg_sys::SPI_getbinval(self.tuple, self.description, column as c_int + 1, &mut is_null)
+            pg_sys::SPI_getbinval(
+                self.tuple,
+                self.description,
+                column as c_int + 1,
+                &mut is_null,
+            )
         };
         (!is_null).then_some(datum)
     }
@@ -117,7 +122,8 @@ impl Row {
     /// A column (from 0) as `T`, or `None` for NULL. `T` must be the column's type.
     pub(crate) fn get<T: FromDatum>(&self, column: usize) -> Option<T> {
         // SAFETY: our statements name columns whose types we know.
-        self.datum(column).and_then(|datum| unsafe { T::from_datum(datum, false) })
+        self.datum(column)
+            .and_then(|datum| unsafe { T::from_datum(datum, false) })
     }
 
     /// A column of our own catalog that is declared NOT NULL.
@@ -138,7 +144,11 @@ const PLANS_MAX: usize = 2000;
 
 fn kept_plan(sql: &str, types: &[Type]) -> Option<pg_sys::SPIPlanPtr> {
     PLANS.with_borrow(|plans| {
-        plans.get(sql)?.iter().find(|(of, _)| of == types).map(|(_, plan)| *plan)
+        plans
+            .get(sql)?
+            .iter()
+            .find(|(of, _)| of == types)
+            .map(|(_, plan)| *plan)
     })
 }
 
@@ -172,7 +182,10 @@ fn plan(sql: &str, types: &[Type]) -> Result<pg_sys::SPIPlanPtr> {
         plan
     };
     PLANS.with_borrow_mut(|plans| {
-        plans.entry(sql.to_owned()).or_default().push((types.to_vec(), plan));
+        plans
+            .entry(sql.to_owned())
+            .or_default()
+            .push((types.to_vec(), plan));
     });
     Ok(plan)
 }
@@ -225,7 +238,10 @@ pub(crate) fn query<T>(
             rows.reserve(count);
             for index in 0..count {
                 let tuple = *(*table).vals.add(index);
-                rows.push(row(&Row { tuple, description: (*table).tupdesc })?);
+                rows.push(row(&Row {
+                    tuple,
+                    description: (*table).tupdesc,
+                })?);
             }
         }
         pg_sys::SPI_finish();

@@ -23,7 +23,10 @@ impl<'a> Tuple<'a> {
                 pg_sys::slot_getsomeattrs_int(slot, columns);
             }
         }
-        Tuple { slot: row.slot, _row: row }
+        Tuple {
+            slot: row.slot,
+            _row: row,
+        }
     }
 
     /// A column: `None` if there is none of that name, `Some(None)` for NULL, else type and datum.
@@ -39,7 +42,10 @@ impl<'a> Tuple<'a> {
             if *(*slot).tts_isnull.add(position) {
                 return Some(None);
             }
-            Some(Some((attributes[position].atttypid, *(*slot).tts_values.add(position))))
+            Some(Some((
+                attributes[position].atttypid,
+                *(*slot).tts_values.add(position),
+            )))
         }
     }
 }

@@ -51,7 +51,8 @@ export const send = register("Mutation", object({ author: string, body: string }
   call("1.0/insert", { table: "messages", value }).then(({ _id }) => _id));
 export const insert = register("Mutation", { type: "any" }, ({ table, value }) =>
   call("1.0/insert", { table, value }).then(({ _id }) => _id));
-export const patch = register("Mutation", { type: "any" }, async ({ id, value }) => {
+export const patch = register("Mutation", { type: "any" }, async ({ id, value = {}, unset }) => {
+  if (unset) value[unset] = { $undefined: null };
   const { _id, _creationTime, ...rest } = await call("1.0/shallowMerge", { id, value });
   return rest;
 });

@@ -57,6 +57,14 @@ pub async fn deploy(source: &Source, url: &str) -> Result<Deployed, Error> {
     push::push(&client, source).await
 }
 
+/// Checks that functions can be deployed to and served from the database of `url`.
+///
+/// # Errors
+/// When it cannot be reached, is not UTF8 or does not have the extension.
+pub async fn check_database(url: &str) -> Result<(), Error> {
+    push::connect(url).await.map(drop)
+}
+
 impl Deployed {
     /// One line on what changed, without a full stop.
     pub fn summary(&self) -> String {

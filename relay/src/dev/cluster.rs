@@ -63,7 +63,7 @@ impl Cluster {
         if !home.data().exists() {
             say(
                 "postgres",
-                "making a new cluster in .pg-live (only the first time)",
+                "making a new cluster (only the first time)",
             );
             server.make_data(secrets)?;
         }

@@ -48,6 +48,9 @@ impl Home {
         }
         let dir = fs::canonicalize(&wanted).map_err(io(&wanted))?;
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).map_err(io(&dir))?;
+        // Data and passwords are nothing for a repository.
+        let ignore = dir.join(".gitignore");
+        fs::write(&ignore, "*\n").map_err(io(&ignore))?;
         Ok(Self { dir })
     }
 

@@ -49,8 +49,10 @@ impl<'a> Gate<'a> {
                     message: BAD_ADMIN_KEY.into(),
                 }
             }
-            AuthenticationToken::Admin(_, acting_as) => match acting_as.map(encode).transpose() {
-                Ok(acting_as) => Authentication::Admin { acting_as },
+            AuthenticationToken::Admin(_, acting_as) => match admin_identity(acting_as) {
+                Ok(identity) => Authentication::Admin {
+                    acting_as: Some(identity),
+                },
                 Err(message) => Authentication::Refused { message },
             },
         }
@@ -86,13 +88,13 @@ impl<'a> Gate<'a> {
                 message: BAD_ADMIN_KEY.into(),
             });
         }
-        let identity = attributes
+        let acting_as = attributes
             .map(decode)
             .transpose()
             .map_err(|reason| invalid(&reason))?;
         Ok(Caller {
             is_admin: true,
-            identity,
+            identity: Some(admin_identity(acting_as).map_err(|reason| invalid(&reason))?),
         })
     }
 
@@ -110,18 +112,24 @@ fn invalid(reason: &str) -> Refused {
     }
 }
 
-fn decode(attributes: &str) -> Result<String, String> {
+fn decode(attributes: &str) -> Result<UserIdentityAttributes, String> {
     let bytes = STANDARD
         .decode(attributes)
         .map_err(|error| error.to_string())?;
     let json: serde_json::Value =
         serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
     // Checked and completed: a user without tokenIdentifier gets one made of issuer and subject.
-    encode(UserIdentityAttributes::try_from(json).map_err(|error| error.to_string())?)
+    UserIdentityAttributes::try_from(json).map_err(|error| error.to_string())
 }
 
-fn encode(attributes: UserIdentityAttributes) -> Result<String, String> {
-    let json = serde_json::Value::try_from(attributes).map_err(|error| error.to_string())?;
+/// The identity by which the extension knows an administrator, who may call internal functions:
+/// the user to act as, if any, with a mark that no user's token can carry.
+fn admin_identity(acting_as: Option<UserIdentityAttributes>) -> Result<String, String> {
+    let mut json = match acting_as {
+        Some(user) => serde_json::Value::try_from(user).map_err(|error| error.to_string())?,
+        None => serde_json::json!({}),
+    };
+    json["admin"] = true.into();
     Ok(json.to_string())
 }
 
@@ -138,7 +146,7 @@ mod tests {
         assert_eq!(GATE.check_header(None), Ok(Caller::default()));
         let admin = Caller {
             is_admin: true,
-            identity: None,
+            identity: Some(r#"{"admin":true}"#.into()),
         };
         assert_eq!(GATE.check_header(Some("Convex app|0123")), Ok(admin));
         let user = STANDARD.encode(r#"{"issuer":"https://é","subject":"s"}"#);
@@ -175,7 +183,8 @@ mod tests {
         let none = GATE.check_token(AuthenticationToken::None);
         assert_eq!(none, Authentication::Anonymous);
         let admin = GATE.check_token(AuthenticationToken::Admin("app|0123".into(), None));
-        assert_eq!(admin, Authentication::Admin { acting_as: None });
+        let marked = Some(r#"{"admin":true}"#.into());
+        assert_eq!(admin, Authentication::Admin { acting_as: marked });
         let user = GATE.check_token(AuthenticationToken::User("jwt".into()));
         assert!(matches!(user, Authentication::Refused { .. }));
     }

@@ -32,8 +32,8 @@ pub(crate) mod sql {
 /// The database, as the relay uses it.
 pub(crate) struct Database {
     pub(crate) connector: Arc<Connector>,
-    pub(crate) queries: Pool,
-    pub(crate) mutations: Pool,
+    pub(crate) queries: Arc<Pool>,
+    pub(crate) mutations: Arc<Pool>,
 }
 
 impl Database {
@@ -45,8 +45,11 @@ impl Database {
     ) -> Self {
         let connector = Arc::new(Connector::new(url, shutdown, metrics));
         Self {
-            queries: Pool::new(Arc::clone(&connector), config.query_connections),
-            mutations: Pool::new(Arc::clone(&connector), config.mutation_connections),
+            queries: Arc::new(Pool::new(Arc::clone(&connector), config.query_connections)),
+            mutations: Arc::new(Pool::new(
+                Arc::clone(&connector),
+                config.mutation_connections,
+            )),
             connector,
         }
     }

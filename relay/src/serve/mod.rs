@@ -1,6 +1,6 @@
 //! The network service: clients' WebSockets and HTTP requests on one side, Postgres on the other.
 //!
-//! It is the I/O shell of `pg_live_session`: [`ws`](self) owns the sockets, `runs` and `mutations`
+//! It is the I/O shell of `pg_live_session`: `ws` owns the sockets, `runs` and `mutations`
 //! execute what sessions ask for, `invalidations` keeps the control connection. It holds nothing
 //! that must outlive it: after a crash clients connect again and everything is registered anew.
 

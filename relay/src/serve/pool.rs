@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rand::Rng;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::{Client, NoTls, Statement};
 use tokio_util::sync::CancellationToken;
@@ -41,16 +41,16 @@ pub(crate) struct Connection {
 /// The pool.
 pub(crate) struct Pool {
     connector: Arc<Connector>,
-    places: Semaphore,
+    places: Arc<Semaphore>,
     idle: std::sync::Mutex<Vec<Connection>>,
 }
 
 /// A connection taken from the pool. Unless it is given back by [`Taken::give_back`] it is closed:
 /// whoever is interrupted leaves nothing half-done behind.
-pub(crate) struct Taken<'a> {
-    pool: &'a Pool,
+pub(crate) struct Taken {
+    pool: Arc<Pool>,
     connection: Connection,
-    _place: SemaphorePermit<'a>,
+    _place: OwnedSemaphorePermit,
 }
 
 /// The relay is stopping.
@@ -142,7 +142,7 @@ impl Connector {
 
 impl Pool {
     pub(crate) fn new(connector: Arc<Connector>, size: usize) -> Self {
-        let places = Semaphore::new(size.max(1));
+        let places = Arc::new(Semaphore::new(size.max(1)));
         Self {
             connector,
             places,
@@ -151,14 +151,17 @@ impl Pool {
     }
 
     /// Waits for a place and for the database.
-    pub(crate) async fn take(&self) -> Result<Taken<'_>, Stopping> {
-        let place = self.places.acquire().await.map_err(|_| Stopping)?;
+    pub(crate) async fn take(self: &Arc<Self>) -> Result<Taken, Stopping> {
+        let place = Arc::clone(&self.places)
+            .acquire_owned()
+            .await
+            .map_err(|_| Stopping)?;
         let connection = match self.idle_connection() {
             Some(connection) => connection,
             None => self.connector.connect().await?,
         };
         Ok(Taken {
-            pool: self,
+            pool: Arc::clone(self),
             connection,
             _place: place,
         })
@@ -175,14 +178,14 @@ impl Pool {
     }
 }
 
-impl Taken<'_> {
+impl Taken {
     /// Gives back a connection that is in no transaction.
     pub(crate) fn give_back(self) {
         lock(&self.pool.idle).push(self.connection);
     }
 }
 
-impl std::ops::Deref for Taken<'_> {
+impl std::ops::Deref for Taken {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {

@@ -106,8 +106,16 @@ pub(crate) async fn execute(
                     "a connection was lost during a query"
                 );
             }
-            Verdict::Lost | Verdict::Final => {
-                warn!(path, error = broken.message, "a query cannot be executed");
+            Verdict::Lost => {
+                warn!(
+                    path,
+                    error = broken.message,
+                    "a query ends its connection each time"
+                );
+                failing.insert(culprit, broken.message);
+            }
+            Verdict::Final => {
+                debug!(path, error = broken.message, "a query cannot be executed");
                 failing.insert(culprit, broken.message);
             }
         }
@@ -152,7 +160,7 @@ async fn attempt(
 
 /// A connection, and the owner to register with: read after the connection is there, since waiting
 /// for it may outlast an owner (R8).
-async fn take(relay: &Relay, live: bool) -> Result<(Taken<'_>, i64), Stopping> {
+async fn take(relay: &Relay, live: bool) -> Result<(Taken, i64), Stopping> {
     if !live {
         return Ok((relay.database.queries.take().await?, 0));
     }
@@ -170,7 +178,7 @@ async fn take(relay: &Relay, live: bool) -> Result<(Taken<'_>, i64), Stopping> {
 }
 
 async fn transact(
-    connection: Taken<'_>,
+    connection: Taken,
     owner: i64,
     calls: &[Call],
     failing: &BTreeMap<usize, String>,
@@ -199,9 +207,12 @@ async fn transact(
             .await
             .map_err(|error| broken(None, &error))?,
     };
-    let committed = connection.client.batch_execute("COMMIT").await;
-    committed.map_err(|error| broken(None, &error))?;
-    connection.give_back();
+    // The results are what they are: nobody needs to wait for the end of the transaction.
+    tokio::spawn(async move {
+        if connection.client.batch_execute("COMMIT").await.is_ok() {
+            connection.give_back();
+        }
+    });
     if moments.iter().any(|other| *other != moment) {
         // A new boot began between two queries of the transaction.
         let message = "the invalidator was restarted during the run".to_owned();
@@ -219,7 +230,7 @@ async fn transact(
 }
 
 async fn execute_one(
-    connection: &Taken<'_>,
+    connection: &Taken,
     owner: i64,
     n: usize,
     call: &Call,
@@ -242,7 +253,7 @@ async fn execute_one(
 }
 
 /// Ends the transaction of a failed query; the connection is kept if it still works.
-async fn abandon(connection: Taken<'_>, culprit: usize, error: &Error) -> Broken {
+async fn abandon(connection: Taken, culprit: usize, error: &Error) -> Broken {
     let broken = broken(Some(culprit), error);
     if is_reusable_after(error) && connection.client.batch_execute("ROLLBACK").await.is_ok() {
         connection.give_back();

@@ -392,8 +392,8 @@ mod tests {
         assert!(parse(bad_path, &gate).is_err());
     }
 
-    #[test]
-    fn transitions_are_read_by_the_clients_library() {
+    /// A removal, a value, an error and a `ConvexError`.
+    fn sample_transition() -> ServerMessage {
         let failure = |data: Option<&str>| Failure {
             message: "Uncaught Error: no".into(),
             data: data.map(Into::into),
@@ -420,17 +420,21 @@ mod tests {
             identity: 1,
             ts: (5 << 44) + 9,
         };
-        let message = ServerMessage::Transition(Transition {
+        ServerMessage::Transition(Transition {
             start,
             end,
             modifications,
-        });
+        })
+    }
+
+    #[test]
+    fn transitions_are_read_by_the_clients_library() {
         let Reference::Transition {
             start_version,
             end_version,
             modifications,
             ..
-        } = read_back(&message)
+        } = read_back(&sample_transition())
         else {
             panic!("not a transition");
         };

@@ -8,7 +8,10 @@ use crate::functions::execution::Execution;
 /// `1.0/getUserIdentity`: the caller's identity as JSON, or `null`.
 pub(super) fn user_identity(execution: &mut Execution) -> Answer {
     execution.identity_observed = true;
-    Ok(execution.identity.clone().unwrap_or_else(|| "null".to_owned()))
+    Ok(execution
+        .identity
+        .clone()
+        .unwrap_or_else(|| "null".to_owned()))
 }
 
 /// `1.0/getFunctionMetadata`

@@ -16,7 +16,10 @@ type Answer = std::result::Result<String, HostError>;
 
 /// An error that the function may catch.
 fn refuse(message: impl Into<String>) -> HostError {
-    HostError::Js { message: message.into(), data: None }
+    HostError::Js {
+        message: message.into(),
+        data: None,
+    }
 }
 
 /// Our own errors end the function, except what its own arguments caused.
@@ -38,18 +41,22 @@ fn from_error(error: Error) -> HostError {
         | Error::StackDepth
         | Error::Redefined
         | Error::Catalog(_)
+        | Error::Defect(_)
         | Error::Engine(_) => fatal(error),
     }
 }
 
 fn parse(op: &str, args: &str) -> std::result::Result<Json, HostError> {
-    serde_json::from_str(args).map_err(|error| refuse(format!("Invalid arguments for `{op}`: {error}")))
+    serde_json::from_str(args)
+        .map_err(|error| refuse(format!("Invalid arguments for `{op}`: {error}")))
 }
 
 fn text<'a>(op: &str, args: &'a Json, name: &str) -> std::result::Result<&'a str, HostError> {
-    args[name]
-        .as_str()
-        .ok_or_else(|| refuse(format!("Invalid argument `{name}` for `{op}`: expected a string")))
+    args[name].as_str().ok_or_else(|| {
+        refuse(format!(
+            "Invalid argument `{name}` for `{op}`: expected a string"
+        ))
+    })
 }
 
 /// A document as JSON text, or `null`.
@@ -84,7 +91,9 @@ pub(super) fn asynchronous(execution: &mut Execution, op: &str, args: &str) -> A
         "1.0/getUserIdentity" => meta::user_identity(execution),
         "1.0/getFunctionMetadata" => meta::function_metadata(execution),
         "1.0/queryPage" => Err(not_yet("paginate()")),
-        "1.0/runUdf" => Err(not_yet("ctx.runQuery() and ctx.runMutation() in a function")),
+        "1.0/runUdf" => Err(not_yet(
+            "ctx.runQuery() and ctx.runMutation() in a function",
+        )),
         "1.0/schedule" | "1.0/cancel_job" => Err(not_yet("the scheduler")),
         "1.0/storageGetUrl"
         | "1.0/storageGetMetadata"
@@ -97,5 +106,7 @@ pub(super) fn asynchronous(execution: &mut Execution, op: &str, args: &str) -> A
 }
 
 fn not_yet(what: &str) -> HostError {
-    refuse(format!("{what} is not available in pg_live yet (see LIMITATIONS.md)"))
+    refuse(format!(
+        "{what} is not available in pg_live yet (see LIMITATIONS.md)"
+    ))
 }

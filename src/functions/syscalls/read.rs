@@ -52,10 +52,14 @@ pub(super) fn load(
 /// `1.0/get {id, table?, isSystem}`
 pub(super) fn get(execution: &mut Execution, args: &Json) -> Answer {
     if args["isSystem"].as_bool() == Some(true) {
-        return Err(refuse("db.system is not available in pg_live yet (see LIMITATIONS.md)"));
+        return Err(refuse(
+            "db.system is not available in pg_live yet (see LIMITATIONS.md)",
+        ));
     }
     let (id, table) = table_of(execution, "db.get", args)?;
-    let Some(table) = table else { return Ok("null".to_owned()) };
+    let Some(table) = table else {
+        return Ok("null".to_owned());
+    };
     let document = load(execution, &table, &id)?;
     Ok(document_or_null(document.as_ref()))
 }
@@ -109,7 +113,9 @@ pub(super) fn query_stream_next(execution: &mut Execution, args: &Json) -> Answe
 /// `1.0/count {table} -> number`
 pub(super) fn count(execution: &mut Execution, args: &Json) -> Answer {
     let name = text("db.count", args, "table")?;
-    let Some(table) = execution.table(name) else { return Ok("0".to_owned()) };
+    let Some(table) = execution.table(name) else {
+        return Ok("0".to_owned());
+    };
     execution.reads.table(table.oid);
     let count = read::count(&table, execution.access).map_err(from_error)?;
     Ok(count.to_string())

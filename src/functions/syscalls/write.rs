@@ -28,7 +28,9 @@ fn object(method: &str, json: &Json) -> std::result::Result<BTreeMap<String, Val
     let value = Value::from_json(json.clone())
         .map_err(|error| refuse(format!("Invalid argument `value` for `{method}`: {error}")))?;
     key::fields_of(value).ok_or_else(|| {
-        refuse(format!("Invalid argument `value` for `{method}`: expected an object"))
+        refuse(format!(
+            "Invalid argument `value` for `{method}`: expected an object"
+        ))
     })
 }
 
@@ -39,7 +41,9 @@ fn validate(
     document: &Value,
 ) -> std::result::Result<(), HostError> {
     limits::check_document(document).map_err(|error| refuse(error.to_string()))?;
-    let Some(validator) = &table.document_type else { return Ok(()) };
+    let Some(validator) = &table.document_type else {
+        return Ok(());
+    };
     validator.check_document(document, execution.catalog.as_ref()).map_err(|error| {
         refuse(format!(
             "Failed to insert or update a document in table \"{}\" because it does not match the \
@@ -55,7 +59,9 @@ fn table_for_insert(
     name: &str,
 ) -> std::result::Result<Rc<Table>, HostError> {
     if name.starts_with('_') {
-        return Err(refuse(format!("Invalid table name {name} starts with metadata prefix '_'")));
+        return Err(refuse(format!(
+            "Invalid table name {name} starts with metadata prefix '_'"
+        )));
     }
     if let Some(table) = execution.table(name) {
         return Ok(table);
@@ -68,7 +74,9 @@ fn table_for_insert(
         crate::documents::catalog::Catalog::current(Access::Write)
     });
     execution.catalog = made.map_err(from_error)?;
-    execution.table(name).ok_or_else(|| refuse(format!("table {name} could not be created")))
+    execution
+        .table(name)
+        .ok_or_else(|| refuse(format!("table {name} could not be created")))
 }
 
 /// `1.0/insert {table, value} -> {_id}`
@@ -76,7 +84,10 @@ pub(super) fn insert(execution: &mut Execution, args: &Json) -> Answer {
     writable(execution)?;
     let name = text("db.insert", args, "table")?;
     let fields = object("db.insert", &args["value"])?;
-    if let Some(system) = [ID, CREATION_TIME].iter().find(|field| fields.contains_key(**field)) {
+    if let Some(system) = [ID, CREATION_TIME]
+        .iter()
+        .find(|field| fields.contains_key(**field))
+    {
         return Err(refuse(format!(
             "Invalid argument `value` for `db.insert`: the field {system} is set by the system"
         )));

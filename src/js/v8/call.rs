@@ -32,9 +32,16 @@ pub(in crate::js) fn invoke(
         observed = observe(scope, runtime);
         result
     })?;
-    let result = ended.result.and_then(|result| bounded(result, limits.result_bytes));
+    let result = ended
+        .result
+        .and_then(|result| bounded(result, limits.result_bytes));
     let log_lines = frame.log_lines.take().into_vec();
-    Ok(Outcome { result, log_lines, observed, user_time: ended.user_time })
+    Ok(Outcome {
+        result,
+        log_lines,
+        observed,
+        user_time: ended.user_time,
+    })
 }
 
 /// Module code sees the same random numbers in every call of a deployment.
@@ -118,10 +125,7 @@ pub(super) fn settle<'s>(
 }
 
 /// Runs the context's microtasks.
-pub(super) fn checkpoint(
-    scope: &mut v8::PinScope<'_, '_>,
-    frame: &Frame<'_>,
-) -> Result<(), Halt> {
+pub(super) fn checkpoint(scope: &mut v8::PinScope<'_, '_>, frame: &Frame<'_>) -> Result<(), Halt> {
     attempt(scope, frame, |scope| {
         let context = scope.get_current_context();
         context.get_microtask_queue().perform_checkpoint(scope);
@@ -153,7 +157,11 @@ fn execute(
 
 /// Fails with the first rejection that nobody handles.
 fn fail_on_unhandled(scope: &mut v8::PinScope<'_, '_>, frame: &Frame<'_>) -> Result<(), Halt> {
-    let first = frame.rejections.borrow().first().map(|promise| v8::Local::new(scope, promise));
+    let first = frame
+        .rejections
+        .borrow()
+        .first()
+        .map(|promise| v8::Local::new(scope, promise));
     match first {
         Some(promise) => {
             let reason = promise.result(scope);
@@ -179,14 +187,20 @@ fn warn_of_unawaited(frame: &Frame<'_>) {
 
 /// What the function looked at.
 fn observe<'s>(scope: &mut v8::PinScope<'s, '_>, runtime: Runtime<'s>) -> Observed {
-    let mut observed = Observed { time: true, randomness: true };
+    let mut observed = Observed {
+        time: true,
+        randomness: true,
+    };
     if let Some(flags) = super::convert::member(scope, runtime.0, "observed")
         && let Ok(flags) = v8::Local::<v8::Object>::try_from(flags)
     {
         let flag = |name: &str| {
             super::convert::member(scope, flags, name).is_none_or(|value| value.is_true())
         };
-        observed = Observed { time: flag("time"), randomness: flag("randomness") };
+        observed = Observed {
+            time: flag("time"),
+            randomness: flag("randomness"),
+        };
     }
     observed
 }

@@ -53,9 +53,7 @@ pub(super) fn run<R>(
         (Some(Halted::Interrupted), _) => Some(Failure::Interrupted),
         (None, _) if out_of_memory => Some(Failure::OutOfMemory),
         (None, _) if timed_out => Some(Failure::TimedOut),
-        (None, Err(Halt::Stopped)) => {
-            Some(Failure::Engine("stopped without a reason".to_owned()))
-        }
+        (None, Err(Halt::Stopped)) => Some(Failure::Engine("stopped without a reason".to_owned())),
         (None, Ok(_) | Err(Halt::Thrown(_))) => None,
     };
     if failure.is_some() || !matches!(result, Ok(_)) {
@@ -63,8 +61,14 @@ pub(super) fn run<R>(
     }
     match (failure, result) {
         (Some(failure), _) => Err(failure),
-        (None, Ok(value)) => Ok(Ended { result: Ok(value), user_time }),
-        (None, Err(Halt::Thrown(error))) => Ok(Ended { result: Err(error), user_time }),
+        (None, Ok(value)) => Ok(Ended {
+            result: Ok(value),
+            user_time,
+        }),
+        (None, Err(Halt::Thrown(error))) => Ok(Ended {
+            result: Err(error),
+            user_time,
+        }),
         (None, Err(Halt::Stopped)) => unreachable!("a stopped call has a failure"),
     }
 }
@@ -77,8 +81,10 @@ fn in_fresh_context<R>(
     let engine = &frame.engine;
     let mut isolate = engine.isolate();
     v8::scope!(let scope, &mut isolate);
-    let options =
-        v8::ContextOptions { microtask_queue: Some(engine.queue()), ..Default::default() };
+    let options = v8::ContextOptions {
+        microtask_queue: Some(engine.queue()),
+        ..Default::default()
+    };
     let context = v8::Context::new(scope, options);
     engine::count_context();
     let scope = &mut v8::ContextScope::new(scope, context);

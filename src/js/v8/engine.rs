@@ -39,7 +39,11 @@ struct Counters {
 
 impl Counters {
     const fn new() -> Self {
-        Self { first_start: Duration::ZERO, contexts: 0, isolates: 0 }
+        Self {
+            first_start: Duration::ZERO,
+            contexts: 0,
+            isolates: 0,
+        }
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) fn attempt<'s, 'i, R>(
     v8::tc_scope!(let scope, scope);
     let result = body(scope);
     if frame.stopped() || scope.has_terminated() {
+        // Else V8 goes on to terminate the JavaScript of an outer call that this one is nested in.
+        scope.cancel_terminate_execution();
         return Err(Halt::Stopped);
     }
     if let Some(value) = result {
@@ -36,7 +38,9 @@ pub(super) fn attempt<'s, 'i, R>(
     scope.reset();
     match exception {
         Some(exception) => Err(describe(scope, frame, exception, message)),
-        None => Err(Halt::Thrown(JsError::plain("Uncaught Error: the engine gave no reason\n"))),
+        None => Err(Halt::Thrown(JsError::plain(
+            "Uncaught Error: the engine gave no reason\n",
+        ))),
     }
 }
 
@@ -50,6 +54,7 @@ pub(super) fn describe<'s>(
     v8::tc_scope!(let scope, scope);
     let parts = parts(scope, frame, thrown);
     if frame.stopped() || scope.has_terminated() {
+        scope.cancel_terminate_execution();
         return Halt::Stopped;
     }
     let loaded = frame.loaded.borrow();
@@ -58,7 +63,10 @@ pub(super) fn describe<'s>(
         let header = v8::Exception::create_message(scope, thrown).get(scope);
         let header = header.to_rust_string_lossy(scope);
         let message = format!("{header}\n");
-        return Halt::Thrown(JsError { message, data: None });
+        return Halt::Thrown(JsError {
+            message,
+            data: None,
+        });
     };
     let mut text = stack_trace::uncaught(&header, stack.as_deref(), &*loaded);
     if !text[header.len()..].contains("\n    at ")
@@ -66,7 +74,10 @@ pub(super) fn describe<'s>(
     {
         text.push_str(&format!("    at {}:{}:{}\n", at.path, at.line, at.column));
     }
-    Halt::Thrown(JsError { message: text, data })
+    Halt::Thrown(JsError {
+        message: text,
+        data,
+    })
 }
 
 type Parts = (String, Option<String>, Option<String>);
@@ -79,8 +90,10 @@ fn parts<'s>(
 ) -> Option<Parts> {
     let runtime = frame.runtime.borrow();
     let runtime = Runtime(v8::Local::new(scope, runtime.as_ref()?));
-    let parts: v8::Local<v8::Array> =
-        runtime.call(scope, "describe", &[thrown])?.try_into().ok()?;
+    let parts: v8::Local<v8::Array> = runtime
+        .call(scope, "describe", &[thrown])?
+        .try_into()
+        .ok()?;
     let header = text(scope, parts.get_index(scope, 0)?)?;
     let stack = text(scope, parts.get_index(scope, 1)?);
     let data = text(scope, parts.get_index(scope, 2)?);
@@ -97,7 +110,9 @@ fn position(
     if !script.starts_with(MODULE_SCHEME) {
         return None;
     }
-    let line = u32::try_from(message.get_line_number(scope)?).ok()?.checked_sub(1)?;
+    let line = u32::try_from(message.get_line_number(scope)?)
+        .ok()?
+        .checked_sub(1)?;
     let column = u32::try_from(message.get_start_column()).ok()?;
     Some(maps.map(&script, line, column))
 }

@@ -40,7 +40,10 @@ pub(super) enum Halted {
 /// How a host call failed.
 pub(super) enum HostFault {
     /// With an error the function may catch.
-    Js { message: String, data: Option<String> },
+    Js {
+        message: String,
+        data: Option<String>,
+    },
     /// The call is being stopped; JavaScript must not go on.
     Stopped,
 }

@@ -28,7 +28,10 @@ pub(in crate::js) fn analyze(
         for path in paths {
             at = path;
             let functions = analyze_module(scope, frame, runtime, path)?;
-            analyzed.push(AnalyzedModule { path: path.clone(), functions });
+            analyzed.push(AnalyzedModule {
+                path: path.clone(),
+                functions,
+            });
         }
         Ok(analyzed)
     });
@@ -53,10 +56,16 @@ pub(in crate::js) fn evaluate_schema(
     in_module(path, result)
 }
 
-fn in_module<R>(path: &str, result: Result<Result<R, JsError>, Failure>) -> Result<R, ModuleFailure> {
+fn in_module<R>(
+    path: &str,
+    result: Result<Result<R, JsError>, Failure>,
+) -> Result<R, ModuleFailure> {
     match result {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(ModuleFailure::Module { path: path.to_owned(), error }),
+        Ok(Err(error)) => Err(ModuleFailure::Module {
+            path: path.to_owned(),
+            error,
+        }),
         Err(failure) => Err(failure.into()),
     }
 }
@@ -66,17 +75,14 @@ fn look<R>(
     host: &mut dyn Host,
     limits: &Limits,
     import_unix_ms: f64,
-    body: impl for<'s, 'i> FnOnce(
-        &mut v8::PinScope<'s, 'i>,
-        &Frame<'_>,
-        Runtime<'s>,
-    ) -> Result<R, Halt>,
+    body: impl for<'s, 'i> FnOnce(&mut v8::PinScope<'s, 'i>, &Frame<'_>, Runtime<'s>) -> Result<R, Halt>,
 ) -> Result<Result<R, JsError>, Failure> {
     let engine = Engine::acquire(limits)?;
     let seed = super::call::import_seed(NO_DEPLOYMENT);
     let frame = Frame::new(engine, host, None, limits.interrupt_pending, seed);
-    let ended =
-        context::run(&frame, limits, import_unix_ms, |scope, runtime| body(scope, &frame, runtime))?;
+    let ended = context::run(&frame, limits, import_unix_ms, |scope, runtime| {
+        body(scope, &frame, runtime)
+    })?;
     Ok(ended.result)
 }
 
@@ -97,7 +103,9 @@ fn analyze_module<'s>(
         .map_err(|error| Halt::Thrown(JsError::plain(format!("Malformed function: {error}"))))?;
     let loaded = frame.loaded.borrow();
     let located = functions.into_iter().zip(0..).map(|(function, index)| {
-        let handler = handlers.get_index(scope, index).and_then(|handler| locate(scope, handler));
+        let handler = handlers
+            .get_index(scope, index)
+            .and_then(|handler| locate(scope, handler));
         function.finish(handler, &*loaded)
     });
     Ok(located.collect())
@@ -110,5 +118,9 @@ fn locate(
 ) -> Option<(String, u32, u32)> {
     let function = v8::Local::<v8::Function>::try_from(handler).ok()?;
     let script = text(scope, function.get_script_origin(scope).resource_name()?)?;
-    Some((script, function.get_script_line_number()?, function.get_script_column_number()?))
+    Some((
+        script,
+        function.get_script_line_number()?,
+        function.get_script_column_number()?,
+    ))
 }

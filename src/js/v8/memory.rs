@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use deno_core::v8;
 
+use super::platform;
+
 /// How much the heap may grow past its limit, as a multiple of it, while a function that reached the limit
 /// is being stopped.
 const GRACE_FACTOR: usize = 2;
@@ -64,12 +66,15 @@ static VTABLE: v8::RustAllocatorVtable<BufferAccount> = v8::RustAllocatorVtable 
     drop: drop_account,
 };
 
-/// An allocator of array buffers that gives out at most `limit` bytes; past it JavaScript sees a RangeError.
+/// An allocator of array buffers that gives out at most `limit` bytes. Past it V8 collects garbage, and then
+/// treats it as the heap's limit.
 pub(super) fn buffer_allocator(
     limit: usize,
 ) -> (&'static BufferAccount, v8::UniqueRef<v8::Allocator>) {
-    let account: &'static BufferAccount =
-        Box::leak(Box::new(BufferAccount { used: AtomicUsize::new(0), limit }));
+    let account: &'static BufferAccount = Box::leak(Box::new(BufferAccount {
+        used: AtomicUsize::new(0),
+        limit,
+    }));
     // SAFETY: the account lives as long as the process and is what the vtable's functions expect.
     let allocator = unsafe { v8::new_rust_allocator(account, &VTABLE) };
     (account, allocator)
@@ -88,8 +93,11 @@ impl HeapGuard {
     pub(super) fn install(isolate: &mut v8::Isolate, limit: usize) -> &'static Self {
         // SAFETY: the pointer is used on this thread only, and not after the isolate is disposed.
         let raw = unsafe { isolate.as_raw_isolate_ptr() };
-        let guard: &'static Self =
-            Box::leak(Box::new(Self { isolate: raw, limit, reached: Cell::new(false) }));
+        let guard: &'static Self = Box::leak(Box::new(Self {
+            isolate: raw,
+            limit,
+            reached: Cell::new(false),
+        }));
         guard.add_to(isolate);
         guard
     }
@@ -122,5 +130,10 @@ unsafe extern "C" fn near_heap_limit(data: *mut c_void, current: usize, initial:
     // SAFETY: V8 calls this for the live isolate the guard was installed for.
     let isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(guard.isolate) };
     isolate.terminate_execution();
-    if guard.reached.replace(true) { current } else { current + GRACE_FACTOR * initial }
+    if guard.reached.replace(true) {
+        // The function is in the middle of one operation that does not end; V8 would try for long.
+        platform::end("JavaScript used up its memory in an operation that can not be stopped");
+        return current;
+    }
+    current + GRACE_FACTOR * initial
 }

@@ -9,9 +9,9 @@ use deno_core::v8;
 use super::convert::{short, string};
 use super::exception::{Halt, attempt};
 use super::frame::{Frame, HostFault, with_current};
+use crate::js::JsError;
 use crate::js::source_map::{LazyMap, MappedPosition, SourceMaps, unmapped};
 use crate::js::specifier::{self, MODULE_SCHEME};
-use crate::js::JsError;
 
 /// Deployments whose code is kept; a nested call may still run an older one.
 const MAX_DEPLOYMENTS: usize = 2;
@@ -32,12 +32,18 @@ pub(super) struct ModuleCache {
 
 impl ModuleCache {
     fn get(&self, deployment: i64, path: &str) -> Option<Rc<CachedModule>> {
-        let (_, modules) = self.deployments.iter().find(|(number, _)| *number == deployment)?;
+        let (_, modules) = self
+            .deployments
+            .iter()
+            .find(|(number, _)| *number == deployment)?;
         modules.get(path).map(Rc::clone)
     }
 
     fn insert(&mut self, deployment: i64, path: String, module: Rc<CachedModule>) {
-        let position = self.deployments.iter().position(|(number, _)| *number == deployment);
+        let position = self
+            .deployments
+            .iter()
+            .position(|(number, _)| *number == deployment);
         let at = position.unwrap_or_else(|| {
             if self.deployments.len() == MAX_DEPLOYMENTS {
                 self.deployments.remove(0);
@@ -55,7 +61,10 @@ impl ModuleCache {
 
     /// Modules kept.
     pub(super) fn len(&self) -> usize {
-        self.deployments.iter().map(|(_, modules)| modules.len()).sum()
+        self.deployments
+            .iter()
+            .map(|(_, modules)| modules.len())
+            .sum()
     }
 }
 
@@ -74,14 +83,20 @@ struct LoadedModule {
 
 impl Loaded {
     fn by_path(&self, path: &str) -> Option<&v8::Global<v8::Module>> {
-        self.modules.iter().find(|loaded| loaded.path == path)?.module.as_ref()
+        self.modules
+            .iter()
+            .find(|loaded| loaded.path == path)?
+            .module
+            .as_ref()
     }
 
     fn path_of(&self, module: v8::Local<'_, v8::Module>) -> Option<&str> {
-        let found = self
-            .modules
-            .iter()
-            .find(|loaded| loaded.module.as_ref().is_some_and(|candidate| *candidate == module));
+        let found = self.modules.iter().find(|loaded| {
+            loaded
+                .module
+                .as_ref()
+                .is_some_and(|candidate| *candidate == module)
+        });
         found.map(|loaded| loaded.path.as_str())
     }
 }
@@ -103,7 +118,9 @@ pub(super) fn import<'s>(
     path: &str,
 ) -> Result<v8::Local<'s, v8::Object>, Halt> {
     let module = load_graph(scope, frame, path)?;
-    attempt(scope, frame, |scope| module.instantiate_module(scope, resolve))?;
+    attempt(scope, frame, |scope| {
+        module.instantiate_module(scope, resolve)
+    })?;
     let promise = attempt(scope, frame, |scope| module.evaluate(scope))?;
     super::call::checkpoint(scope, frame)?;
     if module.get_status() == v8::ModuleStatus::Errored {
@@ -119,7 +136,9 @@ pub(super) fn import<'s>(
     {
         return Err(thrown(format!("Top-level await in \"{path}\" never ends.")));
     }
-    attempt(scope, frame, |_| module.get_module_namespace().try_into().ok())
+    attempt(scope, frame, |_| {
+        module.get_module_namespace().try_into().ok()
+    })
 }
 
 /// Loads `path` and, transitively, the modules it imports.
@@ -187,7 +206,9 @@ fn load<'s>(
     });
     let source = v8::Local::new(scope, &cached.source);
     let module = attempt(scope, frame, |scope| compile(scope, path, source))?;
-    cached.code.get_or_init(|| v8::Global::new(scope, module.get_unbound_module_script(scope)));
+    cached
+        .code
+        .get_or_init(|| v8::Global::new(scope, module.get_unbound_module_script(scope)));
     frame.loaded.borrow_mut().modules[at].module = Some(v8::Global::new(scope, module));
     Ok(Some(module))
 }
@@ -217,7 +238,11 @@ fn fetch(
         code: OnceCell::new(),
     });
     if let Some(number) = frame.deployment {
-        frame.engine.modules.borrow_mut().insert(number, path.to_owned(), Rc::clone(&cached));
+        frame
+            .engine
+            .modules
+            .borrow_mut()
+            .insert(number, path.to_owned(), Rc::clone(&cached));
     }
     Ok(Some(cached))
 }
@@ -228,8 +253,19 @@ fn compile<'s>(
     source: v8::Local<'s, v8::String>,
 ) -> Option<v8::Local<'s, v8::Module>> {
     let name = short(scope, &format!("{MODULE_SCHEME}{path}"));
-    let origin =
-        v8::ScriptOrigin::new(scope, name.into(), 0, 0, false, -1, None, false, false, true, None);
+    let origin = v8::ScriptOrigin::new(
+        scope,
+        name.into(),
+        0,
+        0,
+        false,
+        -1,
+        None,
+        false,
+        false,
+        true,
+        None,
+    );
     let mut source = v8::script_compiler::Source::new(source, Some(&origin));
     v8::script_compiler::compile_module(scope, &mut source)
 }
@@ -247,7 +283,9 @@ fn resolve<'s>(
     with_current(|frame| {
         let loaded = frame.loaded.borrow();
         let path = specifier::resolve(loaded.path_of(referrer)?, &specifier)?;
-        loaded.by_path(&path).map(|module| v8::Local::new(scope, module))
+        loaded
+            .by_path(&path)
+            .map(|module| v8::Local::new(scope, module))
     })
     .flatten()
 }

@@ -17,20 +17,50 @@ pub(super) fn template(isolate: &mut v8::Isolate) -> v8::Global<v8::ObjectTempla
     let add = |name: &str, function: v8::Local<'_, v8::FunctionTemplate>| {
         template.set(short(scope, name).into(), function.into());
     };
-    add("asyncSyscall", v8::FunctionTemplate::new(scope, async_syscall));
-    add("continuation", v8::FunctionTemplate::new(scope, continuation));
-    add("decodeUtf8", v8::FunctionTemplate::new(scope, ops_web::decode_utf8));
-    add("environmentVariable", v8::FunctionTemplate::new(scope, environment_variable));
+    add(
+        "asyncSyscall",
+        v8::FunctionTemplate::new(scope, async_syscall),
+    );
+    add(
+        "continuation",
+        v8::FunctionTemplate::new(scope, continuation),
+    );
+    add(
+        "decodeUtf8",
+        v8::FunctionTemplate::new(scope, ops_web::decode_utf8),
+    );
+    add(
+        "environmentVariable",
+        v8::FunctionTemplate::new(scope, environment_variable),
+    );
     add("load", v8::FunctionTemplate::new(scope, load));
     add("log", v8::FunctionTemplate::new(scope, log));
-    add("parseUrl", v8::FunctionTemplate::new(scope, ops_web::parse_url));
+    add(
+        "parseUrl",
+        v8::FunctionTemplate::new(scope, ops_web::parse_url),
+    );
     add("random", v8::FunctionTemplate::new(scope, random));
-    add("setContinuation", v8::FunctionTemplate::new(scope, set_continuation));
-    add("setUrlPart", v8::FunctionTemplate::new(scope, ops_web::set_url_part));
-    add("structuredClone", v8::FunctionTemplate::new(scope, ops_web::structured_clone));
+    add(
+        "setContinuation",
+        v8::FunctionTemplate::new(scope, set_continuation),
+    );
+    add(
+        "setUrlPart",
+        v8::FunctionTemplate::new(scope, ops_web::set_url_part),
+    );
+    add(
+        "structuredClone",
+        v8::FunctionTemplate::new(scope, ops_web::structured_clone),
+    );
     add("syscall", v8::FunctionTemplate::new(scope, syscall));
-    add("utf8Length", v8::FunctionTemplate::new(scope, ops_web::utf8_length));
-    add("writeUtf8", v8::FunctionTemplate::new(scope, ops_web::write_utf8));
+    add(
+        "utf8Length",
+        v8::FunctionTemplate::new(scope, ops_web::utf8_length),
+    );
+    add(
+        "writeUtf8",
+        v8::FunctionTemplate::new(scope, ops_web::write_utf8),
+    );
     v8::Global::new(scope, template)
 }
 
@@ -84,7 +114,10 @@ fn op_and_args(
 ) -> Option<(String, String)> {
     let (op, json) = (text(scope, args.get(0)), text(scope, args.get(1)));
     if op.is_none() || json.is_none() {
-        throw_type_error(scope, "A syscall takes the name of an operation and a JSON text");
+        throw_type_error(
+            scope,
+            "A syscall takes the name of an operation and a JSON text",
+        );
     }
     Some((op?, json?))
 }
@@ -104,7 +137,9 @@ fn syscall(
     args: v8::FunctionCallbackArguments<'_>,
     mut result: v8::ReturnValue<'_, v8::Value>,
 ) {
-    let Some((op, json)) = op_and_args(scope, &args) else { return };
+    let Some((op, json)) = op_and_args(scope, &args) else {
+        return;
+    };
     with_current(|frame| {
         if refuse_at_import(scope, frame, &op) {
             return;
@@ -124,7 +159,9 @@ fn async_syscall(
     args: v8::FunctionCallbackArguments<'_>,
     mut result: v8::ReturnValue<'_, v8::Value>,
 ) {
-    let Some((op, args)) = op_and_args(scope, &args) else { return };
+    let Some((op, args)) = op_and_args(scope, &args) else {
+        return;
+    };
     with_current(|frame| {
         if refuse_at_import(scope, frame, &op) {
             return;
@@ -133,7 +170,10 @@ fn async_syscall(
         if let Some(resolver) = v8::PromiseResolver::new(scope) {
             result.set(resolver.get_promise(scope).into());
             let resolver = v8::Global::new(scope, resolver);
-            frame.pending.borrow_mut().push_back(Pending { op, args, resolver });
+            frame
+                .pending
+                .borrow_mut()
+                .push_back(Pending { op, args, resolver });
         }
     });
 }
@@ -143,16 +183,20 @@ fn environment_variable(
     args: v8::FunctionCallbackArguments<'_>,
     mut result: v8::ReturnValue<'_, v8::Value>,
 ) {
-    let Some(name) = text(scope, args.get(0)) else { return };
-    with_current(|frame| match frame.call_host(|host| host.environment_variable(&name)) {
-        Ok(Some(value)) => {
-            if let Some(value) = string(scope, &value) {
-                result.set(value.into());
+    let Some(name) = text(scope, args.get(0)) else {
+        return;
+    };
+    with_current(
+        |frame| match frame.call_host(|host| host.environment_variable(&name)) {
+            Ok(Some(value)) => {
+                if let Some(value) = string(scope, &value) {
+                    result.set(value.into());
+                }
             }
-        }
-        Ok(None) => {}
-        Err(fault) => throw_fault(scope, fault),
-    });
+            Ok(None) => {}
+            Err(fault) => throw_fault(scope, fault),
+        },
+    );
 }
 
 /// Evaluates a file of the runtime.
@@ -161,7 +205,9 @@ fn load(
     args: v8::FunctionCallbackArguments<'_>,
     mut result: v8::ReturnValue<'_, v8::Value>,
 ) {
-    let Some(name) = text(scope, args.get(0)) else { return };
+    let Some(name) = text(scope, args.get(0)) else {
+        return;
+    };
     with_current(|frame| {
         if let Some(function) = frame.engine.runtime.evaluate(scope, &name) {
             result.set(function.into());

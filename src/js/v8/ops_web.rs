@@ -77,7 +77,9 @@ pub(super) fn parse_url(
     args: v8::FunctionCallbackArguments<'_>,
     mut result: v8::ReturnValue<'_, v8::Value>,
 ) {
-    let Some(href) = text(scope, args.get(0)) else { return };
+    let Some(href) = text(scope, args.get(0)) else {
+        return;
+    };
     let parsed = match text(scope, args.get(1)) {
         Some(base) => Url::parse(&base).and_then(|base| base.join(&href)),
         None => Url::parse(&href),
@@ -93,12 +95,16 @@ pub(super) fn set_url_part(
     args: v8::FunctionCallbackArguments<'_>,
     mut result: v8::ReturnValue<'_, v8::Value>,
 ) {
-    let (Some(href), Some(part), Some(value)) =
-        (text(scope, args.get(0)), text(scope, args.get(1)), text(scope, args.get(2)))
-    else {
+    let (Some(href), Some(part), Some(value)) = (
+        text(scope, args.get(0)),
+        text(scope, args.get(1)),
+        text(scope, args.get(2)),
+    ) else {
         return;
     };
-    let Ok(mut url) = Url::parse(&href) else { return };
+    let Ok(mut url) = Url::parse(&href) else {
+        return;
+    };
     let set = match part.as_str() {
         "href" => quirks::set_href(&mut url, &value).map_err(|_| ()),
         "protocol" => quirks::set_protocol(&mut url, &value),
@@ -159,7 +165,11 @@ impl v8::ValueSerializerImpl for Cloner {
     ) {
         let error = v8::Exception::error(scope, message);
         if let Ok(object) = v8::Local::<v8::Object>::try_from(error) {
-            object.set(scope, short(scope, "name").into(), short(scope, "DataCloneError").into());
+            object.set(
+                scope,
+                short(scope, "name").into(),
+                short(scope, "DataCloneError").into(),
+            );
         }
         scope.throw_exception(error);
     }

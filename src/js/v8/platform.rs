@@ -56,21 +56,28 @@ pub(super) fn set_inside(inside: bool) -> bool {
 
 /// V8's handler of failed checks.
 fn on_fatal_error(file: &str, line: i32, message: &str) {
-    end(&format!("JavaScript engine failed: {message} ({file}:{line})"));
+    end(&format!(
+        "JavaScript engine failed: {message} ({file}:{line})"
+    ));
 }
 
 /// V8's handler of exhausted memory.
 ///
 /// # Safety
 /// Called by V8 with a location that is null or a C string.
-pub(super) unsafe extern "C" fn on_out_of_memory(location: *const c_char, _details: &v8::OomDetails) {
+pub(super) unsafe extern "C" fn on_out_of_memory(
+    location: *const c_char,
+    _details: &v8::OomDetails,
+) {
     let location = if location.is_null() {
         "unknown place".into()
     } else {
         // SAFETY: V8 passes a C string that outlives this call.
         unsafe { CStr::from_ptr(location) }.to_string_lossy()
     };
-    end(&format!("JavaScript ran out of memory where it can not recover ({location})"));
+    end(&format!(
+        "JavaScript ran out of memory where it can not recover ({location})"
+    ));
 }
 
 /// A trap or abort that V8 raised on this thread. One raised elsewhere (a PANIC of Postgres in a host call) is
@@ -83,7 +90,7 @@ extern "C" fn on_trap(signal: c_int) {
 }
 
 /// Ends the process, or returns if nobody said how: V8 then aborts it.
-fn end(reason: &str) {
+pub(super) fn end(reason: &str) {
     if let Some(fatal) = FATAL.get() {
         INSIDE.set(false);
         fatal(reason);

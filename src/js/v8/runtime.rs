@@ -29,7 +29,11 @@ impl Scripts {
         let scope = &mut v8::ContextScope::new(scope, context);
         let mut compiled = Vec::with_capacity(FILES.len());
         for (name, source) in FILES {
-            let script = compile(scope, &format!("{}{name}", crate::js::specifier::RUNTIME_SCHEME), source)?;
+            let script = compile(
+                scope,
+                &format!("{}{name}", crate::js::specifier::RUNTIME_SCHEME),
+                source,
+            )?;
             compiled.push((name, v8::Global::new(scope, script)));
         }
         Some(Self { compiled })
@@ -43,7 +47,11 @@ impl Scripts {
     ) -> Option<v8::Local<'s, v8::Function>> {
         let (_, script) = self.compiled.iter().find(|(file, _)| *file == name)?;
         let script = v8::Local::new(scope, script);
-        script.bind_to_current_context(scope).run(scope)?.try_into().ok()
+        script
+            .bind_to_current_context(scope)
+            .run(scope)?
+            .try_into()
+            .ok()
     }
 }
 
@@ -53,8 +61,19 @@ fn compile<'s>(
     source: &str,
 ) -> Option<v8::Local<'s, v8::UnboundScript>> {
     let name = short(scope, name);
-    let origin =
-        v8::ScriptOrigin::new(scope, name.into(), 0, 0, false, -1, None, false, false, false, None);
+    let origin = v8::ScriptOrigin::new(
+        scope,
+        name.into(),
+        0,
+        0,
+        false,
+        -1,
+        None,
+        false,
+        false,
+        false,
+        None,
+    );
     let source = v8::String::new(scope, source)?;
     let mut source = v8::script_compiler::Source::new(source, Some(&origin));
     v8::script_compiler::compile_unbound_script(

@@ -86,7 +86,10 @@ impl CpuClock {
 
     /// Time used so far.
     pub(super) fn now(self) -> Duration {
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
         // SAFETY: `time` is valid for the write; a failure leaves it zero.
         unsafe { libc::clock_gettime(self.0, &raw mut time) };
         Duration::new(

@@ -63,7 +63,10 @@ impl Watched {
     }
 
     fn used_until(&self, now: Duration) -> Duration {
-        self.used + self.since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
+        self.used
+            + self
+                .since
+                .map_or(Duration::ZERO, |since| now.saturating_sub(since))
     }
 
     /// One look. The state is locked, so a request can not hit a later call.
@@ -77,7 +80,8 @@ impl Watched {
         }
         if !self.told_of_interrupt && (self.interrupt_pending)() {
             self.told_of_interrupt = true;
-            self.isolate.request_interrupt(self.on_interrupt, std::ptr::null_mut());
+            self.isolate
+                .request_interrupt(self.on_interrupt, std::ptr::null_mut());
         }
     }
 }
@@ -165,7 +169,11 @@ impl Watchdog {
 
     /// Whether the present call has used up its time.
     pub(super) fn timed_out(&self) -> bool {
-        self.shared.lock().watched.as_ref().is_some_and(|call| call.timed_out)
+        self.shared
+            .lock()
+            .watched
+            .as_ref()
+            .is_some_and(|call| call.timed_out)
     }
 }
 
