@@ -205,7 +205,7 @@ pub(crate) fn end_session(reason: &str) -> ! {
         FATAL,
         pgrx::PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
         format!("the JavaScript engine could not go on: {reason}")
-    )
+    );
 }
 
 /// What tells the statements of this backend apart: transaction, snapshot, command.
