@@ -212,6 +212,7 @@ fn invoke(
         now_unix_ms: (session::now_us() / 1000) as f64,
         seed: rand::random(),
         import_unix_ms: catalog.deployed_unix_ms,
+        reuse_context: false,
     };
     let outcome = {
         let _user = UserGuard::become_user(owner);
