@@ -319,6 +319,11 @@ CREATE VIEW live.stats AS SELECT name, value FROM live.counters();
 COMMENT ON VIEW live.stats IS
 'Counters of this database since the start of the server, or since live.stop().';
 
+CREATE FUNCTION live.engine() RETURNS json
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_engine';
+COMMENT ON FUNCTION live.engine() IS
+'The JavaScript engine of this session: start time, memory, contexts.';
+
 CREATE FUNCTION live.stop() RETURNS void
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_stop';
 COMMENT ON FUNCTION live.stop() IS

@@ -149,8 +149,11 @@ fn watch(call: &mut Call) -> Result<pg_sys::Datum> {
     relations
         .iter()
         .for_each(|relation| reads.table(relation.to_u32()));
-    let registered =
-        invalidator::register((owner, sub, generation), place, snapshot, reads.build()).ok();
+    let reads = reads.build();
+    if capture::ddl_conflict(&snapshot, &reads) {
+        return Err(Error::Redefined); // R17
+    }
+    let registered = invalidator::register((owner, sub, generation), place, snapshot, reads).ok();
     let place = registered.map(|registered| (registered.boot, registered.position));
     Ok(call.rows(vec![vec![
         registered.is_some().into_datum(),

@@ -83,7 +83,11 @@ impl Board {
     /// R13: the boot that orders a snapshot with this completion count among all moments; 0 if it
     /// is older than the boot: the result must be computed anew at a newer snapshot.
     pub(crate) fn boot_of_snapshot(&self, completed: u64) -> u64 {
-        if completed >= self.threshold { self.boot } else { 0 }
+        if completed >= self.threshold {
+            self.boot
+        } else {
+            0
+        }
     }
 
     /// R13: boot and completion count that order a transaction whose end had this count: never

@@ -15,6 +15,10 @@ use crate::pg::worker;
 /// R5's net while writers are unresolved.
 const UNRESOLVED: Duration = Duration::from_millis(100);
 const IDLE: Duration = Duration::from_secs(10);
+/// Writers that commit in quick succession would wake the worker each time, at a price for them.
+/// Where the last work is younger than `BUSY` it lets a `NAP`'s worth of entries gather.
+const BUSY: Duration = Duration::from_millis(2);
+const NAP: Duration = Duration::from_micros(500);
 /// Bytes taken out of the log at a time, so that writers wait for the lock only briefly.
 const CHUNK: usize = 512 * 1024;
 
@@ -114,6 +118,7 @@ fn extension_exists() -> Result<bool, String> {
 /// Works until the boot ends: `None` asks for a new one (R3).
 fn serve_boot(slot: &Slot, state: &mut Invalidator, notifier: &mut Notifier) -> Option<End> {
     let mut checked = Instant::now();
+    let mut worked = Instant::now();
     loop {
         latch::check_for_interrupts();
         worker::reload_if_asked();
@@ -144,7 +149,12 @@ fn serve_boot(slot: &Slot, state: &mut Invalidator, notifier: &mut Notifier) -> 
         };
         publish(slot, state, notifier);
         notifier.send(slot);
-        if !more {
+        if more {
+            if worked.elapsed() < BUSY {
+                std::thread::sleep(NAP);
+            }
+            worked = Instant::now();
+        } else {
             let pause = if state.has_unresolved() {
                 UNRESOLVED
             } else {

@@ -24,7 +24,7 @@ impl UserGuard {
             pg_sys::GetUserIdAndSecContext(&mut before.user, &mut before.context);
             pg_sys::SetUserIdAndSecContext(
                 user,
-                before.context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32,
+                before.context | pg_sys::SECURITY_LOCAL_USERID_CHANGE.cast_signed(),
             );
         }
         before
@@ -151,7 +151,7 @@ pub(crate) fn describe(payload: &(dyn std::any::Any + Send)) -> Caught {
 /// True in REPEATABLE READ and SERIALIZABLE.
 pub(crate) fn has_transaction_snapshot() -> bool {
     // SAFETY: a plain read of the transaction's isolation level.
-    unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
+    unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ.cast_signed() }
 }
 
 /// True in a READ ONLY transaction.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use deno_core::v8;
 
+use super::context::Idle;
 use super::memory::{self, BufferAccount, HeapGuard};
 use super::modules::ModuleCache;
 use super::sys::{self, CpuClock};
@@ -49,6 +50,8 @@ impl Counters {
 pub(super) struct Engine {
     /// Code of deployments.
     pub(super) modules: RefCell<ModuleCache>,
+    /// Contexts that may serve another call.
+    pub(super) idle: RefCell<Vec<Idle>>,
     /// The runtime's own code.
     pub(super) runtime: runtime::Scripts,
     /// The object of native operations that the runtime gets.
@@ -142,6 +145,7 @@ impl Engine {
         });
         Ok(Self {
             modules: RefCell::default(),
+            idle: RefCell::default(),
             runtime: scripts,
             operations,
             watchdog,
@@ -234,6 +238,7 @@ pub(in crate::js) fn forget_others(keep: i64) {
             && let Some(engine) = slot.as_ref()
         {
             engine.modules.borrow_mut().forget_others(keep);
+            engine.idle.borrow_mut().retain(|idle| idle.deployment() == keep);
         }
     });
 }

@@ -66,6 +66,8 @@ pub(super) struct Frame<'a> {
     /// Under which number the code is cached; none for code that is being analysed.
     pub(super) deployment: Option<i64>,
     pub(super) phase: Cell<Phase>,
+    /// The deployment whose used contexts the call may take; none if it must have a fresh one.
+    pub(super) reusable: Option<i64>,
     /// Whether the server wants to interrupt.
     pub(super) interrupt_pending: fn() -> bool,
     random: RefCell<ChaCha12Rng>,
@@ -93,6 +95,7 @@ impl<'a> Frame<'a> {
             host: RefCell::new(host),
             deployment,
             phase: Cell::new(Phase::Import),
+            reusable: None,
             interrupt_pending,
             random: RefCell::new(ChaCha12Rng::from_seed(seed)),
             log_lines: RefCell::default(),

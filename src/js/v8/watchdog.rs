@@ -195,6 +195,8 @@ impl Watchdog {
     pub(super) fn resume(&self) {
         if let Some(call) = &mut self.shared.lock().watched {
             call.since = Some(call.clock.now());
+            // A nested call may have been told in its place.
+            call.told_of_interrupt = false;
         }
     }
 
