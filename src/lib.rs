@@ -1,1 +1,24 @@
-::pgrx::pg_module_magic!();
+//! pg_live: TypeScript functions inside Postgres whose results follow the data.
+//!
+//! Data flows one way: `functions` and `capture` record, `pg_live_readset` matches, `invalidator`
+//! emits, the relay delivers. `unsafe` lives in `pg` and `js::v8` only.
+
+mod api;
+mod capture;
+mod deploy;
+mod documents;
+mod error;
+mod functions;
+mod gucs;
+mod invalidator;
+mod js;
+mod pg;
+
+::pgrx::pg_module_magic!(name, version);
+
+/// Called by Postgres when it loads the library.
+#[pgrx::pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    gucs::register();
+    invalidator::start();
+}

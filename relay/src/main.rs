@@ -1,17 +1,27 @@
 //! The `pg-live` command.
 
-use clap::{Parser, Subcommand};
+use std::error::Error;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::{Parser, Subcommand};
+use pg_live_relay::{deploy, dev, serve};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// Ends the list of commands.
+const START_HERE: &str = "\
+Start here:  pg-live dev examples/chat
+It runs a private Postgres for the app, deploys its convex/ folder, serves clients and deploys again
+whenever a file changes. Ctrl-C ends everything that it started.
+`pg-live help <command>` says more.";
+
 /// Live queries on PostgreSQL: the relay, the development server and the deploy tool.
-///
-/// Start here:  pg-live dev examples/chat
-/// That runs a private Postgres for the app, deploys its convex/ folder, serves clients and
-/// redeploys whenever a file changes. Everything it starts ends with Ctrl-C.
 #[derive(Parser)]
-#[command(name = "pg-live", version, verbatim_doc_comment, arg_required_else_help = true)]
+#[command(name = "pg-live", version, arg_required_else_help = true, after_help = START_HERE)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -46,8 +56,8 @@ enum Command {
     /// Serve clients of an existing database: the relay alone, as in production
     ///
     /// Any number of relays may serve one database. The role in --url must be a member of
-    /// pg_live_relay:
-    ///   CREATE ROLE relay LOGIN PASSWORD '...' IN ROLE pg_live_relay;
+    /// live_relay:
+    ///   CREATE ROLE relay LOGIN PASSWORD '...' IN ROLE live_relay;
     #[command(verbatim_doc_comment)]
     Serve(ServeArgs),
     /// Print the version
@@ -68,6 +78,9 @@ struct DevArgs {
     /// Run in the background: return once the app is ready (log: <dir>/dev.log)
     #[arg(long)]
     detach: bool,
+    /// Do not run the script `dev:frontend` of package.json
+    #[arg(long)]
+    no_frontend: bool,
 }
 
 #[derive(clap::Args)]
@@ -88,18 +101,26 @@ struct DeployArgs {
     /// Database to deploy to, as the role that owns the deployment
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
     url: Option<String>,
+    /// Deploy nothing: print what would be sent (the argument of live.deploy) as JSON
+    #[arg(long)]
+    dry_run: bool,
 }
 
 #[derive(clap::Args)]
 struct ServeArgs {
-    /// Database to serve, as a member of pg_live_relay
+    /// Database to serve, as a member of live_relay
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
     url: String,
     /// Address for clients
     #[arg(long, default_value = "127.0.0.1:3210", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
     /// Key that gives a client administrator rights; without one there are none
-    #[arg(long, env = "PG_LIVE_ADMIN_KEY", value_name = "KEY", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "PG_LIVE_ADMIN_KEY",
+        value_name = "KEY",
+        hide_env_values = true
+    )]
     admin_key: Option<String>,
     /// Folder of static files served at / (the built page of the app)
     #[arg(long, value_name = "DIR")]
@@ -107,14 +128,104 @@ struct ServeArgs {
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
-        Command::Dev(_) | Command::Stop(_) | Command::Deploy(_) | Command::Serve(_) => {
-            eprintln!("pg-live: not there yet");
-            ExitCode::FAILURE
-        }
-        Command::Version => {
-            println!("pg-live {}", env!("CARGO_PKG_VERSION"));
-            ExitCode::SUCCESS
-        }
+    let command = Cli::parse().command;
+    set_up_log(&command);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    let result = runtime.block_on(run(command));
+    // Tasks that still wait for a peer are not waited for.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(error.as_ref()),
     }
+}
+
+fn fail(error: &dyn Error) -> ExitCode {
+    eprintln!("pg-live: {error}");
+    ExitCode::FAILURE
+}
+
+/// Prints a line; that nobody reads on (`| head`) is not an error.
+fn print_line(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Logs go to stderr; RUST_LOG chooses more or less than the command's usual.
+fn set_up_log(command: &Command) {
+    let usual = match command {
+        Command::Serve(_) => "info",
+        Command::Dev(_) | Command::Stop(_) | Command::Deploy(_) | Command::Version => "warn",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+async fn run(command: Command) -> Result<(), Box<dyn Error>> {
+    match command {
+        Command::Dev(args) => {
+            let options = dev::Options {
+                app_dir: args.app_dir,
+                dir: args.dir,
+                port: args.port,
+                frontend: !args.no_frontend,
+            };
+            if args.detach {
+                dev::detach(&options).await?;
+            } else {
+                dev::run(&options).await?;
+            }
+        }
+        Command::Stop(args) => dev::stop(&args.app_dir, args.dir.as_deref()).await?,
+        Command::Deploy(args) => run_deploy(args).await?,
+        Command::Serve(args) => run_serve(args).await?,
+        Command::Version => print_line(&format!("pg-live {}", env!("CARGO_PKG_VERSION"))),
+    }
+    Ok(())
+}
+
+async fn run_deploy(args: DeployArgs) -> Result<(), Box<dyn Error>> {
+    let app = deploy::App::open(&args.app_dir)?;
+    let prepared = deploy::prepare(&app).await?;
+    for note in &prepared.notes {
+        eprintln!("{note}");
+    }
+    if args.dry_run {
+        print_line(&serde_json::to_string(&prepared.source)?);
+        return Ok(());
+    }
+    let url = args
+        .url
+        .or_else(|| dev::known_database_url(&app.dir))
+        .ok_or_else(|| deploy::Error::NoTarget { app: args.app_dir })?;
+    print_line(&deploy::deploy(&prepared.source, &url).await?.summary());
+    Ok(())
+}
+
+async fn run_serve(args: ServeArgs) -> Result<(), Box<dyn Error>> {
+    match deploy::check_database(&args.url).await {
+        // A server that is not up yet is waited for.
+        Ok(()) | Err(deploy::Error::Connect(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let admin_key = args.admin_key.unwrap_or_default();
+    let mut config = serve::Config::new(args.url, args.listen, &admin_key);
+    config.static_dir = args.static_dir;
+    let shutdown = CancellationToken::new();
+    let stop = shutdown.clone();
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        stop.cancel();
+    });
+    serve::run(config, shutdown).await?;
+    Ok(())
 }

@@ -18,14 +18,12 @@ mod v8;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use analysis::{AnalyzedFunction, AnalyzedModule, Position};
-pub use error::{Failure, HostError, JsError, ModuleFailure};
+pub(crate) use analysis::{AnalyzedFunction, AnalyzedModule};
+pub(crate) use error::{Failure, HostError, JsError, ModuleFailure};
 
 /// The code of one module of a deployment, as the bundler wrote it.
 #[derive(Clone, Debug)]
-pub struct ModuleSource {
-    /// Path relative to the functions folder: `messages.js`, `_deps/ABC.js`.
-    pub path: String,
+pub(crate) struct ModuleSource {
     /// JavaScript, an ES module.
     pub source: Arc<str>,
     /// Source map (JSON, version 3); without it stack traces name positions of the bundle.
@@ -36,7 +34,7 @@ pub struct ModuleSource {
 ///
 /// Every method may panic (a Postgres ERROR arrives as a panic): the panic is caught before it meets a
 /// frame of V8, the function is terminated, and the payload comes back as [`Failure::Host`].
-pub trait Host {
+pub(crate) trait Host {
     /// The module of the deployment at `path`, or `None` if there is none. Asked once per module and
     /// deployment as long as the engine keeps the code.
     fn module(&mut self, path: &str) -> Result<Option<ModuleSource>, HostError>;
@@ -61,7 +59,7 @@ pub trait Host {
 
 /// What [`Host::serve_interrupts`] decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interrupts {
+pub(crate) enum Interrupts {
     /// They are served; the function goes on.
     Continue,
     /// The function ends with [`Failure::Interrupted`].
@@ -70,7 +68,7 @@ pub enum Interrupts {
 
 /// Which kind of function is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// `query(...)`: reads only.
     Query,
     /// `mutation(...)`: reads and writes.
@@ -79,7 +77,7 @@ pub enum Kind {
 
 /// One call of a function of a deployment.
 #[derive(Clone, Debug)]
-pub struct Call<'a> {
+pub(crate) struct Call<'a> {
     /// Number of the deployment; the engine caches code under it, so its code must never change.
     pub deployment: i64,
     /// Path of the module, with `.js`.
@@ -105,7 +103,7 @@ pub struct Call<'a> {
 
 /// Bounds of a call.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// JavaScript heap in bytes; array buffers may take as much again. A change makes a new engine, at the next
     /// call that is not nested in another.
     pub heap_bytes: usize,
@@ -127,7 +125,7 @@ pub struct Limits {
 
 /// What of the outside a function has looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Observed {
+pub(crate) struct Observed {
     /// The clock.
     pub time: bool,
     /// Random numbers.
@@ -136,7 +134,7 @@ pub struct Observed {
 
 /// A call that ran to its end.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// The function's result as JSON text, or what it threw.
     pub result: Result<String, JsError>,
     /// Lines written to the console, like `[LOG] 'x'`.
@@ -149,7 +147,7 @@ pub struct Outcome {
 
 /// Figures about the engine of this process.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct EngineStats {
+pub(crate) struct EngineStats {
     /// Whether V8 has been started in this process.
     pub started: bool,
     /// Time the start took.
@@ -173,7 +171,11 @@ pub struct EngineStats {
 /// # Errors
 /// [`Failure`] when the function was stopped from outside; nothing it did may be kept then. What the
 /// function itself throws is in [`Outcome::result`].
-pub fn invoke(call: &Call<'_>, host: &mut dyn Host, limits: &Limits) -> Result<Outcome, Failure> {
+pub(crate) fn invoke(
+    call: &Call<'_>,
+    host: &mut dyn Host,
+    limits: &Limits,
+) -> Result<Outcome, Failure> {
     v8::invoke(call, host, limits)
 }
 
@@ -181,7 +183,7 @@ pub fn invoke(call: &Call<'_>, host: &mut dyn Host, limits: &Limits) -> Result<O
 ///
 /// # Errors
 /// [`ModuleFailure::Module`] names the module that does not compile or whose code throws.
-pub fn analyze(
+pub(crate) fn analyze(
     modules: &[String],
     host: &mut dyn Host,
     limits: &Limits,
@@ -194,7 +196,7 @@ pub fn analyze(
 ///
 /// # Errors
 /// As [`analyze`].
-pub fn evaluate_schema(
+pub(crate) fn evaluate_schema(
     path: &str,
     host: &mut dyn Host,
     limits: &Limits,
@@ -204,12 +206,12 @@ pub fn evaluate_schema(
 }
 
 /// Drops the cached code of every deployment but `keep`.
-pub fn forget_others(keep: i64) {
+pub(crate) fn forget_others(keep: i64) {
     v8::forget_others(keep);
 }
 
 /// Figures about the engine of this process.
 #[must_use]
-pub fn stats() -> EngineStats {
+pub(crate) fn stats() -> EngineStats {
     v8::stats()
 }

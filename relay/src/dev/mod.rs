@@ -1,1 +1,40 @@
 //! `pg-live dev`: a private Postgres, the deployed app and the relay, in one command.
+
+mod account;
+mod background;
+mod cluster;
+mod database;
+mod env_files;
+mod error;
+mod frontend;
+mod home;
+mod run;
+mod say;
+mod secrets;
+mod server_files;
+mod supervise;
+mod watcher;
+
+use std::path::{Path, PathBuf};
+
+pub use background::{detach, stop};
+pub use error::Error;
+pub use run::run;
+
+/// What to run and where.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The app's folder.
+    pub app_dir: PathBuf,
+    /// Where the cluster lives; `.pg-live` in the app's folder if not given.
+    pub dir: Option<PathBuf>,
+    /// Port of the relay on 127.0.0.1.
+    pub port: u16,
+    /// Whether to run the script `dev:frontend`, if there is one.
+    pub frontend: bool,
+}
+
+/// URL of the app's database for its owner, as the last `pg-live dev` of this app wrote it.
+pub fn known_database_url(app_dir: &Path) -> Option<String> {
+    env_files::read_env(&app_dir.join(".pg-live/env"), "DATABASE_URL")
+}

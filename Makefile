@@ -1,0 +1,32 @@
+# Everything a person or CI does here. `make` lists it.
+.DEFAULT_GOAL := help
+.PHONY: help setup build run test lint bench soak install
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what is missing (as root) or say what is, and write .cargo/config.toml
+	@scripts/setup.sh
+
+build: setup ## build extension and relay, and a private copy of the server's files with the extension
+	@scripts/build.sh
+
+run: build ## run the chat example: Postgres, deploy, relay, page (Ctrl-C stops everything)
+	@$(TARGET)/release/pg-live dev examples/chat
+
+test: build ## run all tests; SUITES="unit e2e" runs only these
+	@scripts/test.sh $(SUITES)
+
+lint: setup ## check formatting, lints and file sizes
+	@scripts/test/lint.sh
+
+bench: build ## measure and write bench/report
+	@bench/run.sh
+
+soak: setup ## run the simulator on new seeds for MINUTES (10)
+	@scripts/soak.sh $(MINUTES)
+
+install: build ## install the extension into the server of pg_config, and pg-live into /usr/local/bin
+	@scripts/install.sh

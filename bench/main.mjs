@@ -1,0 +1,63 @@
+// Runs the parts of the bench, all or the one named, and merges the reports.
+import { fileURLToPath } from "node:url";
+import { Server } from "../pg_test/lib/server.mjs";
+import { databaseSettings, surroundings, writePart, writeSummary } from "./lib/report.mjs";
+
+const APP = fileURLToPath(new URL("app", import.meta.url));
+
+/** Parts with a server of their own get a fresh one. */
+const PARTS = {
+  host: { server: true },
+  latency: { server: true },
+  build: { server: false, onlyIf: "BENCH_BUILD" },
+};
+
+const say = (text) => console.error(`==> ${text}`);
+
+function chosen(name) {
+  if (name !== undefined && !Object.hasOwn(PARTS, name)) {
+    throw new Error(`there is no part ${name}: ${Object.keys(PARTS).join(", ")}`);
+  }
+  const names = name === undefined ? Object.keys(PARTS) : [name];
+  return names.filter((part) => {
+    const { onlyIf } = PARTS[part];
+    const runs = onlyIf === undefined || process.env[onlyIf] === "1";
+    if (!runs) {
+      say(`${part}: left out; set ${onlyIf}=1 to run it`);
+    }
+    return runs;
+  });
+}
+
+/** Runs one part and writes its report. Resolves to whether it succeeded. */
+async function run(part) {
+  const report = await surroundings();
+  const started = performance.now();
+  let server;
+  try {
+    if (PARTS[part].server) {
+      say(`${part}: starting a server`);
+      server = await Server.start({ source: APP });
+      report.database = await databaseSettings(server);
+    }
+    const { measure } = await import(`./parts/${part}.mjs`);
+    Object.assign(report, await measure({ server, say }));
+  } catch (error) {
+    console.error(error);
+    report.failed = error.message;
+  } finally {
+    await server?.stop();
+  }
+  report.seconds = (performance.now() - started) / 1000;
+  await writePart(part, report);
+  return report.failed === undefined;
+}
+
+const outcomes = [];
+for (const part of chosen(process.argv[2])) {
+  outcomes.push(await run(part));
+}
+if (outcomes.length > 0) {
+  console.log(await writeSummary());
+}
+process.exit(outcomes.every(Boolean) ? 0 : 1);

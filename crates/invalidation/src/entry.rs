@@ -1,0 +1,128 @@
+//! The log's entries and their bytes.
+
+use pg_live_readset::{ReadSet, WriteSet};
+use serde::{Deserialize, Serialize};
+
+use crate::snapshot::{Snapshot, Xid};
+
+/// A position in the log: ascending within a boot.
+pub type Position = u64;
+
+/// One attachment of a relay. An owner that is gone never comes back: a relay that attaches anew
+/// does so under another number.
+pub type Owner = i64;
+
+/// A live query of an owner.
+pub type Sub = i64;
+
+/// Which run of the query is meant; each run of a sub has a greater one.
+pub type Generation = i64;
+
+/// A result that wants to hear when it may have changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registration {
+    /// Who is told.
+    pub owner: Owner,
+    /// The query.
+    pub sub: Sub,
+    /// The run of the query. A newer one takes the place of an older one.
+    pub generation: Generation,
+    /// The boot that was read after the snapshot was taken (R2).
+    pub boot: u64,
+    /// The snapshot at which the result was computed.
+    pub snapshot: Snapshot,
+    /// What the result depends on.
+    pub read_set: ReadSet,
+}
+
+/// One entry of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogEntry {
+    /// A transaction is about to commit or to be prepared (R1).
+    Write {
+        /// Its top-level id.
+        xid: Xid,
+        /// What it wrote, or part of that.
+        set: WriteSet,
+    },
+    /// A result was computed (R6).
+    Register(Registration),
+    /// A sub is no longer wanted.
+    Unregister {
+        /// Whose.
+        owner: Owner,
+        /// Which.
+        sub: Sub,
+        /// This generation and older ones.
+        generation: Generation,
+    },
+    /// All subs of the owner are no longer wanted (R8).
+    OwnerGone {
+        /// Who.
+        owner: Owner,
+    },
+}
+
+/// Bytes that are not an entry, or an entry that could not be turned into bytes.
+///
+/// A reader that meets one in the log has a gap (R3) and must begin a new boot; a writer widens.
+#[derive(Debug, thiserror::Error)]
+pub enum CodecError {
+    /// The first byte is not that of this format.
+    #[error(
+        "log entry has format {found:?}, expected {FORMAT}; the log was written by another version"
+    )]
+    Format {
+        /// The byte found, if there was any.
+        found: Option<u8>,
+    },
+    /// The rest is not an entry.
+    #[error("log entry cannot be decoded or encoded: {0}")]
+    Postcard(#[from] postcard::Error),
+    /// Bytes are left over.
+    #[error("log entry is followed by {0} bytes that do not belong to it")]
+    Trailing(usize),
+    /// A snapshot whose parts contradict each other.
+    #[error("log entry holds a snapshot whose running transactions are not in order")]
+    Snapshot,
+}
+
+/// The first byte of each encoded entry; changes with the format.
+const FORMAT: u8 = 1;
+
+impl LogEntry {
+    /// The entry's bytes.
+    ///
+    /// # Errors
+    /// None is known; the encoder's signature allows for one.
+    pub fn encode(&self) -> Result<Vec<u8>, CodecError> {
+        Ok(postcard::to_extend(self, vec![FORMAT])?)
+    }
+
+    /// The entry that the bytes hold. Safe for any bytes.
+    ///
+    /// # Errors
+    /// [`CodecError`] if they do not hold exactly one entry.
+    pub fn decode(bytes: &[u8]) -> Result<LogEntry, CodecError> {
+        let body = match bytes.split_first() {
+            Some((&FORMAT, body)) => body,
+            other => {
+                let found = other.map(|(first, _)| *first);
+                return Err(CodecError::Format { found });
+            }
+        };
+        let (entry, rest) = postcard::take_from_bytes::<LogEntry>(body)?;
+        if !rest.is_empty() {
+            return Err(CodecError::Trailing(rest.len()));
+        }
+        match &entry {
+            LogEntry::Register(registration) if !registration.snapshot.is_well_formed() => {
+                Err(CodecError::Snapshot)
+            }
+            LogEntry::Register(_)
+            | LogEntry::Write { .. }
+            | LogEntry::Unregister { .. }
+            | LogEntry::OwnerGone { .. } => Ok(entry),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! What a snapshot can see.
+
+use serde::{Deserialize, Serialize};
+
+/// A top-level transaction id with its epoch: 64 bits that never wrap.
+pub type Xid = u64;
+
+/// A snapshot of a primary as `(xmin, xmax, xip)`, with the completion count that it carries.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Every older transaction has ended.
+    pub xmin: Xid,
+    /// This transaction and every newer one had not begun or not ended.
+    pub xmax: Xid,
+    /// Those in between that were running: top-level ids, ascending.
+    pub xip: Vec<Xid>,
+    /// c(S): how many transactions had left the ProcArray. A greater count sees all that a smaller
+    /// one saw; comparable within one boot only.
+    pub completed: u64,
+}
+
+impl Snapshot {
+    /// Whether the snapshot sees the transaction, if it committed.
+    ///
+    /// ```
+    /// # use pg_live_invalidation::Snapshot;
+    /// let snapshot = Snapshot { xmin: 5, xmax: 9, xip: vec![5, 7], completed: 3 };
+    /// assert!(snapshot.contains(4) && snapshot.contains(6) && snapshot.contains(8));
+    /// assert!(!snapshot.contains(5) && !snapshot.contains(7) && !snapshot.contains(9));
+    /// ```
+    pub fn contains(&self, xid: Xid) -> bool {
+        xid < self.xmin || (xid < self.xmax && self.xip.binary_search(&xid).is_err())
+    }
+
+    /// Whether `xip` is ascending and the bounds are in order, as `contains` needs them.
+    pub(crate) fn is_well_formed(&self) -> bool {
+        self.xmin <= self.xmax && self.xip.is_sorted()
+    }
+}

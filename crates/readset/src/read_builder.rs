@@ -1,0 +1,308 @@
+//! Collects what a query reads, within bounds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use crate::entry::{IndexId, ReadEntry, ReadSet, RelId};
+
+/// How large a read-set may grow before relations are widened to `Table`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadLimits {
+    /// The greatest number of entries. One `Table` for each relation is always allowed.
+    pub entries: usize,
+    /// The greatest sum of [`ReadEntry::bytes`], with the same exception.
+    pub bytes: usize,
+}
+
+impl Default for ReadLimits {
+    /// A registration of this size still fits easily into a ring of a few megabytes.
+    fn default() -> Self {
+        ReadLimits {
+            entries: 4096,
+            bytes: 256 * 1024,
+        }
+    }
+}
+
+/// Builds a [`ReadSet`]: drops duplicates, joins ranges that overlap or touch, and past its limits
+/// widens the relation with the most entries (or bytes) to `Table`. Uses memory within the limits.
+#[derive(Clone, Debug, Default)]
+pub struct ReadSetBuilder {
+    limits: ReadLimits,
+    rels: BTreeMap<RelId, Relation>,
+}
+
+#[derive(Clone, Debug)]
+enum Relation {
+    Whole,
+    Parts(Parts),
+}
+
+#[derive(Clone, Debug, Default)]
+struct Parts {
+    keys: BTreeSet<Vec<u8>>,
+    /// Disjoint ranges that do not touch, by index and lower bound.
+    ranges: BTreeMap<IndexId, BTreeMap<Vec<u8>, Option<Vec<u8>>>>,
+    entries: usize,
+    bytes: usize,
+}
+
+impl ReadSetBuilder {
+    /// An empty set with the given limits.
+    pub fn new(limits: ReadLimits) -> Self {
+        ReadSetBuilder {
+            limits,
+            rels: BTreeMap::new(),
+        }
+    }
+
+    /// Adds the row with this primary key, found or not.
+    pub fn key(&mut self, rel: RelId, pk: Vec<u8>) {
+        if let Some(parts) = self.parts(rel) {
+            let bytes = cost(pk.len());
+            if parts.keys.insert(pk) {
+                parts.entries += 1;
+                parts.bytes += bytes;
+                self.shrink();
+            }
+        }
+    }
+
+    /// Adds the keys `[lower, upper)` of an index. An empty range adds nothing.
+    pub fn range(&mut self, rel: RelId, index: IndexId, lower: Vec<u8>, upper: Option<Vec<u8>>) {
+        if upper.as_ref().is_some_and(|upper| *upper <= lower) {
+            return;
+        }
+        if let Some(parts) = self.parts(rel) {
+            parts.add_range(index, lower, upper);
+            self.shrink();
+        }
+    }
+
+    /// Adds the whole relation.
+    pub fn table(&mut self, rel: RelId) {
+        self.rels.insert(rel, Relation::Whole);
+    }
+
+    /// Adds an entry as it is.
+    pub fn add(&mut self, entry: ReadEntry) {
+        match entry {
+            ReadEntry::Key { rel, pk } => self.key(rel, pk),
+            ReadEntry::Range {
+                rel,
+                index,
+                lower,
+                upper,
+            } => self.range(rel, index, lower, upper),
+            ReadEntry::Table { rel } => self.table(rel),
+        }
+    }
+
+    /// The set, ordered by relation, then keys, then ranges.
+    pub fn build(self) -> ReadSet {
+        let mut entries = Vec::new();
+        for (rel, relation) in self.rels {
+            match relation {
+                Relation::Whole => entries.push(ReadEntry::Table { rel }),
+                Relation::Parts(parts) => parts.append_to(rel, &mut entries),
+            }
+        }
+        ReadSet { entries }
+    }
+
+    fn parts(&mut self, rel: RelId) -> Option<&mut Parts> {
+        let relation = self
+            .rels
+            .entry(rel)
+            .or_insert_with(|| Relation::Parts(Parts::default()));
+        match relation {
+            Relation::Whole => None,
+            Relation::Parts(parts) => Some(parts),
+        }
+    }
+
+    /// Widens relations until the limits hold or nothing is left to widen.
+    fn shrink(&mut self) {
+        loop {
+            let entries: usize = self.rels.values().map(Relation::entries).sum();
+            let bytes: usize = self.rels.values().map(Relation::bytes).sum();
+            let by_entries = entries > self.limits.entries;
+            if !by_entries && bytes <= self.limits.bytes {
+                return;
+            }
+            let weight = |parts: &Parts| {
+                if by_entries {
+                    parts.entries
+                } else {
+                    parts.bytes
+                }
+            };
+            let floor = if by_entries { 1 } else { cost(0) };
+            let heaviest = self
+                .rels
+                .iter()
+                .filter_map(|(rel, relation)| match relation {
+                    Relation::Parts(parts) if weight(parts) > floor => Some((weight(parts), *rel)),
+                    Relation::Parts(_) | Relation::Whole => None,
+                })
+                .max();
+            match heaviest {
+                Some((_, rel)) => self.table(rel),
+                None => return,
+            }
+        }
+    }
+}
+
+impl Relation {
+    fn entries(&self) -> usize {
+        match self {
+            Relation::Whole => 1,
+            Relation::Parts(parts) => parts.entries,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Relation::Whole => cost(0),
+            Relation::Parts(parts) => parts.bytes,
+        }
+    }
+}
+
+impl Parts {
+    /// Joins the range with those that it overlaps or touches.
+    fn add_range(&mut self, index: IndexId, mut lower: Vec<u8>, mut upper: Option<Vec<u8>>) {
+        let ranges = self.ranges.entry(index).or_default();
+        let before = (Bound::Unbounded, Bound::Included(&lower));
+        let reaching = ranges
+            .range::<Vec<u8>, _>(before)
+            .next_back()
+            .filter(|(_, end)| end.as_ref().is_none_or(|end| *end >= lower))
+            .map(|(start, _)| start.clone());
+        if let Some(start) = reaching {
+            lower = start;
+        }
+        loop {
+            let next = ranges
+                .range::<Vec<u8>, _>((Bound::Included(&lower), Bound::Unbounded))
+                .next()
+                .filter(|(start, _)| upper.as_ref().is_none_or(|upper| **start <= *upper))
+                .map(|(start, _)| start.clone());
+            let Some(start) = next else { break };
+            if let Some(end) = ranges.remove(&start) {
+                self.entries -= 1;
+                self.bytes -= range_cost(&start, end.as_ref());
+                upper = match (upper, end) {
+                    (Some(a), Some(b)) => Some(a.max(b)),
+                    (None, _) | (_, None) => None,
+                };
+            }
+        }
+        self.entries += 1;
+        self.bytes += range_cost(&lower, upper.as_ref());
+        ranges.insert(lower, upper);
+    }
+
+    fn append_to(self, rel: RelId, entries: &mut Vec<ReadEntry>) {
+        entries.extend(self.keys.into_iter().map(|pk| ReadEntry::Key { rel, pk }));
+        for (index, ranges) in self.ranges {
+            entries.extend(ranges.into_iter().map(|(lower, upper)| ReadEntry::Range {
+                rel,
+                index,
+                lower,
+                upper,
+            }));
+        }
+    }
+}
+
+/// As [`ReadEntry::bytes`] of an entry with this many bytes of keys.
+fn cost(key_bytes: usize) -> usize {
+    size_of::<ReadEntry>() + key_bytes
+}
+
+fn range_cost(lower: &[u8], upper: Option<&Vec<u8>>) -> usize {
+    cost(lower.len() + upper.map_or(0, Vec::len))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(lower: &str, upper: Option<&str>) -> ReadEntry {
+        ReadEntry::Range {
+            rel: 1,
+            index: 1,
+            lower: lower.as_bytes().to_vec(),
+            upper: upper.map(|upper| upper.as_bytes().to_vec()),
+        }
+    }
+
+    fn build(entries: &[ReadEntry], limits: ReadLimits) -> Vec<ReadEntry> {
+        let mut builder = ReadSetBuilder::new(limits);
+        for entry in entries {
+            builder.add(entry.clone());
+        }
+        builder.build().entries
+    }
+
+    #[test]
+    fn ranges_that_overlap_or_touch_become_one() {
+        let parts = [
+            range("c", Some("e")),
+            range("a", Some("b")),
+            range("e", Some("f")),
+            range("b5", Some("c")),
+        ];
+        let joined = build(&parts, ReadLimits::default());
+        assert_eq!(joined, [range("a", Some("b")), range("b5", Some("f"))]);
+        let all = [&parts[..], &[range("b", None)]].concat();
+        assert_eq!(build(&all, ReadLimits::default()), [range("a", None)]);
+    }
+
+    #[test]
+    fn an_empty_range_is_left_out() {
+        let limits = ReadLimits::default();
+        assert_eq!(
+            build(&[range("b", Some("b")), range("c", Some("b"))], limits),
+            []
+        );
+    }
+
+    #[test]
+    fn a_table_takes_the_place_of_its_parts() {
+        let entries = [
+            range("a", None),
+            ReadEntry::Table { rel: 1 },
+            range("b", None),
+        ];
+        let built = build(&entries, ReadLimits::default());
+        assert_eq!(built, [ReadEntry::Table { rel: 1 }]);
+    }
+
+    #[test]
+    fn past_the_limit_the_largest_relation_is_widened() {
+        let limits = ReadLimits {
+            entries: 3,
+            bytes: usize::MAX,
+        };
+        let key = |rel, pk: u8| ReadEntry::Key { rel, pk: vec![pk] };
+        let built = build(&[key(1, 1), key(2, 1), key(2, 2), key(2, 3)], limits);
+        assert_eq!(built, [key(1, 1), ReadEntry::Table { rel: 2 }]);
+    }
+
+    #[test]
+    fn past_the_limit_of_bytes_the_heaviest_relation_is_widened() {
+        let limits = ReadLimits {
+            entries: 100,
+            bytes: 3 * cost(0) + 100,
+        };
+        let key = |rel, len| ReadEntry::Key {
+            rel,
+            pk: vec![0; len],
+        };
+        let built = build(&[key(1, 10), key(1, 11), key(2, 90)], limits);
+        assert_eq!(built, [key(1, 10), key(1, 11), ReadEntry::Table { rel: 2 }]);
+    }
+}

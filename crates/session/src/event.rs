@@ -1,0 +1,160 @@
+//! What goes into a session and what comes out of it, besides the client's messages.
+
+use crate::{ClientMessage, Failure, Moment, RequestId, RunNumber, ServerMessage, Sub};
+
+/// Something that happened to a session.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The client sent a message.
+    Message(ClientMessage),
+    /// The client sent something that is not a message of the protocol; the text says why.
+    Malformed(String),
+    /// All queries of a run were executed at one snapshot.
+    RunFinished {
+        /// Of [`Run::number`].
+        run: RunNumber,
+        /// The snapshot's boot and c(S).
+        moment: Moment,
+        /// One for each query of the run, in any order.
+        results: Vec<(Sub, QueryResult)>,
+    },
+    /// A run came to nothing (lost connection, serialization failure); it is tried again.
+    RunFailed {
+        /// Of [`Run::number`].
+        run: RunNumber,
+    },
+    /// A mutation is over.
+    MutationFinished {
+        /// Of [`Mutation::request_id`].
+        request_id: RequestId,
+        /// How it ended.
+        outcome: MutationOutcome,
+    },
+    /// The result that run `generation` registered for `sub` is out of date.
+    Invalidated {
+        /// Any sub of this session; unknown ones are ignored.
+        sub: Sub,
+        /// The run that registered it.
+        generation: RunNumber,
+        /// A snapshot from here on sees the change.
+        moment: Moment,
+    },
+    /// R8: invalidations may have been lost. Runs that start from now on register anew.
+    RegistrationsLost,
+    /// The oldest message that is not acknowledged yet has left.
+    Sent,
+    /// The time of [`Session::wake_at`](crate::Session::wake_at) has come.
+    Timer,
+    /// The socket is gone.
+    Disconnected,
+}
+
+/// Something that the shell has to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Execute and register queries.
+    Run(Run),
+    /// Run a mutation. Never two at once for one session.
+    Mutate(Mutation),
+    /// Forget these registrations. No run that could register them again is under way.
+    Unregister(Vec<Sub>),
+    /// Send a message.
+    Send(ServerMessage),
+    /// Close the socket once all messages have left.
+    Close {
+        /// WebSocket close code.
+        code: u16,
+        /// Short code word, the close reason.
+        reason: &'static str,
+    },
+}
+
+/// A run of all live queries of a session, in one REPEATABLE READ READ ONLY transaction (R11).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Grows; the generation of all registrations of this run.
+    pub number: RunNumber,
+    /// The snapshot must not be older (R9, R12). An older one is thrown away and taken again.
+    pub min: Moment,
+    /// JSON of the identity, if any.
+    pub identity: Option<String>,
+    /// In the order in which they were added.
+    pub queries: Vec<RunQuery>,
+}
+
+/// One query of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunQuery {
+    /// What to register it as.
+    pub sub: Sub,
+    /// `dir/module:function`.
+    pub path: String,
+    /// JSON array with one object.
+    pub args: String,
+}
+
+/// A mutation to be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mutation {
+    /// The client's session id: together with `request_id` it keys the stored outcome (R14).
+    pub session_id: String,
+    /// Grows within a session.
+    pub request_id: RequestId,
+    /// `dir/module:function`.
+    pub path: String,
+    /// JSON array with one object.
+    pub args: String,
+    /// JSON of the identity, if any.
+    pub identity: Option<String>,
+}
+
+/// Result of one query of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryResult {
+    /// Encoded JSON value, or the error.
+    pub outcome: Result<String, Failure>,
+    /// `console` output.
+    pub log_lines: Vec<String>,
+    /// Bounds of pages.
+    pub journal: Option<String>,
+    /// Whether invalidations will come. If not, it is run again soon.
+    pub registered: bool,
+    /// Why the query can never be live: then it is shown and not run again for its own sake.
+    pub not_live: Option<String>,
+}
+
+/// How a mutation ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MutationOutcome {
+    /// It committed, now or when it was first sent (R14).
+    Committed {
+        /// From its COMMIT, or of the snapshot that found the stored outcome; boot is not 0.
+        moment: Moment,
+        /// Encoded JSON value.
+        value: String,
+        /// `console` output.
+        log_lines: Vec<String>,
+    },
+    /// It changed nothing.
+    Failed {
+        /// What the client is told.
+        failure: Failure,
+        /// `console` output.
+        log_lines: Vec<String>,
+    },
+}
+
+/// What a session did, for metrics. See [`Session::take_counts`](crate::Session::take_counts).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Transitions sent.
+    pub transitions: u64,
+    /// Results sent in them.
+    pub results_sent: u64,
+    /// Results that were executed and found unchanged (R15).
+    pub results_unchanged: u64,
+    /// Runs whose snapshot was too old (R9, R12).
+    pub runs_discarded: u64,
+    /// Invalidations that made a run necessary.
+    pub invalidations: u64,
+}

@@ -1,0 +1,633 @@
+//! One test for each rule that a session keeps, and for its answers to bad input.
+
+#![allow(clippy::unwrap_used)]
+
+use pg_live_session::*;
+
+struct Driver {
+    session: Session,
+    now: Millis,
+}
+
+const fn at(c: u64) -> Moment {
+    Moment { boot: 1, c }
+}
+
+fn ts(c: u64) -> u64 {
+    (1 << 44) + c
+}
+
+fn add(query_id: QueryId) -> Modification {
+    Modification::Add {
+        query_id,
+        path: format!("m:q{query_id}"),
+        args: "[{}]".into(),
+    }
+}
+
+fn value(text: &str) -> QueryResult {
+    QueryResult {
+        outcome: Ok(text.into()),
+        log_lines: vec![],
+        journal: None,
+        registered: true,
+        not_live: None,
+    }
+}
+
+impl Driver {
+    fn new() -> Self {
+        let mut driver = Self {
+            session: Session::new(1, Limits::default()),
+            now: 0,
+        };
+        let connect = ClientMessage::Connect {
+            session_id: "id".into(),
+            max_observed_timestamp: None,
+        };
+        assert_eq!(driver.message(connect), []);
+        driver
+    }
+
+    /// A session that shows `values` at c = 10, from run 1.
+    fn showing(values: &[&str]) -> (Self, Vec<Sub>) {
+        let mut driver = Self::new();
+        let ids = 0..u32::try_from(values.len()).unwrap();
+        let run = only_run(driver.modify(0, ids.map(add).collect()));
+        let subs = run.queries.iter().map(|q| q.sub).collect();
+        let shown = only_transition(driver.finish(&run, 10, values));
+        assert_eq!(shown.modifications.len(), values.len());
+        (driver, subs)
+    }
+
+    fn event(&mut self, event: Event) -> Vec<Command> {
+        let out = self.session.handle(self.now, event);
+        for command in &out {
+            if matches!(command, Command::Send(_)) {
+                self.session.handle(self.now, Event::Sent);
+            }
+        }
+        out
+    }
+
+    fn message(&mut self, message: ClientMessage) -> Vec<Command> {
+        self.event(Event::Message(message))
+    }
+
+    fn modify(&mut self, base_version: u32, modifications: Vec<Modification>) -> Vec<Command> {
+        let new_version = base_version + 1;
+        self.message(ClientMessage::ModifyQuerySet {
+            base_version,
+            new_version,
+            modifications,
+        })
+    }
+
+    fn mutation(&mut self, request_id: RequestId) -> Vec<Command> {
+        let (path, args) = ("m:f".into(), "[{}]".into());
+        self.message(ClientMessage::Mutation {
+            request_id,
+            path,
+            args,
+        })
+    }
+
+    fn committed(&mut self, request_id: RequestId, c: u64) -> Vec<Command> {
+        let (value, log_lines) = ("null".into(), vec![]);
+        let outcome = MutationOutcome::Committed {
+            moment: at(c),
+            value,
+            log_lines,
+        };
+        self.event(Event::MutationFinished {
+            request_id,
+            outcome,
+        })
+    }
+
+    fn finish(&mut self, run: &Run, c: u64, values: &[&str]) -> Vec<Command> {
+        let results = run
+            .queries
+            .iter()
+            .zip(values)
+            .map(|(q, v)| (q.sub, value(v)))
+            .collect();
+        self.event(Event::RunFinished {
+            run: run.number,
+            moment: at(c),
+            results,
+        })
+    }
+
+    fn invalidate(&mut self, sub: Sub, generation: RunNumber, c: u64) -> Vec<Command> {
+        self.event(Event::Invalidated {
+            sub,
+            generation,
+            moment: at(c),
+        })
+    }
+}
+
+fn only_run(commands: Vec<Command>) -> Run {
+    match <[Command; 1]>::try_from(commands) {
+        Ok([Command::Run(run)]) => run,
+        other => panic!("not one run: {other:?}"),
+    }
+}
+
+fn only_transition(commands: Vec<Command>) -> Transition {
+    match <[Command; 1]>::try_from(commands) {
+        Ok([Command::Send(ServerMessage::Transition(transition))]) => transition,
+        other => panic!("not one transition: {other:?}"),
+    }
+}
+
+fn fatal(commands: &[Command]) -> &str {
+    match commands {
+        [
+            Command::Send(ServerMessage::FatalError { message }),
+            Command::Close { .. },
+        ] => message,
+        other => panic!("not a fatal error: {other:?}"),
+    }
+}
+
+#[test]
+fn first_run_moves_the_client_to_its_snapshot() {
+    let mut driver = Driver::new();
+    let run = only_run(driver.modify(0, vec![add(4), add(5)]));
+    let transition = only_transition(driver.finish(&run, 10, &["1", "2"]));
+    assert_eq!(transition.start, Version::default());
+    assert_eq!(
+        transition.end,
+        Version {
+            query_set: 1,
+            identity: 0,
+            ts: ts(10)
+        }
+    );
+    assert_eq!(transition.modifications.len(), 2);
+}
+
+#[test]
+fn subs_are_unique_across_sessions() {
+    let subs = |number| {
+        let mut session = Session::new(number, Limits::default());
+        let connect = ClientMessage::Connect {
+            session_id: "id".into(),
+            max_observed_timestamp: None,
+        };
+        session.handle(0, Event::Message(connect));
+        let modifications = vec![add(0), add(1)];
+        let message = ClientMessage::ModifyQuerySet {
+            base_version: 0,
+            new_version: 1,
+            modifications,
+        };
+        let run = only_run(session.handle(0, Event::Message(message)));
+        run.queries.iter().map(|q| q.sub).collect::<Vec<_>>()
+    };
+    let mut all = [subs(1), subs(2), subs(i32::MAX.cast_unsigned())].concat();
+    assert!(all.iter().all(|sub| *sub > 0));
+    all.dedup();
+    assert_eq!(all.len(), 6);
+}
+
+#[test]
+fn r9_rerun_is_not_older_than_the_invalidation() {
+    let (mut driver, subs) = Driver::showing(&["1", "2"]);
+    let run = only_run(driver.invalidate(subs[0], 1, 20));
+    assert_eq!((run.number, run.min, run.queries.len()), (2, at(20), 2));
+    assert_eq!(
+        driver.finish(&run, 19, &["9", "9"]),
+        [],
+        "too old a snapshot is thrown away"
+    );
+    driver.now = driver.session.wake_at().unwrap();
+    let again = only_run(driver.event(Event::Timer));
+    assert_eq!((again.number, again.min), (3, at(20)));
+    assert_eq!(
+        only_transition(driver.finish(&again, 20, &["9", "2"]))
+            .modifications
+            .len(),
+        1
+    );
+    assert_eq!(driver.session.take_counts().runs_discarded, 1);
+}
+
+#[test]
+fn r9_invalidation_before_its_result_is_kept() {
+    let (mut driver, subs) = Driver::showing(&["1"]);
+    let run = only_run(driver.invalidate(subs[0], 1, 20));
+    assert_eq!(driver.invalidate(subs[0], run.number, 30), []);
+    let commands = driver.finish(&run, 25, &["2"]);
+    let [
+        Command::Send(ServerMessage::Transition(_)),
+        Command::Run(next),
+    ] = &commands[..]
+    else {
+        panic!("{commands:?}");
+    };
+    assert_eq!(next.min, at(30));
+}
+
+#[test]
+fn r9_invalidation_of_the_replaced_result_needs_only_a_new_enough_snapshot() {
+    let (mut driver, subs) = Driver::showing(&["1"]);
+    let run = only_run(driver.invalidate(subs[0], 1, 20));
+    assert_eq!(driver.invalidate(subs[0], 1, 22), []);
+    only_transition(driver.finish(&run, 22, &["2"]));
+    assert_eq!(
+        driver.invalidate(subs[0], 1, 50),
+        [],
+        "of a result that is not shown any more"
+    );
+}
+
+#[test]
+fn r8_lost_registrations_rerun_everything_and_silently_if_unchanged() {
+    let (mut driver, _) = Driver::showing(&["1", "2"]);
+    let run = only_run(driver.event(Event::RegistrationsLost));
+    assert_eq!(driver.event(Event::RegistrationsLost), []);
+    let second = only_run(driver.finish(&run, 11, &["1", "2"]));
+    assert_eq!(driver.finish(&second, 12, &["1", "2"]), []);
+    assert_eq!(driver.session.take_counts().results_unchanged, 4);
+}
+
+#[test]
+fn r12_an_older_snapshot_is_never_shown_and_a_lost_database_ends_the_connection() {
+    let (mut driver, _) = Driver::showing(&["1"]);
+    let run = only_run(driver.modify(1, vec![add(7)]));
+    assert_eq!(driver.finish(&run, 9, &["0", "0"]), []);
+    driver.now = driver.session.wake_at().unwrap();
+    let run = only_run(driver.event(Event::Timer));
+    let mut later = |boot| {
+        let results = run.queries.iter().map(|q| (q.sub, value("5"))).collect();
+        let moment = Moment { boot, c: 2 };
+        driver.session.handle(
+            9_000,
+            Event::RunFinished {
+                run: run.number,
+                moment,
+                results,
+            },
+        )
+    };
+    let transition = only_transition(later(3));
+    assert_eq!(
+        transition.end.ts,
+        (3 << 44) + 2,
+        "a later boot may count from the start"
+    );
+    let run = only_run(driver.event(Event::RegistrationsLost));
+    let commands = driver.finish(&run, 99, &["0", "0"]);
+    assert_eq!(
+        commands,
+        [Command::Close {
+            code: 1011,
+            reason: "InternalServerError"
+        }]
+    );
+}
+
+#[test]
+fn boot_zero_has_no_order_and_is_not_shown() {
+    let mut driver = Driver::new();
+    let run = only_run(driver.modify(0, vec![add(0)]));
+    let results = vec![(run.queries[0].sub, value("1"))];
+    let moment = Moment { boot: 0, c: 50 };
+    assert_eq!(
+        driver.event(Event::RunFinished {
+            run: run.number,
+            moment,
+            results
+        }),
+        []
+    );
+    assert!(driver.session.wake_at().is_some());
+}
+
+#[test]
+fn r13_transition_that_sees_a_mutation_waits_for_its_response() {
+    let (mut driver, subs) = Driver::showing(&["1"]);
+    assert!(matches!(&driver.mutation(0)[..], [Command::Mutate(_)]));
+    let run = only_run(driver.invalidate(subs[0], 1, 20));
+    assert_eq!(driver.finish(&run, 21, &["2"]), [], "held");
+    let commands = driver.committed(0, 20);
+    let [
+        Command::Send(ServerMessage::MutationResponse {
+            result: Ok((_, response_ts)),
+            ..
+        }),
+        Command::Send(ServerMessage::Transition(transition)),
+    ] = &commands[..]
+    else {
+        panic!("{commands:?}");
+    };
+    assert_eq!((*response_ts, transition.end.ts), (ts(20), ts(21)));
+}
+
+#[test]
+fn r13_transition_follows_a_mutation_that_changed_nothing() {
+    let (mut driver, _) = Driver::showing(&["1"]);
+    driver.mutation(0);
+    let commands = driver.committed(0, 20);
+    let [
+        Command::Send(ServerMessage::MutationResponse { .. }),
+        Command::Run(run),
+    ] = &commands[..]
+    else {
+        panic!("{commands:?}");
+    };
+    assert_eq!(run.min, at(20));
+    let transition = only_transition(driver.finish(run, 20, &["1"]));
+    assert_eq!(
+        (transition.end.ts, transition.modifications.len()),
+        (ts(20), 0)
+    );
+}
+
+#[test]
+fn r13_without_queries_no_run_is_needed() {
+    let mut driver = Driver::new();
+    driver.mutation(0);
+    let commands = driver.committed(0, 20);
+    let [
+        Command::Send(_),
+        Command::Send(ServerMessage::Transition(transition)),
+    ] = &commands[..]
+    else {
+        panic!("{commands:?}");
+    };
+    assert_eq!(transition.end.ts, ts(20));
+}
+
+#[test]
+fn r14_mutations_run_in_order_one_at_a_time_and_failures_are_told() {
+    let mut driver = Driver::new();
+    assert!(matches!(&driver.mutation(3)[..], [Command::Mutate(m)] if m.session_id == "id"));
+    assert_eq!(driver.mutation(4), []);
+    let failure = Failure {
+        message: "no".into(),
+        data: Some("1".into()),
+    };
+    let outcome = MutationOutcome::Failed {
+        failure,
+        log_lines: vec![],
+    };
+    let commands = driver.event(Event::MutationFinished {
+        request_id: 3,
+        outcome,
+    });
+    let [
+        Command::Send(ServerMessage::MutationResponse { result, .. }),
+        Command::Mutate(next),
+    ] = &commands[..]
+    else {
+        panic!("{commands:?}");
+    };
+    assert!(result.is_err());
+    assert_eq!(next.request_id, 4);
+}
+
+#[test]
+fn r15_only_changed_results_are_sent() {
+    let (mut driver, subs) = Driver::showing(&["1", "2", "3"]);
+    let run = only_run(driver.invalidate(subs[1], 1, 20));
+    let transition = only_transition(driver.finish(&run, 20, &["1", "9", "3"]));
+    let [StateModification::Updated { query_id: 1, .. }] = &transition.modifications[..] else {
+        panic!("{transition:?}");
+    };
+    let counts = driver.session.take_counts();
+    assert_eq!((counts.results_sent, counts.results_unchanged), (4, 2));
+}
+
+#[test]
+fn changes_of_the_query_set_are_coalesced_while_a_run_is_under_way() {
+    let (mut driver, subs) = Driver::showing(&["1"]);
+    let run = only_run(driver.modify(1, vec![add(7)]));
+    assert_eq!(driver.modify(2, vec![add(8)]), []);
+    assert_eq!(
+        driver.modify(3, vec![Modification::Remove { query_id: 0 }]),
+        []
+    );
+    let commands = driver.finish(&run, 20, &["1", "7"]);
+    let [
+        Command::Send(ServerMessage::Transition(transition)),
+        Command::Run(next),
+    ] = &commands[..]
+    else {
+        panic!("{commands:?}");
+    };
+    assert_eq!(
+        (transition.end.query_set, transition.modifications.len()),
+        (2, 1)
+    );
+    assert!(next.queries.iter().all(|q| q.sub != subs[0]));
+    let commands = driver.finish(next, 21, &["7", "8"]);
+    let [
+        Command::Unregister(gone),
+        Command::Send(ServerMessage::Transition(transition)),
+    ] = &commands[..]
+    else {
+        panic!("{commands:?}");
+    };
+    assert_eq!((gone, transition.end.query_set), (&subs, 4));
+    assert_eq!(
+        transition.modifications[0],
+        StateModification::Removed { query_id: 0 }
+    );
+}
+
+#[test]
+fn removal_alone_needs_no_run() {
+    let (mut driver, subs) = Driver::showing(&["1", "2"]);
+    let commands = driver.modify(1, vec![Modification::Remove { query_id: 0 }]);
+    let [
+        Command::Unregister(gone),
+        Command::Send(ServerMessage::Transition(transition)),
+    ] = &commands[..]
+    else {
+        panic!("{commands:?}");
+    };
+    assert_eq!(gone, &subs[..1]);
+    assert_eq!(
+        transition.end,
+        Version {
+            query_set: 2,
+            identity: 0,
+            ts: ts(10)
+        }
+    );
+}
+
+#[test]
+fn unregistered_results_are_shown_and_run_again() {
+    let mut driver = Driver::new();
+    let run = only_run(driver.modify(0, vec![add(0)]));
+    let result = QueryResult {
+        registered: false,
+        ..value("1")
+    };
+    let results = vec![(run.queries[0].sub, result)];
+    driver.event(Event::RunFinished {
+        run: run.number,
+        moment: at(5),
+        results,
+    });
+    assert_eq!(driver.session.wake_at(), Some(200));
+    driver.now = 200;
+    let run = only_run(driver.event(Event::Timer));
+    let result = QueryResult {
+        registered: false,
+        not_live: Some("a foreign table".into()),
+        ..value("1")
+    };
+    let results = vec![(run.queries[0].sub, result)];
+    driver.event(Event::RunFinished {
+        run: run.number,
+        moment: at(6),
+        results,
+    });
+    assert_eq!(driver.session.wake_at(), None, "can never be live");
+}
+
+#[test]
+fn authentication_moves_the_identity() {
+    let (mut driver, _) = Driver::showing(&["1"]);
+    let acting_as = Some(r#"{"subject":"u"}"#.to_owned());
+    let authentication = Authentication::Admin {
+        acting_as: acting_as.clone(),
+    };
+    let run = only_run(driver.message(ClientMessage::Authenticate {
+        base_version: 0,
+        authentication,
+    }));
+    assert_eq!(run.identity, acting_as);
+    let transition = only_transition(driver.finish(&run, 20, &["1"]));
+    assert_eq!(
+        (transition.end.identity, transition.modifications.len()),
+        (1, 0)
+    );
+    let authentication = Authentication::Refused {
+        message: "no providers".into(),
+    };
+    let commands = driver.message(ClientMessage::Authenticate {
+        base_version: 1,
+        authentication,
+    });
+    let [
+        Command::Send(ServerMessage::AuthError {
+            base_version: 1, ..
+        }),
+        Command::Close { .. },
+    ] = &commands[..]
+    else {
+        panic!("{commands:?}");
+    };
+}
+
+#[test]
+fn violations_of_the_protocol_are_fatal() {
+    let mut first = Session::new(1, Limits::default());
+    assert!(fatal(&first.handle(0, Event::Message(ClientMessage::Event))).contains("Connect"));
+    let connect = ClientMessage::Connect {
+        session_id: "x".into(),
+        max_observed_timestamp: None,
+    };
+    assert!(fatal(&Driver::new().message(connect)).contains("Connect"));
+    assert!(fatal(&Driver::new().modify(3, vec![])).starts_with("BaseVersionMismatch"));
+    assert!(fatal(&Driver::new().modify(0, vec![add(1), add(1)])).contains("twice"));
+    let remove = Modification::Remove { query_id: 1 };
+    assert!(fatal(&Driver::new().modify(0, vec![remove])).contains("not in the set"));
+    let authentication = Authentication::Anonymous;
+    let message = ClientMessage::Authenticate {
+        base_version: 5,
+        authentication,
+    };
+    assert!(fatal(&Driver::new().message(message)).starts_with("BaseVersionMismatch"));
+    assert!(fatal(&Driver::new().event(Event::Malformed("not JSON".into()))).contains("JSON"));
+}
+
+#[test]
+fn actions_are_refused_and_telemetry_is_ignored() {
+    let mut driver = Driver::new();
+    let commands = driver.message(ClientMessage::Action { request_id: 1 });
+    assert!(matches!(
+        &commands[..],
+        [Command::Send(ServerMessage::ActionResponse { .. })]
+    ));
+    assert_eq!(driver.message(ClientMessage::Event), []);
+}
+
+#[test]
+fn a_slow_client_gets_the_newest_state() {
+    let (mut driver, subs) = Driver::showing(&["1"]);
+    let mut c = 20;
+    let mut unsent = 0;
+    let mut commands = driver.session.handle(
+        0,
+        Event::Invalidated {
+            sub: subs[0],
+            generation: 1,
+            moment: at(c),
+        },
+    );
+    while let Some(Command::Run(run)) = commands.pop() {
+        let results = vec![(subs[0], value(&c.to_string()))];
+        let (number, moment) = (run.number, at(c));
+        let finished = Event::RunFinished {
+            run: number,
+            moment,
+            results,
+        };
+        unsent += driver.session.handle(0, finished).len();
+        c += 1;
+        let moment = at(c);
+        let stale = Event::Invalidated {
+            sub: subs[0],
+            generation: number,
+            moment,
+        };
+        commands = driver.session.handle(0, stale);
+    }
+    assert_eq!(unsent, 2);
+    let run = only_run(driver.session.handle(0, Event::Sent));
+    assert_eq!(run.min, at(c));
+}
+
+#[test]
+fn a_flood_of_messages_stops_being_read() {
+    let mut session = Session::new(
+        1,
+        Limits {
+            backlog: 3,
+            ..Limits::default()
+        },
+    );
+    let connect = ClientMessage::Connect {
+        session_id: "id".into(),
+        max_observed_timestamp: None,
+    };
+    session.handle(0, Event::Message(connect));
+    for request_id in 0..3 {
+        assert!(session.accepts_messages());
+        session.handle(0, Event::Message(ClientMessage::Action { request_id }));
+    }
+    assert!(!session.accepts_messages());
+    session.handle(0, Event::Sent);
+    assert!(session.accepts_messages());
+}
+
+#[test]
+fn nothing_is_unregistered_before_the_run_that_registers_it_is_over() {
+    let (mut driver, subs) = Driver::showing(&["1"]);
+    let run = only_run(driver.invalidate(subs[0], 1, 20));
+    assert_eq!(driver.event(Event::Disconnected), []);
+    assert!(!driver.session.is_finished());
+    assert_eq!(
+        driver.event(Event::RunFailed { run: run.number }),
+        [Command::Unregister(subs)]
+    );
+    assert!(driver.session.is_finished());
+}

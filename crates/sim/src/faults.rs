@@ -1,0 +1,101 @@
+//! How rough a simulated world is.
+
+use pg_live_invalidation::Limits;
+use rand::Rng;
+use rand::rngs::StdRng;
+
+use crate::database::Pk;
+
+/// Sizes and probabilities of one run.
+#[derive(Clone, Debug)]
+pub(crate) struct Faults {
+    pub(crate) steps: u32,
+    pub(crate) clients: usize,
+    pub(crate) pks: Pk,
+    pub(crate) ring: usize,
+    pub(crate) limits: Limits,
+    /// How many batches of an owner the server holds.
+    pub(crate) keep: usize,
+    pub(crate) hint_loss: f64,
+    /// In each step of a run.
+    pub(crate) run_failure: f64,
+    /// In each step of a mutation.
+    pub(crate) mutation_failure: f64,
+    /// The share of mutations in what clients do; each shows its client everything anew.
+    pub(crate) mutations: u32,
+    /// In each step: the worker dies.
+    pub(crate) worker_death: f64,
+    /// In each step: the server crashes.
+    pub(crate) crash: f64,
+    /// In each step: the control connection is lost.
+    pub(crate) control_loss: f64,
+    /// In each step: the relay dies.
+    pub(crate) relay_death: f64,
+    /// In each step: a client loses its connection.
+    pub(crate) client_loss: f64,
+    pub(crate) doomed: f64,
+    pub(crate) two_phase: f64,
+    /// The share of the steps that the worker gets; a small one lets the log grow.
+    pub(crate) worker_share: u32,
+    /// Likewise for connections and messages.
+    pub(crate) relay_share: u32,
+}
+
+impl Faults {
+    /// A world for a seed: some are calm, some are not.
+    pub(crate) fn draw(rng: &mut StdRng) -> Self {
+        let calm = rng.random_bool(0.3);
+        let mut rate = |most: f64| {
+            let rough = !calm && rng.random_bool(0.5);
+            if rough {
+                rng.random::<f64>() * most
+            } else {
+                0.0
+            }
+        };
+        let (hint_loss, run_failure, mutation_failure) = (rate(0.9), rate(0.05), rate(0.1));
+        let (worker_death, crash) = (rate(0.01), rate(0.005));
+        let (control_loss, relay_death, client_loss) = (rate(0.01), rate(0.005), rate(0.01));
+        let limits = Limits {
+            log_entries: *pick(rng, &[0, 1, 3, 10, 1000]),
+            unresolved_bytes: *pick(rng, &[200, 1 << 20]),
+            ..Limits::default()
+        };
+        Faults {
+            steps: rng.random_range(200..900),
+            clients: rng.random_range(1..=3),
+            pks: rng.random_range(2..=6),
+            ring: *pick(rng, &[3, 8, 20, 200]),
+            limits,
+            keep: *pick(rng, &[1, 1, 3, 1000]),
+            hint_loss,
+            run_failure,
+            mutation_failure,
+            mutations: *pick(rng, &[0, 1, 6]),
+            worker_death,
+            crash,
+            control_loss,
+            relay_death,
+            client_loss,
+            doomed: rng.random::<f64>() * 0.4,
+            two_phase: rng.random::<f64>() * 0.4,
+            worker_share: rng.random_range(2..=8),
+            relay_share: rng.random_range(4..=16),
+        }
+    }
+
+    /// The same world with nothing going wrong any more.
+    pub(crate) fn calmed(&self) -> Self {
+        Faults {
+            hint_loss: 0.0,
+            run_failure: 0.0,
+            mutation_failure: 0.0,
+            ..self.clone()
+        }
+    }
+}
+
+/// One of them.
+pub(crate) fn pick<'a, T>(rng: &mut StdRng, of: &'a [T]) -> &'a T {
+    &of[rng.random_range(0..of.len())]
+}

@@ -1,0 +1,287 @@
+//! The relay's shell: sessions, the control connection, and the jobs of its pool.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use pg_live_invalidation::{LogEntry, Owner};
+use pg_live_session::{ClientMessage, Command, Event, Limits, Millis, ServerMessage, Session};
+
+use crate::bug::Bug;
+use crate::job::{Context, MutationJob, RunJob};
+use crate::server::{Gone, Server};
+
+/// The net under lost hints.
+const POLL_EVERY: Millis = 5_000;
+
+/// An attachment.
+#[derive(Clone, Copy, Debug)]
+struct Control {
+    owner: Owner,
+    boot: u64,
+    /// The number of the last batch that was taken in.
+    after: u64,
+}
+
+/// A session and its socket.
+#[derive(Debug)]
+struct Shell {
+    session: Session,
+    inbox: VecDeque<ClientMessage>,
+    outbox: VecDeque<ServerMessage>,
+    /// The socket is to be closed once everything has left.
+    closing: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Relay {
+    control: Option<Control>,
+    next_owner: Owner,
+    next_poll: Millis,
+    sessions: BTreeMap<u32, Shell>,
+    next_session: u32,
+    pub(crate) runs: Vec<RunJob>,
+    pub(crate) mutations: Vec<MutationJob>,
+    /// Runs of relays that have died; their backends have not noticed yet.
+    pub(crate) orphans: Vec<(Option<Owner>, RunJob)>,
+    bug: Option<Bug>,
+    pub(crate) runs_started: u64,
+}
+
+impl Relay {
+    pub(crate) fn new(bug: Option<Bug>) -> Self {
+        Relay {
+            control: None,
+            next_owner: 1,
+            next_poll: 0,
+            sessions: BTreeMap::new(),
+            next_session: 1,
+            runs: Vec::new(),
+            mutations: Vec::new(),
+            orphans: Vec::new(),
+            bug,
+            runs_started: 0,
+        }
+    }
+
+    /// A socket has opened; the number of its session.
+    pub(crate) fn open(&mut self, hello: Vec<ClientMessage>) -> u32 {
+        let number = self.next_session;
+        self.next_session += 1;
+        let shell = Shell {
+            session: Session::new(number, Limits::default()),
+            inbox: hello.into(),
+            outbox: VecDeque::new(),
+            closing: false,
+        };
+        self.sessions.insert(number, shell);
+        number
+    }
+
+    /// A message of the client is on its way.
+    pub(crate) fn post(&mut self, session: u32, message: ClientMessage) {
+        if let Some(shell) = self.sessions.get_mut(&session) {
+            shell.inbox.push_back(message);
+        }
+    }
+
+    /// A socket is gone, with all that was on its way.
+    pub(crate) fn disconnect(&mut self, session: u32, now: Millis, server: &mut Server) {
+        if let Some(shell) = self.sessions.get_mut(&session) {
+            shell.inbox.clear();
+            shell.outbox.clear();
+        }
+        self.handle(session, Event::Disconnected, now, server);
+    }
+
+    /// A message of the client arrives. Whether there was one.
+    pub(crate) fn take_in(&mut self, session: u32, now: Millis, server: &mut Server) -> bool {
+        let Some(shell) = self.sessions.get_mut(&session) else {
+            return false;
+        };
+        if !shell.session.accepts_messages() {
+            return false;
+        }
+        let Some(message) = shell.inbox.pop_front() else {
+            return false;
+        };
+        self.handle(session, Event::Message(message), now, server);
+        true
+    }
+
+    /// A message leaves for the client.
+    pub(crate) fn send_out(
+        &mut self,
+        session: u32,
+        now: Millis,
+        server: &mut Server,
+    ) -> Option<ServerMessage> {
+        let message = self.sessions.get_mut(&session)?.outbox.pop_front()?;
+        self.handle(session, Event::Sent, now, server);
+        Some(message)
+    }
+
+    /// Whether the socket was closed by the session.
+    pub(crate) fn has_closed(&self, session: u32) -> bool {
+        let shell = self.sessions.get(&session);
+        shell.is_none_or(|shell| shell.closing && shell.outbox.is_empty())
+    }
+
+    /// Timers that are due. Whether there were any.
+    pub(crate) fn wake(&mut self, now: Millis, server: &mut Server) -> bool {
+        let due = |shell: &Shell| shell.session.wake_at().is_some_and(|at| at <= now);
+        let sessions = self.sessions.iter().filter(|(_, shell)| due(shell));
+        let due: Vec<u32> = sessions.map(|(number, _)| *number).collect();
+        for session in &due {
+            self.handle(*session, Event::Timer, now, server);
+        }
+        if self.next_poll <= now && self.bug != Some(Bug::NoPoll) {
+            self.poll(now, server);
+        }
+        !due.is_empty()
+    }
+
+    /// Attaches if that is not done. Runs that start from now on register for the new owner (R8).
+    pub(crate) fn attach(&mut self, now: Millis, server: &mut Server) {
+        if self.control.is_some() {
+            return;
+        }
+        let boot = server.attach(self.next_owner);
+        if boot == 0 {
+            return;
+        }
+        self.control = Some(Control {
+            owner: self.next_owner,
+            boot,
+            after: 0,
+        });
+        if self.bug != Some(Bug::RegisterBeforeAttach) {
+            self.registrations_lost(now, server);
+        }
+    }
+
+    /// The control connection is lost, or given up for a new one.
+    pub(crate) fn lose_control(&mut self, now: Millis, server: &mut Server) {
+        if let Some(control) = self.control.take() {
+            server.detach(control.owner);
+            if self.bug == Some(Bug::RegisterBeforeAttach) {
+                self.registrations_lost(now, server);
+            }
+            if self.bug != Some(Bug::OwnerReused) {
+                self.next_owner += 1;
+            }
+        }
+    }
+
+    /// A hint arrives.
+    pub(crate) fn hint(&mut self, owner: Owner, now: Millis, server: &mut Server) {
+        if self.control.is_some_and(|control| control.owner == owner) {
+            self.poll(now, server);
+        }
+    }
+
+    /// Fetches what there is to know. R8: after a gap or in a new boot everything begins anew.
+    pub(crate) fn poll(&mut self, now: Millis, server: &mut Server) {
+        self.next_poll = now + POLL_EVERY;
+        let Some(mut control) = self.control else {
+            return;
+        };
+        let items = match server.next(control.owner, control.boot, control.after) {
+            Ok(items) => items,
+            Err(Gone) => return self.lose_control(now, server),
+        };
+        for item in items {
+            control.after = control.after.max(item.n);
+            let invalidated = Event::Invalidated {
+                sub: item.sub,
+                generation: item.generation,
+                moment: item.moment,
+            };
+            if let Ok(session) = u32::try_from(item.sub >> 32) {
+                self.handle(session, invalidated, now, server);
+            }
+        }
+        self.control = Some(control);
+    }
+
+    /// For whom runs that begin now register.
+    pub(crate) fn owner(&self) -> Option<Owner> {
+        match (self.control, self.bug) {
+            (Some(control), _) => Some(control.owner),
+            (None, Some(Bug::RegisterBeforeAttach)) => Some(self.next_owner - 1),
+            (None, _) => None,
+        }
+    }
+
+    /// The relay dies and starts again. Its backends may go on for a while.
+    pub(crate) fn die(&mut self, cx: &mut Context<'_>) {
+        let owner = self.owner();
+        for job in &mut self.mutations {
+            job.disconnect(cx);
+        }
+        if let Some(control) = self.control.take() {
+            cx.server.detach(control.owner);
+        }
+        let mut orphans = std::mem::take(&mut self.orphans);
+        orphans.extend(self.runs.drain(..).map(|job| (owner, job)));
+        *self = Relay {
+            next_owner: self.next_owner + 1,
+            next_session: self.next_session,
+            orphans,
+            runs_started: self.runs_started,
+            ..Relay::new(self.bug)
+        };
+    }
+
+    /// All connections to the server are lost.
+    pub(crate) fn server_crashed(&mut self, now: Millis, server: &mut Server) {
+        self.orphans.clear();
+        for job in &mut self.mutations {
+            job.forget();
+        }
+        for job in std::mem::take(&mut self.runs) {
+            self.handle(job.session, job.failed(), now, server);
+        }
+        self.lose_control(now, server);
+    }
+
+    /// Gives an event to a session and does what it wants done.
+    pub(crate) fn handle(&mut self, number: u32, event: Event, now: Millis, server: &mut Server) {
+        let Some(shell) = self.sessions.get_mut(&number) else {
+            return;
+        };
+        for command in shell.session.handle(now, event) {
+            match command {
+                Command::Run(run) => {
+                    self.runs_started += 1;
+                    self.runs.push(RunJob::new(number, run));
+                }
+                Command::Mutate(mutation) => {
+                    self.mutations.push(MutationJob::new(number, mutation));
+                }
+                Command::Unregister(subs) => {
+                    for sub in subs {
+                        if let Some(control) = self.control {
+                            // Without room in the log it stays until it is invalidated.
+                            server.push(&LogEntry::Unregister {
+                                owner: control.owner,
+                                sub,
+                                generation: i64::MAX,
+                            });
+                        }
+                    }
+                }
+                Command::Send(message) => shell.outbox.push_back(message),
+                Command::Close { .. } => shell.closing = true,
+            }
+        }
+        if shell.session.is_finished() {
+            self.sessions.remove(&number);
+        }
+    }
+
+    fn registrations_lost(&mut self, now: Millis, server: &mut Server) {
+        let sessions: Vec<u32> = self.sessions.keys().copied().collect();
+        for session in sessions {
+            self.handle(session, Event::RegistrationsLost, now, server);
+        }
+    }
+}

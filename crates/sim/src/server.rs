@@ -1,0 +1,419 @@
+//! The database server as the relay sees it: backends, log, worker, and what the worker has to say.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use pg_live_invalidation::{
+    Batch, Invalidator, Limits, LogEntry, Owner, Registration, Sub, World, Xid,
+};
+use pg_live_readset::{ReadSet, overlaps};
+use pg_live_session::Moment;
+
+use crate::bug::Bug;
+use crate::database::{Database, Stage, Time};
+use crate::query::{Images, write_set};
+use crate::ring::Ring;
+
+/// Where the worker is in its life.
+#[derive(Debug)]
+enum Worker {
+    Down,
+    /// R0: the log has begun anew; then the list of the running, then c0.
+    Starting(Option<Vec<Xid>>),
+    Up(Box<Invalidator>),
+}
+
+/// The attachment is over, or batches are no longer held (R8).
+#[derive(Debug)]
+pub(crate) struct Gone;
+
+/// An invalidation as the relay fetches it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Item {
+    pub(crate) n: u64,
+    pub(crate) sub: Sub,
+    pub(crate) generation: i64,
+    pub(crate) moment: Moment,
+}
+
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) db: Database,
+    pub(crate) ring: Ring,
+    worker: Worker,
+    /// Survives crashes.
+    durable_boot: u64,
+    /// The boot that moments carry, and the completion count when it was announced.
+    announced: Moment,
+    attached: BTreeSet<Owner>,
+    batches: BTreeMap<Owner, VecDeque<Batch>>,
+    /// How many batches of an owner are held.
+    keep: usize,
+    limits: Limits,
+    /// Notifications on their way: to which owner.
+    pub(crate) hints: Vec<Owner>,
+    /// Control connections that have ended, unsaid in the log so far.
+    departed: Vec<Owner>,
+    bug: Option<Bug>,
+    /// For `Bug::UnwatchedSkipped`.
+    watched: Vec<ReadSet>,
+    /// Boot and c(S) of what was registered in this boot.
+    claims: BTreeMap<(Owner, Sub, i64), (u64, u64)>,
+    /// What the worker did wrong.
+    wrong: Option<String>,
+}
+
+impl Server {
+    pub(crate) fn new(ring: usize, limits: Limits, keep: usize, bug: Option<Bug>) -> Self {
+        Server {
+            db: Database::new(),
+            ring: Ring::new(ring),
+            worker: Worker::Down,
+            durable_boot: 0,
+            announced: Moment::default(),
+            attached: BTreeSet::new(),
+            batches: BTreeMap::new(),
+            keep,
+            limits,
+            hints: Vec::new(),
+            departed: Vec::new(),
+            bug,
+            watched: Vec::new(),
+            claims: BTreeMap::new(),
+            wrong: None,
+        }
+    }
+
+    /// Whether the worker has kept to its rules so far.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        self.wrong.clone().map_or(Ok(()), Err)
+    }
+
+    /// R1: a backend publishes those of a transaction's writes that are not in the log yet.
+    pub(crate) fn publish(&mut self, xid: Xid, images: Images) {
+        let Some(tx) = self.db.live.get_mut(&xid) else {
+            return;
+        };
+        let set = write_set(&tx.writes[tx.published..], images);
+        tx.published = tx.writes.len();
+        tx.stage = Stage::Published;
+        self.push_writes(xid, set);
+    }
+
+    /// R3: what cannot be published is a gap.
+    pub(crate) fn push_writes(&mut self, xid: Xid, set: pg_live_readset::WriteSet) {
+        let unwatched = !self.watched.iter().any(|reads| overlaps(reads, &set));
+        if self.bug == Some(Bug::UnwatchedSkipped) && unwatched {
+            return;
+        }
+        let bytes = LogEntry::Write { xid, set }.encode();
+        let published = bytes.is_ok_and(|bytes| self.ring.push(bytes));
+        if !published && self.bug != Some(Bug::OverflowIgnored) {
+            self.ring.overflowed = true;
+        }
+    }
+
+    /// A backend says something that may be refused for want of room. Whether it was not.
+    pub(crate) fn push(&mut self, entry: &LogEntry) -> bool {
+        let bytes = entry.encode();
+        bytes.is_ok_and(|bytes| self.ring.push_optional(bytes))
+    }
+
+    /// The moment of a snapshot, read some time after it was taken. The order of moments must be
+    /// that of the snapshots, so the count decides which boot it carries, and not the boot that is
+    /// in force. Boot 0: it is older than this boot, and is of no use any more.
+    pub(crate) fn moment_of_snapshot(&self, c: u64) -> Moment {
+        if self.bug == Some(Bug::BootOfNow) {
+            let boot = self.ring.boot_of_snapshot();
+            return Moment { boot, c };
+        }
+        if c < self.announced.c && self.bug != Some(Bug::NoC0Check) {
+            return Moment::default();
+        }
+        Moment {
+            boot: self.announced.boot,
+            c,
+        }
+    }
+
+    /// A moment at which something that completed at `c` is seen by every snapshot, read some time
+    /// after it completed. Boot 0: not to be told yet.
+    pub(crate) fn moment_of_completion(&self, c: u64) -> Moment {
+        if self.bug == Some(Bug::BootOfNow) {
+            let boot = self.ring.boot;
+            return Moment { boot, c };
+        }
+        Moment {
+            boot: self.announced.boot,
+            c: c.max(self.announced.c),
+        }
+    }
+
+    /// A relay's control connection makes itself known. Boot 0: the worker is not up.
+    pub(crate) fn attach(&mut self, owner: Owner) -> u64 {
+        match self.worker {
+            Worker::Up(_) => {
+                self.attached.insert(owner);
+                self.ring.boot
+            }
+            Worker::Down | Worker::Starting(_) => 0,
+        }
+    }
+
+    /// A control connection ends.
+    pub(crate) fn detach(&mut self, owner: Owner) {
+        if self.bug != Some(Bug::OwnerReused) {
+            self.attached.remove(&owner);
+        }
+        self.departed.push(owner);
+    }
+
+    /// The end of the oldest vanished owner is written to the log.
+    pub(crate) fn announce_departure(&mut self) {
+        if let Some(owner) = self.departed.first().copied()
+            && self.push(&LogEntry::OwnerGone { owner })
+        {
+            self.departed.remove(0);
+        }
+    }
+
+    /// R7, R8: what the owner was not told yet.
+    pub(crate) fn next(&mut self, owner: Owner, boot: u64, after: u64) -> Result<Vec<Item>, Gone> {
+        let current = boot == self.ring.boot && self.attached.contains(&owner);
+        if !current && self.bug != Some(Bug::BootIgnored) {
+            return Err(Gone);
+        }
+        let Some(held) = self.batches.get_mut(&owner) else {
+            return Ok(Vec::new());
+        };
+        held.retain(|batch| batch.n > after);
+        let gap = held.front().is_some_and(|batch| batch.n > after + 1);
+        if gap && self.bug != Some(Bug::GapIgnored) {
+            return Err(Gone);
+        }
+        let items = held.iter().flat_map(|batch| {
+            batch.items.iter().map(|(sub, generation, c)| Item {
+                n: batch.n,
+                sub: *sub,
+                generation: *generation,
+                moment: Moment {
+                    boot: batch.boot,
+                    c: *c,
+                },
+            })
+        });
+        Ok(items.collect())
+    }
+
+    /// R0, one step at a time; the database goes on in between.
+    pub(crate) fn start_worker(&mut self) {
+        match &mut self.worker {
+            Worker::Down => {
+                self.durable_boot += 1;
+                self.ring.restart(self.durable_boot);
+                self.batches.clear();
+                self.attached.clear();
+                self.watched.clear();
+                self.claims.clear();
+                self.worker = Worker::Starting(None);
+            }
+            Worker::Starting(None) => {
+                let live = self.db.live.iter();
+                let listed = live.filter(|(_, tx)| match self.bug {
+                    Some(Bug::RunningNotListed) => false,
+                    Some(Bug::PreparedNotListed) => tx.stage != Stage::Prepared,
+                    _ => true,
+                });
+                let running = listed.map(|(xid, _)| *xid).collect();
+                self.worker = Worker::Starting(Some(running));
+            }
+            Worker::Starting(Some(running)) => {
+                let running = std::mem::take(running);
+                let c = self.db.completion_count();
+                let c0 = match self.bug {
+                    Some(Bug::NoC0Check) => 0,
+                    _ => c,
+                };
+                let boot = self.ring.boot;
+                self.announced = Moment { boot, c };
+                let invalidator = Invalidator::new(boot, c0, running, self.limits);
+                self.worker = Worker::Up(Box::new(invalidator));
+            }
+            Worker::Up(_) => {}
+        }
+    }
+
+    /// R3: the worker notices the overflow and ends; it will begin a new boot.
+    pub(crate) fn notice_overflow(&mut self) {
+        if self.ring.overflowed {
+            self.stop_worker();
+        }
+    }
+
+    /// The worker dies. The log stays as it is until the next boot.
+    pub(crate) fn stop_worker(&mut self) {
+        self.worker = Worker::Down;
+    }
+
+    /// Everything but the disk is lost.
+    pub(crate) fn crash(&mut self) {
+        self.db.crash();
+        self.stop_worker();
+        self.ring.restart(0);
+        self.announced = Moment::default();
+        self.attached.clear();
+        self.batches.clear();
+        self.hints.clear();
+        self.departed.clear();
+    }
+
+    /// R4, R6: the worker processes one entry of the log. Whether there was one.
+    pub(crate) fn process(&mut self) -> bool {
+        let Worker::Up(invalidator) = &mut self.worker else {
+            return false;
+        };
+        let Some((position, bytes)) = self.ring.pop() else {
+            return false;
+        };
+        match LogEntry::decode(&bytes) {
+            Ok(mut entry) => {
+                if let LogEntry::Register(registration) = &mut entry {
+                    self.watched.push(registration.read_set.clone());
+                    let Registration {
+                        owner,
+                        sub,
+                        generation,
+                        boot,
+                        ..
+                    } = *registration;
+                    let claim = (boot, registration.snapshot.completed);
+                    self.claims.insert((owner, sub, generation), claim);
+                    spoil(registration, self.bug, &self.db);
+                }
+                invalidator.process(position, entry);
+                invalidator.assert_consistent();
+            }
+            Err(_) => self.ring.overflowed = true,
+        }
+        true
+    }
+
+    /// R5: the worker asks what has become of the writers.
+    pub(crate) fn resolve(&mut self) {
+        if let Worker::Up(invalidator) = &mut self.worker {
+            let unresolved = invalidator.record().u;
+            let dropped = match self.bug {
+                Some(Bug::DropUnresolved) if unresolved.len() > 2 => unresolved.first().copied(),
+                _ => None,
+            };
+            let mut world = Observed {
+                db: &self.db,
+                bug: self.bug,
+                dropped,
+            };
+            invalidator.resolve(&mut world);
+            invalidator.assert_consistent();
+        }
+    }
+
+    /// R7: the worker stores what is to be told, and gives a hint to each owner.
+    pub(crate) fn emit(&mut self) {
+        let Worker::Up(invalidator) = &mut self.worker else {
+            return;
+        };
+        for batch in invalidator.take_batches() {
+            if !self.attached.contains(&batch.owner) {
+                invalidator.drop_owner(batch.owner);
+                continue;
+            }
+            self.hints.push(batch.owner);
+            // R5: only a snapshot from before c can have missed something.
+            for (sub, generation, c) in &batch.items {
+                let claim = self.claims.get(&(batch.owner, *sub, *generation));
+                if claim.is_none_or(|(boot, of)| *boot == batch.boot && of >= c) {
+                    let owner = batch.owner;
+                    self.wrong = Some(format!(
+                        "R5: {owner}/{sub}/{generation} told of {c} for no reason: {claim:?}"
+                    ));
+                }
+            }
+            let held = self.batches.entry(batch.owner).or_default();
+            held.push_back(batch);
+            while held.len() > self.keep {
+                held.pop_front();
+            }
+        }
+        let record = invalidator.record();
+        assert_eq!(record.boot, self.ring.boot, "a worker serves one boot");
+    }
+
+    /// Whether the worker has nothing left to do until a transaction leaves.
+    pub(crate) fn is_idle(&self) -> bool {
+        match &self.worker {
+            Worker::Down | Worker::Starting(_) => false,
+            Worker::Up(invalidator) => {
+                self.ring.is_empty()
+                    && !self.ring.overflowed
+                    && self.departed.is_empty()
+                    && invalidator.stats().pending == 0
+            }
+        }
+    }
+
+    /// How many invalidations this boot has seen.
+    pub(crate) fn invalidated(&self) -> u64 {
+        match &self.worker {
+            Worker::Up(invalidator) => invalidator.stats().invalidated,
+            Worker::Down | Worker::Starting(_) => 0,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        self.db.now
+    }
+}
+
+/// Plants the mistakes of R6.
+fn spoil(registration: &mut Registration, bug: Option<Bug>, db: &Database) {
+    let snapshot = &mut registration.snapshot;
+    match bug {
+        Some(Bug::NoR6) => *snapshot = db.snapshot().snapshot,
+        Some(Bug::IgnoreXip) => {
+            snapshot.xip.clear();
+            snapshot.xmin = snapshot.xmax;
+        }
+        Some(Bug::XminOnly) => {
+            snapshot.xip.clear();
+            snapshot.xmax = snapshot.xmin;
+        }
+        _ => {}
+    }
+}
+
+/// The database as the worker's process sees it.
+struct Observed<'a> {
+    db: &'a Database,
+    bug: Option<Bug>,
+    dropped: Option<Xid>,
+}
+
+impl World for Observed<'_> {
+    fn in_progress(&mut self, xid: Xid) -> bool {
+        let Some(tx) = self.db.live.get(&xid) else {
+            return false;
+        };
+        match self.bug {
+            Some(Bug::ResolveByClog) => tx.stage != Stage::InClog,
+            Some(Bug::PreparedNotInProgress) => tx.stage != Stage::Prepared,
+            Some(Bug::DropUnresolved) => self.dropped != Some(xid),
+            _ => true,
+        }
+    }
+
+    fn committed(&mut self, xid: Xid) -> bool {
+        self.dropped != Some(xid) && self.db.in_clog(xid)
+    }
+
+    fn completion_count(&mut self) -> u64 {
+        self.db.completion_count()
+    }
+}

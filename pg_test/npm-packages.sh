@@ -1,0 +1,7 @@
+# npm_packages <folder>: installs what its package-lock.json says, unless that is done.
+npm_packages() {
+  if ! cmp -s "$1/package-lock.json" "$1/node_modules/.installed-lock"; then
+    (cd "$1" && npm ci --no-audit --no-fund)
+    cp "$1/package-lock.json" "$1/node_modules/.installed-lock"
+  fi
+}

@@ -1,0 +1,241 @@
+-- Every kind of write to a captured table is published and matched, and nothing else is.
+\pset footer off
+SET client_min_messages = warning;
+CREATE SCHEMA capture_writes;
+SET search_path = capture_writes, public;
+SELECT live.prepare_connection();
+
+-- Attaches; the worker may have to be started first.
+CREATE FUNCTION attach(owner bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    boot bigint;
+BEGIN
+    FOR i IN 1..500 LOOP
+        boot := live.attach(owner);
+        EXIT WHEN boot > 0;
+        PERFORM pg_sleep(0.02);
+    END LOOP;
+    RETURN boot;
+END $$;
+
+-- Waits until the worker has worked off all that was published.
+CREATE PROCEDURE settle() LANGUAGE plpgsql AS $$
+DECLARE
+    status json;
+BEGIN
+    FOR i IN 1..500 LOOP
+        status := live.status();
+        EXIT WHEN (status->'log'->>'lag_bytes')::bigint = 0 AND (status->>'unresolved')::int = 0;
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+END $$;
+
+CREATE TABLE t (id int PRIMARY KEY, v text);
+CREATE TABLE detail (id int PRIMARY KEY, t int REFERENCES t ON DELETE CASCADE ON UPDATE SET NULL);
+CREATE TABLE tree (id int, k int) PARTITION BY LIST (k);
+CREATE TABLE tree_1 PARTITION OF tree FOR VALUES IN (1);
+CREATE TABLE tree_2 PARTITION OF tree FOR VALUES IN (2);
+CREATE TABLE parent (id int);
+CREATE TABLE child () INHERITS (parent);
+CREATE TABLE free (id int);
+SELECT live.capture_table(relation) FROM unnest('{t,detail,tree,parent}'::regclass[]) AS relation;
+
+SELECT attach(10) AS boot \gset
+SELECT :boot > 0 AS attached;
+
+CREATE TEMPORARY TABLE seen AS SELECT 0::bigint AS n, 1::bigint AS generation;
+
+-- One live query per table, at a new generation: the sub's number says which.
+CREATE PROCEDURE watch() LANGUAGE plpgsql AS $$
+BEGIN
+    CALL settle();
+    UPDATE seen SET generation = generation + 1;
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
+    PERFORM live.watch(10, sub, generation, ARRAY[to_regclass(relation)])
+    FROM seen, unnest('{t,detail,tree,tree_1,parent,child}'::text[]) WITH ORDINALITY AS r (relation, sub)
+    WHERE to_regclass(relation) IS NOT NULL;
+    COMMIT;
+END $$;
+
+-- What was invalidated since the last call.
+CREATE FUNCTION hit(boot bigint) RETURNS TABLE (relations text) LANGUAGE plpgsql AS $$
+BEGIN
+    CALL settle();
+    CREATE TEMPORARY TABLE got ON COMMIT DROP AS
+        SELECT next.* FROM seen, live.next(10, hit.boot, seen.n) AS next;
+    UPDATE seen SET n = GREATEST(seen.n, (SELECT max(got.n) FROM got));
+    RETURN QUERY SELECT string_agg(('{t,detail,tree,tree_1,parent,child}'::text[])[sub::int], ' ' ORDER BY sub)
+        FROM got, seen WHERE got.generation = seen.generation;
+    DROP TABLE got;
+END $$;
+
+CALL watch();
+INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd');
+SELECT * FROM hit(:boot);
+\echo -- nothing is watched any more: a second write is silent
+INSERT INTO t VALUES (5, 'e');
+SELECT * FROM hit(:boot);
+
+CALL watch();
+UPDATE t SET v = 'x' WHERE id = 1;
+SELECT * FROM hit(:boot);
+CALL watch();
+DELETE FROM t WHERE id = 5;
+SELECT * FROM hit(:boot);
+
+\echo -- an update that changes nothing, and statements without rows, are silent
+CALL watch();
+UPDATE t SET v = v;
+UPDATE t SET v = 'y' WHERE false;
+DELETE FROM t WHERE id = 99;
+INSERT INTO t SELECT 1, 'a' WHERE false;
+SELECT * FROM hit(:boot);
+
+\echo -- COPY
+COPY t FROM stdin;
+6	f
+\.
+SELECT * FROM hit(:boot);
+
+\echo -- ON CONFLICT, MERGE, a CTE that writes
+CALL watch();
+INSERT INTO t VALUES (6, 'g') ON CONFLICT (id) DO UPDATE SET v = excluded.v;
+SELECT * FROM hit(:boot);
+CALL watch();
+MERGE INTO t USING (VALUES (6)) AS s(id) ON t.id = s.id WHEN MATCHED THEN UPDATE SET v = 'h';
+SELECT * FROM hit(:boot);
+CALL watch();
+WITH gone AS (DELETE FROM t WHERE id = 6 RETURNING id) SELECT count(*) FROM gone;
+SELECT * FROM hit(:boot);
+
+\echo -- foreign keys: detail changes by cascade
+INSERT INTO detail VALUES (1, 1), (2, 2);
+CALL watch();
+DELETE FROM t WHERE id = 1;
+SELECT * FROM hit(:boot);
+CALL watch();
+UPDATE t SET id = 20 WHERE id = 2;
+SELECT * FROM hit(:boot);
+
+\echo -- a view
+CREATE VIEW shown AS SELECT * FROM t;
+CALL watch();
+UPDATE shown SET v = 'z' WHERE id = 3;
+SELECT * FROM hit(:boot);
+
+\echo -- partitions: through the root, directly, and a row that moves
+CALL watch();
+INSERT INTO tree VALUES (1, 2);
+SELECT * FROM hit(:boot);
+CALL watch();
+INSERT INTO tree_1 VALUES (2, 1);
+SELECT * FROM hit(:boot);
+CALL watch();
+UPDATE tree SET k = 1 WHERE k = 2;
+SELECT * FROM hit(:boot);
+
+\echo -- inheritance
+CALL watch();
+INSERT INTO child VALUES (1);
+SELECT * FROM hit(:boot);
+CALL watch();
+UPDATE parent SET id = id + 1;
+SELECT * FROM hit(:boot);
+
+\echo -- TRUNCATE, with CASCADE
+CALL watch();
+TRUNCATE t CASCADE;
+SELECT * FROM hit(:boot);
+
+\echo -- DDL
+CALL watch();
+ALTER TABLE detail ADD COLUMN more int;
+SELECT * FROM hit(:boot);
+CALL watch();
+DROP TABLE detail;
+SELECT * FROM hit(:boot);
+
+\echo -- a transaction that is rolled back
+CALL watch();
+BEGIN;
+INSERT INTO t VALUES (7, 'h');
+ROLLBACK;
+SELECT * FROM hit(:boot);
+\echo -- savepoints: what was rolled back may widen, what was kept is there
+BEGIN;
+SAVEPOINT a;
+INSERT INTO t VALUES (8, 'i');
+ROLLBACK TO a;
+INSERT INTO tree_2 VALUES (8, 2);
+COMMIT;
+SELECT * FROM hit(:boot);
+CALL watch();
+BEGIN;
+SAVEPOINT a;
+INSERT INTO t VALUES (8, 'i');
+RELEASE a;
+COMMIT;
+SELECT * FROM hit(:boot);
+
+\echo -- two-phase commit: nothing until it commits
+CALL watch();
+BEGIN;
+INSERT INTO t VALUES (9, 'j');
+PREPARE TRANSACTION 'capture_writes';
+SELECT pg_sleep(0.2);
+SELECT count(*) FROM live.next(10, :boot, (SELECT n FROM seen));
+SELECT (live.status()->>'unresolved')::int AS unresolved;
+COMMIT PREPARED 'capture_writes';
+SELECT * FROM hit(:boot);
+CALL watch();
+BEGIN;
+INSERT INTO t VALUES (10, 'k');
+PREPARE TRANSACTION 'capture_writes';
+ROLLBACK PREPARED 'capture_writes';
+SELECT * FROM hit(:boot);
+
+\echo -- replica role fires the row triggers only
+CALL watch();
+SET session_replication_role = replica;
+INSERT INTO t VALUES (11, 'l');
+RESET session_replication_role;
+SELECT * FROM hit(:boot);
+
+\echo -- more rows than are read one by one
+CALL watch();
+SET pg_live.max_write_keys = 10;
+INSERT INTO t SELECT i, 'm' FROM generate_series(100, 200) AS i;
+RESET pg_live.max_write_keys;
+SELECT * FROM hit(:boot);
+
+\echo -- a table that is not captured
+INSERT INTO free VALUES (1);
+SELECT * FROM hit(:boot);
+
+\echo -- unregistered
+CALL watch();
+SELECT live.unregister(10, '{1}');
+INSERT INTO t VALUES (12, 'n');
+SELECT * FROM hit(:boot);
+
+\echo -- the same owner again: its batches count from 1
+SELECT attach(10) = :boot AS same;
+SELECT count(*) FROM live.next(10, :boot, 0);
+
+\echo -- gaps
+\set VERBOSITY sqlstate
+SELECT * FROM live.next(10, :boot + 1, 0);
+SELECT * FROM live.next(10, :boot, 5);
+\set VERBOSITY default
+
+\echo -- registrations need a fixed snapshot
+SELECT * FROM live.watch(10, 1, 1000, '{t}');
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT live.prepare_connection();
+ROLLBACK;
+BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY;
+SELECT registered FROM live.watch(10, 1, 1000, '{t}');
+COMMIT;
+
+DROP SCHEMA capture_writes CASCADE;

@@ -1,0 +1,141 @@
+//! Sends a bundle to the database: the one deploy is in the extension, this only calls it.
+
+use serde::Deserialize;
+use serde_json::Value;
+use tokio_postgres::types::Json;
+use tokio_postgres::{Client, NoTls};
+
+use super::{Error, Source};
+
+/// What `live.deploy_start` says is left to do.
+#[derive(Debug, Deserialize)]
+struct Started {
+    push: i64,
+    #[serde(default)]
+    unchanged: bool,
+    #[serde(default)]
+    statements: Vec<String>,
+}
+
+/// What a deploy changed.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+pub struct Deployed {
+    /// Number of the deployment now in force.
+    #[serde(default)]
+    pub deployment: i64,
+    /// Whether the same source was in force before.
+    #[serde(default)]
+    pub unchanged: bool,
+    /// Tables that were made.
+    #[serde(default)]
+    pub tables: Changes,
+    /// Indexes that were built or dropped.
+    #[serde(default)]
+    pub indexes: Changes,
+    /// All functions of the deployment.
+    #[serde(default)]
+    pub functions: Vec<String>,
+}
+
+/// Names that a deploy added or removed.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+pub struct Changes {
+    /// New ones.
+    #[serde(default)]
+    pub added: Vec<String>,
+    /// Dropped ones.
+    #[serde(default)]
+    pub removed: Vec<String>,
+}
+
+/// Opens a connection for deploys and checks that its database can take one.
+///
+/// The connection's own task ends when the client is dropped.
+///
+/// # Errors
+/// When the server cannot be reached, or the database is not UTF8 or has no extension.
+pub(super) async fn connect(url: &str) -> Result<Client, Error> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls)
+        .await
+        .map_err(Error::Connect)?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "the connection ended");
+        }
+    });
+    check(&client).await?;
+    Ok(client)
+}
+
+/// Checks what a database must have before anything of ours can run in it.
+async fn check(client: &Client) -> Result<(), Error> {
+    let row = client
+        .query_one(
+            "SELECT current_database()::text, current_setting('server_encoding'),
+                    EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'pg_live')",
+            &[],
+        )
+        .await
+        .map_err(Error::sql)?;
+    let (database, encoding, installed): (String, String, bool) =
+        (row.get(0), row.get(1), row.get(2));
+    if encoding != "UTF8" {
+        return Err(Error::NotUtf8 { database, encoding });
+    }
+    if !installed {
+        return Err(Error::NoExtension { database });
+    }
+    Ok(())
+}
+
+/// Deploys `source` and switches to it at once; a failure leaves the running deployment as it was.
+///
+/// # Errors
+/// What the extension says: a module that does not run, a schema that the data do not fit, ...
+pub(super) async fn push(client: &Client, source: &Source) -> Result<Deployed, Error> {
+    let source = serde_json::to_value(source).map_err(Error::Encode)?;
+    let row = client
+        .query_one("SELECT live.deploy_start($1::json)", &[&Json(source)])
+        .await
+        .map_err(Error::sql)?;
+    let started: Started = reply(row.get(0))?;
+    if started.unchanged {
+        tracing::debug!(push = started.push, "nothing changed");
+    }
+    for statement in &started.statements {
+        // One by one and outside of a transaction: indexes are built without blocking writers.
+        client.batch_execute(statement).await.map_err(Error::sql)?;
+    }
+    let row = client
+        .query_one("SELECT live.deploy_finish($1)", &[&started.push])
+        .await
+        .map_err(Error::sql)?;
+    reply(row.get(0))
+}
+
+fn reply<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Error> {
+    serde_json::from_value(value).map_err(Error::Decode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_of_the_extension_are_understood() {
+        let started: Started =
+            reply(serde_json::json!({"push": 12, "unchanged": false, "statements": ["SELECT 1"]}))
+                .unwrap();
+        assert_eq!((started.push, started.statements.len()), (12, 1));
+        let deployed: Deployed = reply(serde_json::json!({
+            "deployment": 3,
+            "unchanged": false,
+            "tables": {"added": ["messages"]},
+            "indexes": {"added": ["messages.by_channel"], "removed": []},
+            "functions": ["messages:list"]
+        }))
+        .unwrap();
+        assert_eq!(deployed.tables.added, ["messages"]);
+        assert_eq!(deployed.functions, ["messages:list"]);
+    }
+}

@@ -1,0 +1,14 @@
+//! What the development server tells the person in front of it.
+
+use std::io::Write as _;
+
+/// Prints one line: who speaks, and what. A closed output is not an error.
+pub(super) fn say(who: &str, what: impl std::fmt::Display) {
+    let text = what.to_string();
+    let mut out = std::io::stdout().lock();
+    for (number, line) in text.lines().enumerate() {
+        let who = if number == 0 { who } else { "" };
+        let _ = writeln!(out, "{who:<9} {line}");
+    }
+    let _ = out.flush();
+}

@@ -1,0 +1,44 @@
+//! Settings of the relay.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tokio::sync::oneshot;
+
+/// How to serve. [`Config::new`] has the defaults.
+#[derive(Debug)]
+pub struct Config {
+    /// The database, as a member of `live_relay`.
+    pub database_url: String,
+    /// Where clients connect; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// The key of administrators; `None`: there are none.
+    pub admin_key: Option<String>,
+    /// Whether `console` output and errors of functions are also written to the relay's log.
+    pub dev_logs: bool,
+    /// Folder of static files served at `/`.
+    pub static_dir: Option<PathBuf>,
+    /// Connections that run queries: as many transactions at once.
+    pub query_connections: usize,
+    /// Connections that run mutations.
+    pub mutation_connections: usize,
+    /// Told the bound address once clients can connect.
+    pub ready: Option<oneshot::Sender<SocketAddr>>,
+}
+
+impl Config {
+    /// Defaults for a database and an address. An empty `admin_key` means that there are no
+    /// administrators.
+    pub fn new(database_url: impl Into<String>, listen: SocketAddr, admin_key: &str) -> Self {
+        Self {
+            database_url: database_url.into(),
+            listen,
+            admin_key: Some(admin_key.to_owned()).filter(|key| !key.is_empty()),
+            dev_logs: false,
+            static_dir: None,
+            query_connections: 4,
+            mutation_connections: 3,
+            ready: None,
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The SQL interface of the extension: statements, rows, and the two pools that call it.
+
+use std::sync::Arc;
+
+use pg_live_session::{Failure, Moment, QueryResult};
+use tokio_postgres::{Error, Row};
+use tokio_util::sync::CancellationToken;
+
+use super::config::Config;
+use super::metrics::Metrics;
+use super::pool::{Connection, Connector, Pool};
+
+/// The statements that the relay sends.
+pub(crate) mod sql {
+    pub(crate) const PREPARE_CONNECTION: &str = "SELECT live.prepare_connection()";
+    pub(crate) const BEGIN_QUERY: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    pub(crate) const BEGIN_MUTATION: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE";
+    pub(crate) const RUN_QUERY: &str = "SELECT ok, value::text, error, error_data::text, \
+        log_lines, journal, c, boot, registered, not_live \
+        FROM live.run_query($1::text, $2::text, $3::text, $4::bigint, $5::bigint, $6::bigint)";
+    pub(crate) const RUN_MUTATION: &str = "SELECT ok, value::text, error, error_data::text, \
+        log_lines, replayed \
+        FROM live.run_mutation($1::text, $2::text, $3::text, $4::text, $5::bigint)";
+    pub(crate) const LAST_COMMIT: &str = "SELECT boot, c FROM live.last_commit()";
+    pub(crate) const CLOCK: &str = "SELECT boot, c FROM live.clock()";
+    pub(crate) const ATTACH: &str = "SELECT live.attach($1::bigint)";
+    pub(crate) const NEXT: &str = "SELECT boot, n, c, sub, generation \
+        FROM live.next($1::bigint, $2::bigint, $3::bigint) ORDER BY n";
+    pub(crate) const UNREGISTER: &str = "SELECT live.unregister($1::bigint, $2::bigint[])";
+}
+
+/// The database, as the relay uses it.
+pub(crate) struct Database {
+    pub(crate) connector: Arc<Connector>,
+    pub(crate) queries: Arc<Pool>,
+    pub(crate) mutations: Arc<Pool>,
+}
+
+impl Database {
+    pub(crate) fn new(
+        url: tokio_postgres::Config,
+        config: &Config,
+        shutdown: CancellationToken,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let connector = Arc::new(Connector::new(url, shutdown, metrics));
+        Self {
+            queries: Arc::new(Pool::new(Arc::clone(&connector), config.query_connections)),
+            mutations: Arc::new(Pool::new(
+                Arc::clone(&connector),
+                config.mutation_connections,
+            )),
+            connector,
+        }
+    }
+}
+
+/// What a function returned or threw.
+#[derive(Debug)]
+pub(crate) struct FunctionResult {
+    /// Encoded JSON value, or the error.
+    pub(crate) outcome: Result<String, Failure>,
+    pub(crate) log_lines: Vec<String>,
+}
+
+impl FunctionResult {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        let outcome = if row.try_get("ok")? {
+            Ok(row
+                .try_get::<_, Option<_>>("value")?
+                .unwrap_or_else(|| "null".to_owned()))
+        } else {
+            let message = row.try_get::<_, Option<_>>("error")?;
+            Err(Failure {
+                message: message.unwrap_or_else(|| "the function failed".to_owned()),
+                data: row.try_get("error_data")?,
+            })
+        };
+        let log_lines = row
+            .try_get::<_, Option<_>>("log_lines")?
+            .unwrap_or_default();
+        Ok(Self { outcome, log_lines })
+    }
+}
+
+/// A row of `live.run_query`.
+pub(crate) struct QueryRow {
+    pub(crate) moment: Moment,
+    pub(crate) result: QueryResult,
+}
+
+impl QueryRow {
+    pub(crate) fn from_row(row: &Row) -> Result<Self, Error> {
+        let FunctionResult { outcome, log_lines } = FunctionResult::from_row(row)?;
+        let result = QueryResult {
+            outcome,
+            log_lines,
+            journal: row.try_get("journal")?,
+            registered: row.try_get("registered")?,
+            not_live: row.try_get("not_live")?,
+        };
+        Ok(Self {
+            moment: moment(row)?,
+            result,
+        })
+    }
+}
+
+/// A row of `live.run_mutation`.
+pub(crate) struct MutationRow {
+    pub(crate) result: FunctionResult,
+    pub(crate) replayed: bool,
+}
+
+impl MutationRow {
+    pub(crate) fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            result: FunctionResult::from_row(row)?,
+            replayed: row.try_get("replayed")?,
+        })
+    }
+}
+
+/// The columns `boot` and `c`.
+pub(crate) fn moment(row: &Row) -> Result<Moment, Error> {
+    Ok(Moment {
+        boot: unsigned(row, "boot")?,
+        c: unsigned(row, "c")?,
+    })
+}
+
+/// A bigint that is never negative.
+pub(crate) fn unsigned(row: &Row, column: &str) -> Result<u64, Error> {
+    row.try_get::<_, i64>(column)
+        .map(|value| u64::try_from(value).unwrap_or(0))
+}
+
+impl Connection {
+    /// Now; boot is 0 while the invalidator is not up.
+    pub(crate) async fn now(&self) -> Result<Moment, Error> {
+        moment(&self.client.query_one(&self.clock, &[]).await?)
+    }
+}

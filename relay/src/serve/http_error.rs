@@ -1,0 +1,99 @@
+//! Errors of the HTTP interface: `{"code": ..., "message": ...}` with a status.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::auth::Refused;
+use super::mutations::{CONFLICT, Failed, INTERNAL};
+
+/// An error that is not one of the function that was called.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl ApiError {
+    pub(crate) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code,
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::NOT_FOUND,
+            code: "NotFound",
+            message: message.into(),
+        }
+    }
+
+    /// The database is not there, or the relay stops.
+    pub(crate) fn unavailable() -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self {
+            status,
+            code: "InternalServerError",
+            message: INTERNAL.into(),
+        }
+    }
+
+    /// Only administrators may do this.
+    pub(crate) fn needs_admin() -> Self {
+        let message = "This needs the admin key: Authorization: Convex <admin key>".into();
+        Self {
+            status: StatusCode::FORBIDDEN,
+            code: "BadAdminKey",
+            message,
+        }
+    }
+
+    /// The database answered with something that it must not answer with.
+    pub(crate) fn internal() -> Self {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        Self {
+            status,
+            code: "InternalServerError",
+            message: INTERNAL.into(),
+        }
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(Refused { code, message }: Refused) -> Self {
+        Self {
+            status: StatusCode::UNAUTHORIZED,
+            code,
+            message,
+        }
+    }
+}
+
+impl From<Failed> for ApiError {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Conflict => Self {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                code: "OptimisticConcurrencyControlFailure",
+                message: CONFLICT.into(),
+            },
+            Failed::Database(message) => Self {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                code: "InternalServerError",
+                message,
+            },
+            Failed::Unknown | Failed::Stopping => Self::unavailable(),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = serde_json::json!({ "code": self.code, "message": self.message });
+        (self.status, Json(body)).into_response()
+    }
+}

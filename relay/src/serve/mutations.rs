@@ -1,0 +1,271 @@
+//! Mutations: serializable, repeated on conflicts, once per session and request (R14).
+
+use std::time::Duration;
+
+use futures_util::future::join;
+use pg_live_session::{Event, Failure, Moment, Mutation, MutationOutcome};
+use tokio::time::sleep;
+use tokio_postgres::types::ToSql;
+use tracing::{debug, warn};
+
+use super::Relay;
+use super::database::{FunctionResult, MutationRow, moment, sql};
+use super::pool::{Connection, Stopping, backoff};
+use super::sql_error::{Verdict, describe, is_reusable_after, judge};
+
+/// Repetitions after conflicts.
+const RETRIES: u32 = 4;
+/// Repetitions after lost connections: more than a server needs to come back, few enough that a
+/// function which ends its backend stops at last.
+const RETRIES_LOST: u32 = 5;
+/// How long to wait for the invalidator after a commit.
+const CLOCK_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a client is told after the last conflict.
+pub(crate) const CONFLICT: &str = "Documents read from or written to by this mutation changed while \
+    it was being run and on every subsequent retry. Another call to this mutation, or another \
+    writer, changed the same documents. See the OptimisticConcurrencyControlFailure entry in \
+    docs/errors.md";
+/// What a client is told about trouble inside.
+pub(crate) const INTERNAL: &str = "Your request couldn't be completed. Try again later.";
+
+/// A mutation to run.
+pub(crate) struct Call {
+    pub(crate) path: String,
+    pub(crate) args: String,
+    pub(crate) identity: Option<String>,
+    /// Session id and request id. Only with them is it safe to repeat what may have been committed.
+    pub(crate) key: Option<(String, i64)>,
+}
+
+/// Why there is no result.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// It lost against others each time.
+    Conflict,
+    /// The connection was lost and it is not known whether it committed.
+    Unknown,
+    /// The database refused it.
+    Database(String),
+    /// The relay stops.
+    Stopping,
+}
+
+/// One attempt that came to nothing.
+struct Broken {
+    error: tokio_postgres::Error,
+    /// Whether COMMIT had been sent.
+    committing: bool,
+}
+
+/// Carries out a session's mutation.
+pub(crate) async fn run(relay: &Relay, mutation: Mutation) -> Event {
+    let Mutation {
+        session_id,
+        request_id,
+        path,
+        args,
+        identity,
+    } = mutation;
+    let key = Some((session_id, i64::from(request_id)));
+    let outcome = match execute(
+        relay,
+        &Call {
+            path,
+            args,
+            identity,
+            key,
+        },
+    )
+    .await
+    {
+        Ok((
+            FunctionResult {
+                outcome: Ok(value),
+                log_lines,
+            },
+            moment,
+        )) => MutationOutcome::Committed {
+            moment,
+            value,
+            log_lines,
+        },
+        Ok((
+            FunctionResult {
+                outcome: Err(failure),
+                log_lines,
+            },
+            _,
+        )) => MutationOutcome::Failed { failure, log_lines },
+        Err(failed) => {
+            let message = match failed {
+                Failed::Conflict => CONFLICT.to_owned(),
+                Failed::Database(message) => message,
+                Failed::Unknown | Failed::Stopping => INTERNAL.to_owned(),
+            };
+            let failure = Failure {
+                message,
+                data: None,
+            };
+            MutationOutcome::Failed {
+                failure,
+                log_lines: Vec::new(),
+            }
+        }
+    };
+    Event::MutationFinished {
+        request_id,
+        outcome,
+    }
+}
+
+/// Runs a mutation to its end. The moment's boot is not 0: a transition at or after it sees it.
+pub(crate) async fn execute(
+    relay: &Relay,
+    call: &Call,
+) -> Result<(FunctionResult, Moment), Failed> {
+    let result = execute_until_settled(relay, call).await;
+    relay.metrics.mutations.add(1);
+    if let Ok((FunctionResult { outcome, log_lines }, _)) = &result {
+        relay.log_function(&call.path, log_lines, outcome);
+    }
+    if !matches!(&result, Ok((FunctionResult { outcome: Ok(_), .. }, _))) {
+        relay.metrics.mutations_failed.add(1);
+    }
+    result
+}
+
+async fn execute_until_settled(
+    relay: &Relay,
+    call: &Call,
+) -> Result<(FunctionResult, Moment), Failed> {
+    let (mut conflicts, mut losses) = (0, 0);
+    loop {
+        let broken = match attempt(relay, call)
+            .await
+            .map_err(|Stopping| Failed::Stopping)?
+        {
+            Ok(done) => return Ok(done),
+            Err(broken) => broken,
+        };
+        let (path, error) = (&call.path, describe(&broken.error));
+        let pause = match judge(&broken.error) {
+            Verdict::Conflict if conflicts < RETRIES => {
+                conflicts += 1;
+                backoff(conflicts - 1)
+            }
+            Verdict::Conflict => {
+                warn!(path, error, "a mutation met a conflict each time");
+                return Err(Failed::Conflict);
+            }
+            Verdict::Lost if broken.committing && call.key.is_none() => {
+                return Err(Failed::Unknown);
+            }
+            Verdict::Lost if losses < RETRIES_LOST => {
+                losses += 1;
+                backoff(losses - 1)
+            }
+            Verdict::Lost => {
+                warn!(path, error, "a mutation lost its connection each time");
+                return Err(Failed::Unknown);
+            }
+            Verdict::Final => return Err(Failed::Database(error)),
+        };
+        debug!(path, error, ?pause, "a mutation is repeated");
+        relay.metrics.mutation_retries.add(1);
+        sleep(pause).await;
+    }
+}
+
+/// One transaction.
+async fn attempt(
+    relay: &Relay,
+    call: &Call,
+) -> Result<Result<(FunctionResult, Moment), Broken>, Stopping> {
+    let connection = relay.database.mutations.take().await?;
+    let row = match run_in_transaction(&connection, call).await {
+        Ok(row) => row,
+        Err(error) => {
+            if is_reusable_after(&error)
+                && connection.client.batch_execute("ROLLBACK").await.is_ok()
+            {
+                connection.give_back();
+            }
+            return Ok(Err(Broken {
+                error,
+                committing: false,
+            }));
+        }
+    };
+    // A failed function commits too: what it read and then threw must have been true (it wrote
+    // nothing).
+    let commit = connection.client.batch_execute("COMMIT");
+    let last_commit = connection.client.query_one(&connection.last_commit, &[]);
+    let (committed, last_commit) = join(commit, last_commit).await;
+    let done = committed.and(last_commit).and_then(|row| moment(&row));
+    match done {
+        Ok(moment) => {
+            connection.give_back();
+            relay.metrics.mutations_replayed.add(row.replayed.into());
+            let moment = if moment.boot == 0 && row.result.outcome.is_ok() {
+                wait_for_clock(relay).await?
+            } else {
+                moment
+            };
+            Ok(Ok((row.result, moment)))
+        }
+        Err(error) => {
+            // After a conflict at COMMIT the connection is in no transaction.
+            if judge(&error) == Verdict::Conflict {
+                connection.give_back();
+            }
+            Ok(Err(Broken {
+                error,
+                committing: true,
+            }))
+        }
+    }
+}
+
+async fn run_in_transaction(
+    connection: &Connection,
+    call: &Call,
+) -> Result<MutationRow, tokio_postgres::Error> {
+    let Call {
+        path,
+        args,
+        identity,
+        key,
+    } = call;
+    let (session, request) = match key {
+        Some((session, request)) => (Some(session), Some(*request)),
+        None => (None, None),
+    };
+    let begin = connection.client.batch_execute(sql::BEGIN_MUTATION);
+    let parameters: [&(dyn ToSql + Sync); 5] = [path, args, identity, &session, &request];
+    // Both are sent at once.
+    let run = connection
+        .client
+        .query_one(&connection.run_mutation, &parameters);
+    let (begun, row) = join(begin, run).await;
+    begun?;
+    MutationRow::from_row(&row?)
+}
+
+/// While the invalidator starts, commits have no place in time (R13): waits until there is one that
+/// is surely after this commit.
+async fn wait_for_clock(relay: &Relay) -> Result<Moment, Stopping> {
+    loop {
+        tokio::select! {
+            () = relay.shutdown.cancelled() => return Err(Stopping),
+            () = sleep(CLOCK_PAUSE) => {}
+        }
+        let connection = relay.database.mutations.take().await?;
+        if let Ok(moment) = connection.now().await {
+            connection.give_back();
+            if moment.boot != 0 {
+                return Ok(moment);
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! A small pool of prepared connections: as many transactions at once as it has places, first come,
+//! first served, so that no session can starve the others.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rand::Rng;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_postgres::config::TargetSessionAttrs;
+use tokio_postgres::{Client, NoTls, Statement};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::database::sql;
+use super::metrics::Metrics;
+use super::sql_error::describe;
+
+/// Longest pause between two attempts to connect.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// First pause; doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Makes connections, patiently.
+pub(crate) struct Connector {
+    config: tokio_postgres::Config,
+    shutdown: CancellationToken,
+    metrics: Arc<Metrics>,
+    in_trouble: AtomicBool,
+}
+
+/// A connection with its prepared statements.
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    pub(crate) run_query: Statement,
+    pub(crate) run_mutation: Statement,
+    pub(crate) last_commit: Statement,
+    pub(crate) clock: Statement,
+}
+
+/// The pool.
+pub(crate) struct Pool {
+    connector: Arc<Connector>,
+    places: Arc<Semaphore>,
+    idle: std::sync::Mutex<Vec<Connection>>,
+}
+
+/// A connection taken from the pool. Unless it is given back by [`Taken::give_back`] it is closed:
+/// whoever is interrupted leaves nothing half-done behind.
+pub(crate) struct Taken {
+    pool: Arc<Pool>,
+    connection: Connection,
+    _place: OwnedSemaphorePermit,
+}
+
+/// The relay is stopping.
+#[derive(Debug)]
+pub(crate) struct Stopping;
+
+impl Connector {
+    pub(crate) fn new(
+        mut config: tokio_postgres::Config,
+        shutdown: CancellationToken,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        config.application_name("pg-live relay");
+        // R12: all connections lead to the one primary.
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        config.connect_timeout(Duration::from_secs(5));
+        config.keepalives_idle(Duration::from_secs(30));
+        Self {
+            config,
+            shutdown,
+            metrics,
+            in_trouble: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn config(&self) -> &tokio_postgres::Config {
+        &self.config
+    }
+
+    /// Connects as soon as the database lets it.
+    async fn connect(&self) -> Result<Connection, Stopping> {
+        let mut attempt = 0;
+        loop {
+            let connected = tokio::select! {
+                () = self.shutdown.cancelled() => return Err(Stopping),
+                connected = self.try_connect() => connected,
+            };
+            match connected {
+                Ok(connection) => {
+                    self.recovered();
+                    return Ok(connection);
+                }
+                Err(error) => self.failed(&error),
+            }
+            tokio::select! {
+                () = self.shutdown.cancelled() => return Err(Stopping),
+                () = tokio::time::sleep(backoff(attempt)) => attempt += 1,
+            }
+        }
+    }
+
+    async fn try_connect(&self) -> Result<Connection, tokio_postgres::Error> {
+        let (client, connection) = self.config.connect(NoTls).await?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                debug!(error = describe(&error), "a database connection ended");
+            }
+        });
+        client.batch_execute(sql::PREPARE_CONNECTION).await?;
+        self.metrics.connections_opened.add(1);
+        Ok(Connection {
+            run_query: client.prepare(sql::RUN_QUERY).await?,
+            run_mutation: client.prepare(sql::RUN_MUTATION).await?,
+            last_commit: client.prepare(sql::LAST_COMMIT).await?,
+            clock: client.prepare(sql::CLOCK).await?,
+            client,
+        })
+    }
+
+    /// Warns once until the database is back.
+    pub(crate) fn failed(&self, error: &tokio_postgres::Error) {
+        let error = describe(error);
+        if self.in_trouble.swap(true, Ordering::Relaxed) {
+            debug!(error, "the database cannot be reached yet");
+        } else {
+            warn!(
+                error,
+                "the database cannot be reached or has no extension pg_live; trying on"
+            );
+        }
+    }
+
+    pub(crate) fn recovered(&self) {
+        if self.in_trouble.swap(false, Ordering::Relaxed) {
+            info!("the database is back");
+        }
+    }
+}
+
+impl Pool {
+    pub(crate) fn new(connector: Arc<Connector>, size: usize) -> Self {
+        let places = Arc::new(Semaphore::new(size.max(1)));
+        Self {
+            connector,
+            places,
+            idle: std::sync::Mutex::default(),
+        }
+    }
+
+    /// Waits for a place and for the database.
+    pub(crate) async fn take(self: &Arc<Self>) -> Result<Taken, Stopping> {
+        let place = Arc::clone(&self.places)
+            .acquire_owned()
+            .await
+            .map_err(|_| Stopping)?;
+        let connection = match self.idle_connection() {
+            Some(connection) => connection,
+            None => self.connector.connect().await?,
+        };
+        Ok(Taken {
+            pool: Arc::clone(self),
+            connection,
+            _place: place,
+        })
+    }
+
+    fn idle_connection(&self) -> Option<Connection> {
+        let mut idle = lock(&self.idle);
+        while let Some(connection) = idle.pop() {
+            if !connection.client.is_closed() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+}
+
+impl Taken {
+    /// Gives back a connection that is in no transaction.
+    pub(crate) fn give_back(self) {
+        lock(&self.pool.idle).push(self.connection);
+    }
+}
+
+impl std::ops::Deref for Taken {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+/// A list of connections is whole even if a thread panicked with the lock.
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// 100 ms, doubling to 2 s, each between half and the whole of it.
+pub(crate) fn backoff(attempt: u32) -> Duration {
+    let whole = FIRST_PAUSE
+        .saturating_mul(1 << attempt.min(10))
+        .min(LONGEST_PAUSE);
+    whole.mul_f64(rand::rng().random_range(0.5..=1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_grows_to_its_bound() {
+        for (attempt, most) in [(0, 100), (1, 200), (4, 1_600), (5, 2_000), (40, 2_000)] {
+            let pause = backoff(attempt).as_millis();
+            assert!(pause >= most / 2 && pause <= most, "{attempt}: {pause} ms");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! One WebSocket: carries events to its session and commands from it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, SplitSink, SplitStream};
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use pg_live_session::{Command, Event, Limits, Millis, Session};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info};
+
+use super::auth::Gate;
+use super::{Relay, mutations, runs, wire};
+
+/// A client hears something at least this often: it gives a silent server up after 60 s, and
+/// browsers do not show it pings of the WebSocket layer.
+const PING_AFTER: Duration = Duration::from_secs(15);
+/// A client from which nothing comes, not even the answer to a ping, is gone.
+const CLIENT_SILENCE: Duration = Duration::from_secs(120);
+/// A client that does not take a message for so long is gone.
+const SEND_PATIENCE: Duration = Duration::from_secs(60);
+/// The relay goes away; the client connects again.
+const GOING_AWAY: u16 = 1001;
+
+/// What the writing half of a socket is given.
+enum Outgoing {
+    Text(String),
+    Close { code: u16, reason: &'static str },
+}
+
+/// Serves one client until it leaves.
+pub(crate) async fn serve(relay: Arc<Relay>, socket: WebSocket) {
+    let (events, incoming) = unbounded_channel();
+    let (sink, stream) = socket.split();
+    let (outgoing, to_write) = unbounded_channel();
+    relay.tasks.spawn(write(sink, to_write, events.clone()));
+    let number = relay.sessions.open(events);
+    relay.metrics.sessions.add(1);
+    relay.metrics.sessions_total.add(1);
+    let client = Client {
+        session: Session::new(number, Limits::default()),
+        number,
+        started: Instant::now(),
+        last_heard: Instant::now(),
+        work: FuturesUnordered::new(),
+        outgoing,
+        live_queries: 0,
+        leaving: false,
+        gone: CancellationToken::new(),
+        relay,
+    };
+    client.drive(stream, incoming).await;
+}
+
+/// The session and everything that it has under way.
+struct Client {
+    relay: Arc<Relay>,
+    session: Session,
+    number: u32,
+    started: Instant,
+    last_heard: Instant,
+    work: FuturesUnordered<BoxFuture<'static, Event>>,
+    outgoing: UnboundedSender<Outgoing>,
+    live_queries: u64,
+    leaving: bool,
+    /// Cancelled with the socket: a run that waits for the database need not begin.
+    gone: CancellationToken,
+}
+
+impl Client {
+    async fn drive(
+        mut self,
+        mut stream: SplitStream<WebSocket>,
+        mut events: UnboundedReceiver<Event>,
+    ) {
+        let mut connected = true;
+        while !self.session.is_finished() {
+            let wake = self.session.wake_at();
+            let wake = wake.map(|at| self.started + Duration::from_millis(at));
+            let listening = connected && self.session.accepts_messages();
+            let relay = Arc::clone(&self.relay);
+            tokio::select! {
+                // First, so that nobody is told of what failed only because the relay stops.
+                biased;
+                () = relay.shutdown.cancelled(), if !self.leaving => self.leave(),
+                Some(event) = events.recv() => self.handle(event),
+                Some(event) = self.work.next() => self.handle(event),
+                () = sleep_until(wake.unwrap_or(self.started)), if wake.is_some() => {
+                    self.handle(Event::Timer);
+                }
+                frame = stream.next(), if listening => match frame {
+                    Some(Ok(frame)) => self.hear(frame),
+                    Some(Err(_)) | None => {
+                        connected = false;
+                        self.handle(Event::Disconnected);
+                    }
+                },
+                () = sleep_until(self.last_heard + CLIENT_SILENCE), if listening => {
+                    connected = false;
+                    self.handle(Event::Disconnected);
+                }
+            }
+        }
+    }
+
+    fn now(&self) -> Millis {
+        Millis::try_from(self.started.elapsed().as_millis()).unwrap_or(Millis::MAX)
+    }
+
+    fn hear(&mut self, frame: Message) {
+        self.last_heard = Instant::now();
+        let event = match frame {
+            Message::Text(text) => {
+                let gate = Gate::new(self.relay.config.admin_key.as_deref());
+                match wire::parse(text.as_str(), &gate) {
+                    Ok(message) => Event::Message(message),
+                    Err(reason) => Event::Malformed(reason),
+                }
+            }
+            Message::Binary(_) => {
+                Event::Malformed("A binary message arrived: expected text".into())
+            }
+            Message::Ping(_) | Message::Pong(_) => return,
+            // The stream ends after it.
+            Message::Close(_) => return,
+        };
+        self.handle(event);
+    }
+
+    fn handle(&mut self, event: Event) {
+        if let Event::Malformed(reason) = &event {
+            info!(session = self.number, reason, "a client broke the protocol");
+        }
+        if matches!(event, Event::Disconnected) {
+            self.gone.cancel();
+        }
+        let now = self.now();
+        for command in self.session.handle(now, event) {
+            self.carry_out(command);
+        }
+        self.relay.metrics.add_counts(self.session.take_counts());
+        let live_queries = self.session.live_queries() as u64;
+        self.relay.metrics.subscriptions.add(live_queries);
+        self.relay.metrics.subscriptions.subtract(self.live_queries);
+        self.live_queries = live_queries;
+    }
+
+    fn carry_out(&mut self, command: Command) {
+        let relay = Arc::clone(&self.relay);
+        match command {
+            Command::Run(run) => {
+                let gone = self.gone.clone();
+                self.work
+                    .push(async move { runs::run(&relay, run, &gone).await }.boxed());
+            }
+            Command::Mutate(mutation) => {
+                self.work
+                    .push(async move { mutations::run(&relay, mutation).await }.boxed());
+            }
+            Command::Unregister(subs) => relay.control.unregister(subs),
+            Command::Send(message) => match wire::encode(&message) {
+                Ok(text) => self.put(Outgoing::Text(text)),
+                Err(error) => {
+                    error!(session = self.number, %error, "a value of the database is not JSON");
+                    self.put(Outgoing::Close {
+                        code: 1011,
+                        reason: "InternalServerError",
+                    });
+                }
+            },
+            Command::Close { code, reason } => {
+                debug!(session = self.number, code, reason, "closing a session");
+                self.put(Outgoing::Close { code, reason });
+            }
+        }
+    }
+
+    /// The relay stops: says so, and lets what is under way come to its end.
+    fn leave(&mut self) {
+        self.leaving = true;
+        self.put(Outgoing::Close {
+            code: GOING_AWAY,
+            reason: "ServerStopping",
+        });
+    }
+
+    fn put(&self, outgoing: Outgoing) {
+        // The writer has ended only if the socket is gone; it has said so.
+        let _ = self.outgoing.send(outgoing);
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.relay.sessions.close(self.number);
+        self.relay.metrics.sessions.subtract(1);
+        self.relay.metrics.subscriptions.subtract(self.live_queries);
+    }
+}
+
+/// The writing half: sends in order, says of each message when it has left, pings in silence.
+async fn write(
+    mut sink: SplitSink<WebSocket, Message>,
+    mut outgoing: UnboundedReceiver<Outgoing>,
+    events: UnboundedSender<Event>,
+) {
+    loop {
+        let (message, is_last, is_ping) = match timeout(PING_AFTER, outgoing.recv()).await {
+            Ok(Some(Outgoing::Text(text))) => (Message::Text(text.into()), false, false),
+            Ok(Some(Outgoing::Close { code, reason })) => {
+                let reason = Utf8Bytes::from_static(reason);
+                (
+                    Message::Close(Some(CloseFrame { code, reason })),
+                    true,
+                    false,
+                )
+            }
+            Ok(None) => (Message::Close(None), true, false),
+            Err(_) => (
+                Message::Text(Utf8Bytes::from_static(wire::PING)),
+                false,
+                true,
+            ),
+        };
+        let sent = timeout(SEND_PATIENCE, async {
+            sink.send(message).await?;
+            if is_ping {
+                sink.send(Message::Ping(Vec::new().into())).await?;
+            }
+            Ok::<_, axum::Error>(())
+        });
+        if !matches!(sent.await, Ok(Ok(()))) || is_last {
+            break;
+        }
+        if !is_ping && events.send(Event::Sent).is_err() {
+            return;
+        }
+    }
+    // The session may have ended before.
+    let _ = events.send(Event::Disconnected);
+}

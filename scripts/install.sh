@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Installs the extension into the server of pg_config and the relay into PREFIX/bin (/usr/local).
+set -euo pipefail
+. "$(dirname "$0")/common.sh"
+
+pg_config=$(find_pg_config) || fail "pg_config of Postgres $postgres_version was not found"
+lib=$("$pg_config" --pkglibdir)
+share=$("$pg_config" --sharedir)/extension
+[ -w "$lib" ] || fail "$lib is not writable: run as root"
+install -m 755 "$target/release/libpg_live.so" "$lib/pg_live.so"
+install -m 644 "$root/pg_live.control" "$root"/sql/pg_live--*.sql "$share/"
+install -D -m 755 "$target/release/pg-live" "${PREFIX:-/usr/local}/bin/pg-live"
+say "installed. In postgresql.conf set shared_preload_libraries = 'pg_live', restart the server, then"
+say "in a UTF8 database: CREATE EXTENSION pg_live; SELECT live.setup('<role that deploys>');"

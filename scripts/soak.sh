@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Runs the simulator on random seeds for some minutes (10 unless given); stops at the first that
+# shows something wrong and says how to run it again.
+set -euo pipefail
+. "$(dirname "$0")/common.sh"
+cd "$root"
+
+minutes=${1:-10}
+end=$((SECONDS + minutes * 60))
+program=$(cargo test --release -p pg_live_sim --test seeds --no-run --message-format=json \
+    | node -e 'const lines = require("fs").readFileSync(0, "utf8").trim().split("\n").map(JSON.parse);
+               console.log(lines.findLast((line) => line.executable).executable)')
+runs=0
+while [ $SECONDS -lt $end ]; do
+    # 48 random bits.
+    seed=$((RANDOM << 33 ^ RANDOM << 18 ^ RANDOM << 3 ^ RANDOM))
+    if ! output=$(PG_LIVE_SIM_SEED=$seed "$program" --exact no_seed_shows_anything_torn_or_stale 2>&1); then
+        printf '%s\n' "$output"
+        fail "seed $seed shows something wrong; again: PG_LIVE_SIM_SEED=$seed cargo test --release -p pg_live_sim --test seeds"
+    fi
+    runs=$((runs + 1))
+done
+say "$runs random seeds in $minutes minutes, none wrong"

@@ -1,0 +1,522 @@
+\echo Use "CREATE EXTENSION pg_live" to load this file. \quit
+
+-- UTF8 only: documents hold any Unicode text, and keys compare its bytes.
+DO $$
+BEGIN
+    IF pg_catalog.getdatabaseencoding() <> 'UTF8' THEN
+        RAISE EXCEPTION 'pg_live needs a database with encoding UTF8, this one has %',
+                        pg_catalog.getdatabaseencoding()
+            USING ERRCODE = 'LV010',
+                  HINT = 'CREATE DATABASE app ENCODING ''UTF8'' LOCALE ''C'' TEMPLATE template0;';
+    END IF;
+    IF NOT 'pg_live' = ANY (pg_catalog.regexp_split_to_array(
+            pg_catalog.current_setting('shared_preload_libraries'), '[\s,"]+')) THEN
+        RAISE EXCEPTION 'pg_live is not preloaded'
+            USING ERRCODE = 'LV001',
+                  HINT = 'Add pg_live to shared_preload_libraries in postgresql.conf and restart the server.';
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'live_relay') THEN
+        CREATE ROLE live_relay NOLOGIN;
+    END IF;
+END $$;
+
+REVOKE ALL ON SCHEMA live FROM PUBLIC;
+-- The defaults and checks of document tables name functions of this schema.
+GRANT USAGE ON SCHEMA live TO PUBLIC;
+
+-- One row per deployment ever finished or staged. A staged one has finished_at NULL.
+CREATE TABLE live.deployments (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    created_at  timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    finished_at timestamptz,
+    author      name NOT NULL DEFAULT session_user,
+    message     text,
+    hash        text NOT NULL,
+    -- What schema.ts exports; NULL without a schema.
+    schema      json
+);
+
+-- The deployment in force, by component; the row comes with live.setup(). `version` is drawn from a sequence at every change of the
+-- catalog, so a number never means two states. Every read-set holds this table.
+CREATE SEQUENCE live.version_seq;
+CREATE TABLE live.active (
+    component  text COLLATE "C" PRIMARY KEY,
+    deployment bigint REFERENCES live.deployments (id),
+    version    bigint NOT NULL DEFAULT pg_catalog.nextval('live.version_seq')
+);
+
+-- Sources are kept once per content.
+CREATE TABLE live.sources (
+    hash       text COLLATE "C" PRIMARY KEY,
+    source     text NOT NULL,
+    source_map text
+);
+CREATE TABLE live.modules (
+    deployment  bigint NOT NULL REFERENCES live.deployments (id) ON DELETE CASCADE,
+    component   text COLLATE "C" NOT NULL,
+    path        text COLLATE "C" NOT NULL,
+    hash        text COLLATE "C" NOT NULL REFERENCES live.sources (hash),
+    environment text NOT NULL,
+    PRIMARY KEY (deployment, component, path)
+);
+CREATE TABLE live.functions (
+    deployment bigint NOT NULL REFERENCES live.deployments (id) ON DELETE CASCADE,
+    component  text COLLATE "C" NOT NULL,
+    module     text COLLATE "C" NOT NULL,
+    name       text COLLATE "C" NOT NULL,
+    kind       text NOT NULL CHECK (kind IN ('Query', 'Mutation', 'Action')),
+    visibility text CHECK (visibility IN ('public', 'internal')),
+    args       json,
+    returns    json,
+    PRIMARY KEY (deployment, component, module, name)
+);
+
+-- Tables of documents: (component, name) -> number and relation; fields -> columns; indexes.
+CREATE SEQUENCE live.table_number_seq START 10001;
+CREATE TABLE live.tables (
+    component text COLLATE "C" NOT NULL,
+    name      text COLLATE "C" NOT NULL,
+    number    integer NOT NULL UNIQUE,
+    schema    name NOT NULL,
+    relation  name NOT NULL,
+    rule      text,
+    PRIMARY KEY (component, name)
+);
+CREATE TABLE live.columns (
+    component text COLLATE "C" NOT NULL,
+    "table"   text COLLATE "C" NOT NULL,
+    field     text COLLATE "C" NOT NULL,
+    type      text NOT NULL CHECK (type IN ('text', 'float8', 'int8', 'bool', 'bytea', 'jsonb')),
+    position  integer NOT NULL,
+    PRIMARY KEY (component, "table", field),
+    FOREIGN KEY (component, "table") REFERENCES live.tables (component, name) ON DELETE CASCADE
+);
+-- number: 1 by_creation_time, 2 by_id, from 3 on those of the schema; never used twice in a table.
+CREATE TABLE live.indexes (
+    component text COLLATE "C" NOT NULL,
+    "table"   text COLLATE "C" NOT NULL,
+    name      text COLLATE "C" NOT NULL,
+    number    integer NOT NULL,
+    fields    text[] NOT NULL,
+    key       text NOT NULL,
+    relation  name NOT NULL,
+    PRIMARY KEY (component, "table", name),
+    FOREIGN KEY (component, "table") REFERENCES live.tables (component, name) ON DELETE CASCADE
+);
+CREATE SEQUENCE live.index_number_seq START 3;
+
+-- Indexes of a staged deployment on tables that hold rows: `statement` builds one without blocking
+-- writers, by itself and outside of a transaction, before live.deploy_finish().
+CREATE TABLE live.pending_indexes (
+    deployment bigint NOT NULL REFERENCES live.deployments (id) ON DELETE CASCADE,
+    component  text COLLATE "C" NOT NULL,
+    "table"    text COLLATE "C" NOT NULL,
+    name       text COLLATE "C" NOT NULL,
+    number     integer NOT NULL,
+    key        text NOT NULL,
+    relation   name NOT NULL,
+    statement  text NOT NULL,
+    PRIMARY KEY (deployment, component, "table", name)
+);
+
+-- owner: the role of the deployment; schema: where its tables are (public).
+CREATE TABLE live.settings (
+    name  text COLLATE "C" PRIMARY KEY,
+    value text NOT NULL
+);
+
+-- What mutations of client sessions returned, so that a repeated request is answered, not run.
+CREATE TABLE live.outcomes (
+    session    uuid NOT NULL,
+    request    bigint NOT NULL,
+    outcome    json NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    PRIMARY KEY (session, request)
+);
+CREATE INDEX outcomes_created_at ON live.outcomes (created_at);
+
+-- Tables, and the counters behind them, that pg_dump carries over.
+SELECT pg_catalog.pg_extension_config_dump('live.deployments', '');
+SELECT pg_catalog.pg_extension_config_dump('live.sources', '');
+SELECT pg_catalog.pg_extension_config_dump('live.modules', '');
+SELECT pg_catalog.pg_extension_config_dump('live.functions', '');
+SELECT pg_catalog.pg_extension_config_dump('live.tables', '');
+SELECT pg_catalog.pg_extension_config_dump('live.columns', '');
+SELECT pg_catalog.pg_extension_config_dump('live.indexes', '');
+SELECT pg_catalog.pg_extension_config_dump('live.outcomes', '');
+SELECT pg_catalog.pg_extension_config_dump('live.active', '');
+SELECT pg_catalog.pg_extension_config_dump('live.settings', '');
+SELECT pg_catalog.pg_extension_config_dump('live.deployments_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('live.version_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('live.table_number_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('live.index_number_seq', '');
+-- What the definitions of document tables use.
+
+CREATE FUNCTION live.new_id(table_number integer) RETURNS text
+    LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'live_new_id';
+COMMENT ON FUNCTION live.new_id IS 'A new document id of the table with this number.';
+
+CREATE FUNCTION live.creation_time() RETURNS float8
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'live_creation_time';
+COMMENT ON FUNCTION live.creation_time IS
+    'Milliseconds since 1970 of the transaction''s start; grows with each call in it.';
+
+-- (_extra, field path, column or NULL, field path, column or NULL, ..., "_creationTime", _id)
+CREATE FUNCTION live.index_key_v1(extra jsonb, VARIADIC fields "any") RETURNS bytea
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'live_index_key_v1';
+COMMENT ON FUNCTION live.index_key_v1 IS
+    'The key of a document in an index: its bytes order as documents do.';
+
+-- (rule, _id, _extra, field, column, field, column, ...)
+CREATE FUNCTION live.valid(rule text, id text, extra jsonb, VARIADIC fields "any") RETURNS boolean
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'live_valid';
+-- A table without columns of its own.
+CREATE FUNCTION live.valid(rule text, id text, extra jsonb) RETURNS boolean
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'live_valid';
+COMMENT ON FUNCTION live.valid(text, text, jsonb, "any") IS
+    'True if the row is a document of the schema; an error that names the field otherwise.';
+
+CREATE FUNCTION live.id_table(id text) RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'live_id_table';
+COMMENT ON FUNCTION live.id_table IS 'The table number in a document id; NULL if it is not one.';
+-- Running and deploying functions. Only the deployment''s owner and the relay may call them;
+-- live.setup() grants it to the owner.
+
+CREATE FUNCTION live.query(path text, args json DEFAULT '{}') RETURNS json
+    LANGUAGE c STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'live_query';
+COMMENT ON FUNCTION live.query IS 'Runs a deployed query at the calling statement''s snapshot.';
+
+CREATE FUNCTION live.mutation(path text, args json DEFAULT '{}') RETURNS json
+    LANGUAGE c VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'live_mutation';
+COMMENT ON FUNCTION live.mutation IS 'Runs a deployed mutation as a part of this transaction.';
+
+CREATE FUNCTION live.explain(path text, args json DEFAULT '{}')
+    RETURNS TABLE (kind text, "table" text, index text, lower text, upper text)
+    LANGUAGE c STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'live_explain';
+COMMENT ON FUNCTION live.explain IS 'The read-set of a query: what must change for it to run again.';
+
+CREATE FUNCTION live.run_query(
+        path text, args text, identity text, owner bigint, sub bigint, generation bigint)
+    RETURNS TABLE (ok boolean, value text, error text, error_data text, log_lines text[],
+                   journal text, c bigint, boot bigint, pos bigint, registered boolean,
+                   not_live text)
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'live_run_query';
+COMMENT ON FUNCTION live.run_query IS
+    'For the relay: runs a query at the snapshot of a REPEATABLE READ READ ONLY transaction and registers its read-set.';
+
+CREATE FUNCTION live.run_mutation(
+        path text, args text, identity text, session text, request bigint)
+    RETURNS TABLE (ok boolean, value text, error text, error_data text, log_lines text[],
+                   replayed boolean)
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'live_run_mutation';
+COMMENT ON FUNCTION live.run_mutation IS
+    'For the relay: runs a mutation once per (session, request); its outcome is stored with its writes.';
+
+CREATE FUNCTION live.setup(owner name) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    target name;
+BEGIN
+    IF (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = owner) IS NOT FALSE THEN
+        RAISE EXCEPTION 'the owner of a deployment must be an existing role that is not a superuser: %', owner
+            USING ERRCODE = '22023',
+                  HINT = 'CREATE ROLE app LOGIN; then SELECT live.setup(''app'');';
+    END IF;
+    INSERT INTO live.settings VALUES ('owner', owner)
+        ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+    INSERT INTO live.active (component) VALUES ('')
+        ON CONFLICT (component) DO UPDATE SET version = nextval('live.version_seq');
+    target := coalesce((SELECT value FROM live.settings WHERE name = 'schema'), 'public');
+    EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO %I', target, owner);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION live.query(text, json), live.mutation(text, json),'
+        ' live.explain(text, json), live.deploy(json), live.deploy_start(json),'
+        ' live.deploy_finish(bigint), live.status(), live.counters() TO %I', owner);
+    EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA live TO %I', owner);
+END $$;
+COMMENT ON FUNCTION live.setup IS 'Names the role that owns the deployment: its functions run as it, its tables belong to it.';
+
+CREATE FUNCTION live.deploy_start(source json) RETURNS json
+    LANGUAGE c VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'live_deploy_start';
+COMMENT ON FUNCTION live.deploy_start IS
+    'Stages a deployment and returns its number and the index builds to run before live.deploy_finish().';
+CREATE FUNCTION live.deploy_finish(push bigint) RETURNS json
+    LANGUAGE c VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'live_deploy_finish';
+COMMENT ON FUNCTION live.deploy_finish IS 'Switches to a staged deployment, all or nothing.';
+CREATE FUNCTION live.deploy(source json) RETURNS json
+    LANGUAGE c VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'live_deploy';
+COMMENT ON FUNCTION live.deploy IS 'live.deploy_start() and live.deploy_finish() in one call; builds indexes while it blocks writers.';
+
+REVOKE EXECUTE ON FUNCTION live.query(text, json), live.mutation(text, json), live.explain(text, json),
+    live.run_query(text, text, text, bigint, bigint, bigint),
+    live.run_mutation(text, text, text, text, bigint),
+    live.setup(name), live.deploy(json), live.deploy_start(json), live.deploy_finish(bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION live.run_query(text, text, text, bigint, bigint, bigint),
+    live.run_mutation(text, text, text, text, bigint), live.query(text, json), live.mutation(text, json)
+    TO live_relay;
+
+-- Capture, live queries and their worker.
+
+-- The number of each boot of the worker; never the same twice, over dump and restore too.
+CREATE SEQUENCE live.boot_seq;
+SELECT pg_catalog.pg_extension_config_dump('live.boot_seq', '');
+
+CREATE FUNCTION live.prepare_connection() RETURNS void
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_prepare_connection';
+COMMENT ON FUNCTION live.prepare_connection() IS
+'To be called once per connection, in READ COMMITTED, before live queries are run on it.';
+
+CREATE FUNCTION live.attach(owner bigint) RETURNS bigint
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_attach';
+COMMENT ON FUNCTION live.attach(bigint) IS
+'Makes this session the one of a relay: its live queries are kept until the session ends. Returns the boot of the worker, 0 if it is not up yet (try again).';
+
+CREATE FUNCTION live.next(owner bigint, boot bigint, after bigint,
+    OUT boot bigint, OUT n bigint, OUT c bigint, OUT sub bigint, OUT generation bigint)
+RETURNS SETOF record
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_next';
+COMMENT ON FUNCTION live.next(bigint, bigint, bigint) IS
+'The invalidations of a relay in its batches after a number. Error LV005: attach anew and register every query again.';
+
+CREATE FUNCTION live.unregister(owner bigint, subs bigint[]) RETURNS void
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_unregister';
+COMMENT ON FUNCTION live.unregister(bigint, bigint[]) IS
+'Forgets live queries of a relay.';
+
+CREATE FUNCTION live.last_commit(OUT boot bigint, OUT c bigint) RETURNS SETOF record
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_last_commit';
+COMMENT ON FUNCTION live.last_commit() IS
+'The place of the transaction that this session committed last, if it wrote; else the present.';
+
+CREATE FUNCTION live.clock(OUT boot bigint, OUT c bigint) RETURNS SETOF record
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_clock';
+COMMENT ON FUNCTION live.clock() IS
+'The present: boot of the worker (0 if none) and how many transactions have completed.';
+
+CREATE FUNCTION live.watch(owner bigint, sub bigint, generation bigint, relations regclass[],
+    OUT registered boolean, OUT boot bigint, OUT pos bigint)
+RETURNS SETOF record
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_watch';
+COMMENT ON FUNCTION live.watch(bigint, bigint, bigint, regclass[]) IS
+'Registers interest in whole tables at the snapshot of this REPEATABLE READ READ ONLY transaction: a live query written by hand.';
+
+CREATE FUNCTION live.status() RETURNS json
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_status';
+COMMENT ON FUNCTION live.status() IS
+'The worker of this database, its log and what it has worked off.';
+
+CREATE FUNCTION live.counters(OUT name text, OUT value bigint) RETURNS SETOF record
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_counters';
+
+CREATE VIEW live.stats AS SELECT name, value FROM live.counters();
+COMMENT ON VIEW live.stats IS
+'Counters of this database since the start of the server, or since live.stop().';
+
+CREATE FUNCTION live.engine() RETURNS json
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_engine';
+COMMENT ON FUNCTION live.engine() IS
+'The JavaScript engine of this session: start time, memory, contexts.';
+
+CREATE FUNCTION live.stop() RETURNS void
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_stop';
+COMMENT ON FUNCTION live.stop() IS
+'Ends the worker of this database, which keeps the database from being dropped or copied. The next live.attach() starts it again.';
+
+-- Capture: the triggers that tell what a transaction writes.
+
+CREATE FUNCTION live.capture() RETURNS trigger
+LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'pg_live_capture';
+COMMENT ON FUNCTION live.capture() IS
+'Trigger function: notes what was written, for live queries.';
+
+CREATE FUNCTION live.note_redefinition(relation oid) RETURNS void
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_note_redefinition';
+COMMENT ON FUNCTION live.note_redefinition(oid) IS
+'Notes that this transaction redefines a table: a change that older snapshots see too.';
+
+-- The triggers that a table must have, and the state of each. A partition has its row trigger from
+-- the partitioned table: that one has no definition here.
+CREATE FUNCTION live.capture_plan(relation regclass,
+    OUT trigger name, OUT definition text, OUT state "char")
+RETURNS SETOF record
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT plan.trigger, plan.definition, plan.state
+    FROM pg_class AS c, LATERAL (VALUES
+        ('pg_live_insert', 'AFTER INSERT ON %s REFERENCING NEW TABLE AS added FOR EACH STATEMENT', 'O'),
+        ('pg_live_update', 'AFTER UPDATE ON %s REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT', 'O'),
+        ('pg_live_delete', 'AFTER DELETE ON %s REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'O'),
+        ('pg_live_truncate', 'AFTER TRUNCATE ON %s FOR EACH STATEMENT', 'A'),
+        (CASE WHEN c.relkind = 'p' OR c.relispartition THEN 'pg_live_tree_row' ELSE 'pg_live_row' END,
+            CASE WHEN NOT c.relispartition THEN 'AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW' END, 'R')
+    ) AS plan (trigger, definition, state)
+    WHERE c.oid = relation
+$$;
+
+CREATE VIEW live.captured AS
+    SELECT DISTINCT t.tgrelid::regclass AS relation, NOT EXISTS (
+        SELECT FROM live.capture_plan(t.tgrelid) AS plan
+        LEFT JOIN pg_catalog.pg_trigger AS have ON have.tgrelid = t.tgrelid
+            AND have.tgname = plan.trigger AND have.tgfoid = t.tgfoid
+        WHERE have.tgenabled IS DISTINCT FROM plan.state
+    ) AS complete
+    FROM pg_catalog.pg_trigger AS t
+    WHERE t.tgfoid = 'live.capture()'::regprocedure;
+COMMENT ON VIEW live.captured IS
+'Tables whose changes are captured, and whether all triggers are there and in the right state.';
+
+-- Everything that shares rows with the table: partitions, partitioned tables, inheritance.
+CREATE FUNCTION live.capture_tree(relation regclass) RETURNS SETOF regclass
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH RECURSIVE up(rel) AS (
+        SELECT relation::oid
+        UNION SELECT i.inhparent FROM up JOIN pg_inherits AS i ON i.inhrelid = up.rel
+    ), tree(rel) AS (
+        SELECT rel FROM up
+        UNION SELECT i.inhrelid FROM tree JOIN pg_inherits AS i ON i.inhparent = tree.rel
+    )
+    SELECT c.oid::regclass FROM tree JOIN pg_class AS c ON c.oid = tree.rel
+    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+    ORDER BY c.relispartition, c.oid
+$$;
+
+-- Puts the states of the triggers right; with `complete` adds those that are missing.
+CREATE FUNCTION live.repair_triggers(relation regclass, complete boolean) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET pg_live.repairing = on AS $$
+DECLARE
+    plan record;
+BEGIN
+    FOR plan IN
+        SELECT p.trigger, p.definition, p.state, t.tgenabled
+        FROM live.capture_plan(relation) AS p
+        LEFT JOIN pg_trigger AS t ON t.tgrelid = relation AND t.tgname = p.trigger
+        WHERE t.tgenabled IS DISTINCT FROM p.state
+    LOOP
+        IF plan.tgenabled IS NULL THEN
+            CONTINUE WHEN NOT complete OR plan.definition IS NULL;
+            EXECUTE format('CREATE TRIGGER %I ', plan.trigger)
+                || format(plan.definition, relation) || ' EXECUTE FUNCTION live.capture()';
+            CONTINUE WHEN plan.state = 'O';
+        END IF;
+        EXECUTE format('ALTER TABLE %s ENABLE %s TRIGGER %I', relation,
+            CASE plan.state WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END,
+            plan.trigger);
+    END LOOP;
+END
+$$;
+
+CREATE FUNCTION live.capture_table(relation regclass) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    member regclass;
+BEGIN
+    IF NOT EXISTS (SELECT FROM live.capture_tree(relation) AS m WHERE m = relation) THEN
+        RAISE EXCEPTION 'changes of % cannot be captured', relation
+            USING ERRCODE = 'wrong_object_type',
+            HINT = 'Ordinary and partitioned tables can be, except temporary ones.';
+    END IF;
+    FOR member IN SELECT live.capture_tree(relation) LOOP
+        PERFORM live.repair_triggers(member, true);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION live.capture_table(regclass) IS
+'Adds the triggers that capture the changes of a table and of all its partitions, and puts their states right.';
+
+-- DDL. While a dump is restored the triggers come with the dump, and none is added.
+CREATE FUNCTION live.on_ddl() RETURNS event_trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    restoring boolean := NOT current_setting('row_security')::boolean
+        AND NOT current_setting('check_function_bodies')::boolean;
+    changed regclass;
+    member regclass;
+    captured boolean;
+BEGIN
+    IF current_setting('pg_live.repairing', true) = 'on' THEN
+        RETURN;
+    END IF;
+    FOR changed IN
+        SELECT DISTINCT c.oid FROM pg_event_trigger_ddl_commands() AS d
+        JOIN pg_class AS c ON c.oid = d.objid
+        WHERE d.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'p')
+            AND c.relpersistence <> 't'
+            AND (c.relhastriggers OR c.relispartition
+                OR EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhrelid = c.oid))
+    LOOP
+        FOR member IN SELECT live.capture_tree(changed) AS m WHERE EXISTS (
+            SELECT FROM live.capture_tree(changed) AS other JOIN pg_trigger AS t ON t.tgrelid = other
+            WHERE t.tgfoid = 'live.capture()'::regprocedure)
+        LOOP
+            PERFORM live.note_redefinition(member);
+            captured := EXISTS (SELECT FROM pg_trigger AS t
+                WHERE t.tgrelid = member AND t.tgfoid = 'live.capture()'::regprocedure
+                AND t.tgparentid = 0);
+            PERFORM live.repair_triggers(member, NOT captured AND NOT restoring);
+        END LOOP;
+    END LOOP;
+    -- A partition that was detached has lost its row trigger.
+    FOR member IN
+        SELECT t.tgrelid FROM pg_trigger AS t WHERE t.tgfoid = 'live.capture()'::regprocedure
+        GROUP BY t.tgrelid HAVING NOT bool_or(t.tgname IN ('pg_live_row', 'pg_live_tree_row'))
+    LOOP
+        PERFORM live.repair_triggers(member, NOT restoring);
+    END LOOP;
+END
+$$;
+
+CREATE FUNCTION live.on_drop() RETURNS event_trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    dropped record;
+    remaining regclass;
+BEGIN
+    FOR dropped IN
+        SELECT DISTINCT d.address_names[1] AS schema, d.address_names[2] AS name, (
+            SELECT r.objid FROM pg_event_trigger_dropped_objects() AS r
+            WHERE r.classid = 'pg_class'::regclass AND r.object_type = 'table'
+            AND r.address_names = d.address_names[1:2] LIMIT 1) AS oid
+        FROM pg_event_trigger_dropped_objects() AS d
+        WHERE d.object_type = 'trigger' AND NOT d.is_temporary
+            AND d.address_names[3] LIKE 'pg\_live\_%'
+    LOOP
+        remaining := to_regclass(format('%I.%I', dropped.schema, dropped.name));
+        IF dropped.oid IS NOT NULL THEN
+            PERFORM live.note_redefinition(dropped.oid);
+        ELSIF remaining IS NOT NULL THEN
+            PERFORM live.note_redefinition(remaining);
+            PERFORM live.capture_table(remaining);
+        END IF;
+    END LOOP;
+END
+$$;
+
+CREATE EVENT TRIGGER pg_live_ddl ON ddl_command_end
+    WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE POLICY', 'ALTER POLICY', 'DROP POLICY')
+    EXECUTE FUNCTION live.on_ddl();
+ALTER EVENT TRIGGER pg_live_ddl ENABLE ALWAYS;
+CREATE EVENT TRIGGER pg_live_drop ON sql_drop
+    WHEN TAG IN ('DROP TABLE', 'DROP TRIGGER', 'DROP SCHEMA', 'DROP OWNED', 'ALTER TABLE')
+    EXECUTE FUNCTION live.on_drop();
+ALTER EVENT TRIGGER pg_live_drop ENABLE ALWAYS;
+
+REVOKE ALL ON FUNCTION live.prepare_connection(), live.attach(bigint),
+    live.next(bigint, bigint, bigint), live.unregister(bigint, bigint[]), live.last_commit(),
+    live.clock(), live.watch(bigint, bigint, bigint, regclass[]), live.status(), live.counters(),
+    live.stop(), live.note_redefinition(oid), live.capture_table(regclass),
+    live.repair_triggers(regclass, boolean), live.on_ddl(), live.on_drop() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION live.status(), live.counters() TO pg_monitor;
+GRANT SELECT ON live.stats TO pg_monitor;
+GRANT EXECUTE ON FUNCTION live.prepare_connection(), live.attach(bigint),
+    live.next(bigint, bigint, bigint), live.unregister(bigint, bigint[]), live.last_commit(),
+    live.clock(), live.status(), live.counters() TO live_relay;
+GRANT SELECT ON live.stats TO live_relay;
+
+-- R19: a deploy changes what every query has read.
+SELECT live.capture_table('live.active'::regclass);

@@ -1,0 +1,90 @@
+//! `live.explain`: the read-set of a query as rows.
+
+use pg_live_readset::ReadEntry;
+use pgrx::IntoDatum;
+use pgrx::pg_sys::Datum;
+
+use crate::documents::catalog::{Catalog, FunctionKind};
+use crate::error::{Error, Result};
+use crate::functions::run::{self, Caller, Request};
+use crate::pg::function::Call;
+use crate::pg::spi::Access;
+
+/// `live.explain(path text, args json) -> TABLE (kind, "table", index, lower, upper)`
+pub(super) fn explain(call: &mut Call) -> Result<Datum> {
+    let path: String = call.required(0, "path")?;
+    let args: String = call.required(1, "args")?;
+    let response = run::run(&Request {
+        path: &path,
+        args: &args,
+        identity: None,
+        kind: FunctionKind::Query,
+        caller: Caller::Sql,
+    })?;
+    if let Err(error) = response.result {
+        return Err(Error::Function {
+            message: error.message,
+            data: error.data,
+        });
+    }
+    let catalog = Catalog::current(Access::Read)?;
+    let reads = response
+        .reads
+        .entries
+        .iter()
+        .map(|entry| row(&catalog, entry));
+    let observed = response.observed;
+    let outside = [
+        (observed.time, "clock"),
+        (observed.randomness, "randomness"),
+        (observed.identity, "identity"),
+    ];
+    let outside = outside.into_iter().filter(|(looked_at, _)| *looked_at);
+    let outside = outside.map(|(_, what)| vec![what.into_datum(), None, None, None, None]);
+    Ok(call.rows(reads.chain(outside).collect()))
+}
+
+fn row(catalog: &Catalog, entry: &ReadEntry) -> Vec<Option<Datum>> {
+    let (kind, rel, index, lower, upper) = match entry {
+        ReadEntry::Key { rel, pk } => (
+            "key",
+            *rel,
+            None,
+            Some(String::from_utf8_lossy(pk).into_owned()),
+            None,
+        ),
+        ReadEntry::Range {
+            rel,
+            index,
+            lower,
+            upper,
+        } => (
+            "range",
+            *rel,
+            Some(*index),
+            Some(hex(lower)),
+            upper.as_deref().map(hex),
+        ),
+        ReadEntry::Table { rel } => ("table", *rel, None, None, None),
+    };
+    let table = catalog.table_by_oid(rel);
+    let name = match table {
+        Some(table) => table.name.clone(),
+        None if rel == catalog.active_oid => "live.active".to_owned(),
+        None => rel.to_string(),
+    };
+    let index = index
+        .and_then(|number| table.and_then(|table| table.index_by_number(number)))
+        .map(|index| index.name.clone());
+    vec![
+        kind.into_datum(),
+        name.into_datum(),
+        index.into_datum(),
+        lower.into_datum(),
+        upper.into_datum(),
+    ]
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

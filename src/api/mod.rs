@@ -1,0 +1,28 @@
+//! The SQL surface, one file per noun.
+
+mod documents;
+mod explain;
+mod functions;
+mod relay;
+mod status;
+mod subscription;
+
+pub(crate) use documents::Rule;
+
+use crate::pg::function::sql_functions;
+
+sql_functions! {
+    live_new_id = documents::new_id;
+    live_creation_time = documents::creation_time;
+    live_index_key_v1 = documents::index_key;
+    live_valid = documents::valid;
+    live_id_table = documents::id_table;
+    live_query = functions::query;
+    live_mutation = functions::mutation;
+    live_explain = explain::explain;
+    live_run_query = relay::run_query;
+    live_run_mutation = relay::run_mutation;
+    live_deploy_start = crate::deploy::start;
+    live_deploy_finish = crate::deploy::finish;
+    live_deploy = crate::deploy::deploy;
+}

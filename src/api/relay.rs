@@ -1,0 +1,230 @@
+//! What the relay calls: queries that register their read-set, mutations that run once.
+
+use pg_live_readset::ReadSetBuilder;
+use pgrx::IntoDatum;
+use pgrx::pg_sys::Datum;
+use serde_json::json;
+
+use crate::capture;
+use crate::documents::catalog::{Catalog, FunctionKind};
+use crate::error::{Error, Result};
+use crate::functions::run::{self, Caller, Observed, Request, Response};
+use crate::invalidator;
+use crate::js::JsError;
+use crate::pg::function::Call;
+use crate::pg::session::{self, Subtransaction};
+use crate::pg::snapshot;
+use crate::pg::spi::{self, Access, Param};
+
+fn text(value: Option<String>) -> Option<Datum> {
+    value.and_then(IntoDatum::into_datum)
+}
+
+/// Who asks, and as whom: the relay marks the identity of an administrator with `"admin": true`,
+/// which no token of a user can carry.
+fn caller(identity: Option<&str>) -> (Caller, Option<String>) {
+    let Some(serde_json::Value::Object(mut identity)) =
+        identity.and_then(|identity| serde_json::from_str(identity).ok())
+    else {
+        return (Caller::Client, None);
+    };
+    let is_admin = identity.remove("admin") == Some(json!(true));
+    let user = (!identity.is_empty()).then(|| serde_json::Value::Object(identity).to_string());
+    (
+        if is_admin {
+            Caller::Admin
+        } else {
+            Caller::Client
+        },
+        user,
+    )
+}
+
+/// A result that stands for a Postgres ERROR or a limit inside of a query.
+///
+/// What it read is lost, so it depends on everything that a function can read.
+fn failed(message: String, access: Access) -> Result<Response> {
+    let catalog = Catalog::current(access)?;
+    let mut reads = ReadSetBuilder::default();
+    reads.table(catalog.active_oid);
+    catalog.tables().for_each(|table| reads.table(table.oid));
+    Ok(Response {
+        result: Err(JsError {
+            message,
+            data: None,
+        }),
+        log_lines: Vec::new(),
+        reads: reads.build(),
+        observed: Observed::default(),
+    })
+}
+
+/// Runs a query so that a Postgres ERROR in it is a result, not the end of the transaction.
+fn run_contained(request: &Request<'_>) -> Result<Response> {
+    let outcome = session::subtransaction(
+        || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run::run(request))),
+        |result| matches!(result, Ok(Ok(_))),
+    );
+    let (Subtransaction::Released(result) | Subtransaction::RolledBack(result)) = outcome;
+    match result {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(error @ (Error::Redefined | Error::NothingDeployed))) => Err(error),
+        Ok(Err(error)) => failed(error.to_string(), Access::Read),
+        Err(payload) => {
+            let caught = session::describe(payload.as_ref());
+            if caught.must_rethrow {
+                std::panic::resume_unwind(payload);
+            }
+            failed(caught.message, Access::Read)
+        }
+    }
+}
+
+/// `live.run_query(path, args, identity, owner, sub, generation)`, one row.
+pub(super) fn run_query(call: &mut Call) -> Result<Datum> {
+    if !session::has_transaction_snapshot() || !session::is_read_only() {
+        return Err(Error::WrongTransaction(
+            "live.run_query needs BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned(),
+        ));
+    }
+    let path: String = call.required(0, "path")?;
+    let args: String = call.required(1, "args")?;
+    let identity: Option<String> = call.optional(2);
+    let owner: i64 = call.optional(3).unwrap_or(0);
+    let sub: i64 = call.optional(4).unwrap_or(0);
+    let generation: i64 = call.optional(5).unwrap_or(0);
+
+    let snapshot = snapshot::transaction_snapshot()?;
+    let place = invalidator::position(); // R2: after the snapshot was taken
+    let (caller, identity) = caller(identity.as_deref());
+    let request = Request {
+        path: &path,
+        args: &args,
+        identity,
+        kind: FunctionKind::Query,
+        caller,
+    };
+    let response = run_contained(&request)?;
+    if capture::ddl_conflict(&snapshot, &response.reads) {
+        return Err(Error::Redefined); // R17
+    }
+    let completed = snapshot.completed;
+    let boot = invalidator::boot_of(&snapshot);
+    let registered = if sub == 0 {
+        None
+    } else {
+        invalidator::register((owner, sub, generation), place, snapshot, response.reads).ok()
+    };
+    let (ok, value, error, data) = split(response.result);
+    let row = vec![
+        ok.into_datum(),
+        text(value),
+        text(error),
+        text(data),
+        response.log_lines.into_datum(),
+        None,
+        completed.cast_signed().into_datum(),
+        boot.cast_signed().into_datum(),
+        registered.and_then(|done| done.position.cast_signed().into_datum()),
+        (registered.is_some() || sub == 0).into_datum(),
+        None,
+    ];
+    Ok(call.rows(vec![row]))
+}
+
+type Parts = (bool, Option<String>, Option<String>, Option<String>);
+
+fn split(result: std::result::Result<String, JsError>) -> Parts {
+    match result {
+        Ok(value) => (true, Some(value), None, None),
+        Err(error) => (false, None, Some(error.message), error.data),
+    }
+}
+
+/// `live.run_mutation(path, args, identity, session, request)`, one row.
+pub(super) fn run_mutation(call: &mut Call) -> Result<Datum> {
+    let path: String = call.required(0, "path")?;
+    let args: String = call.required(1, "args")?;
+    let identity: Option<String> = call.optional(2);
+    let session: Option<String> = call.optional(3);
+    let request_number: i64 = call.optional(4).unwrap_or(0);
+    if let Some(session) = &session
+        && let Some(stored) = stored_outcome(session, request_number)?
+    {
+        return Ok(call.rows(vec![stored]));
+    }
+    let (caller, identity) = caller(identity.as_deref());
+    let outcome = session::subtransaction(
+        || {
+            run::run(&Request {
+                path: &path,
+                args: &args,
+                identity,
+                kind: FunctionKind::Mutation,
+                caller,
+            })
+        },
+        |result| {
+            result
+                .as_ref()
+                .is_ok_and(|response| response.result.is_ok())
+        },
+    );
+    let (Subtransaction::Released(result) | Subtransaction::RolledBack(result)) = outcome;
+    let response = match result {
+        Ok(response) => response,
+        Err(error @ (Error::Redefined | Error::NothingDeployed)) => return Err(error),
+        Err(error) => failed(error.to_string(), Access::Write)?,
+    };
+    if let (Some(session), Ok(value)) = (&session, &response.result) {
+        store_outcome(session, request_number, value, &response.log_lines)?;
+    }
+    let (ok, value, error, data) = split(response.result);
+    let row = vec![
+        ok.into_datum(),
+        text(value),
+        text(error),
+        text(data),
+        response.log_lines.into_datum(),
+        false.into_datum(),
+    ];
+    Ok(call.rows(vec![row]))
+}
+
+/// R14: the stored outcome of a mutation that has run before.
+fn stored_outcome(session: &str, request: i64) -> Result<Option<Vec<Option<Datum>>>> {
+    let outcome = spi::query_one(
+        "SELECT outcome::text FROM live.outcomes WHERE session = $1::uuid AND request = $2",
+        &[Param::Text(session), Param::Int8(request)],
+        Access::Write,
+        |row| row.need::<String>(0),
+    )?;
+    let Some(outcome) = outcome else {
+        return Ok(None);
+    };
+    let outcome: serde_json::Value = serde_json::from_str(&outcome)
+        .map_err(|error| Error::Catalog(format!("stored outcome: {error}")))?;
+    let lines: Vec<String> =
+        serde_json::from_value(outcome["logLines"].clone()).unwrap_or_default();
+    let value = outcome["value"].as_str().map(str::to_owned);
+    Ok(Some(vec![
+        true.into_datum(),
+        text(value),
+        None,
+        None,
+        lines.into_datum(),
+        true.into_datum(),
+    ]))
+}
+
+fn store_outcome(session: &str, request: i64, value: &str, lines: &[String]) -> Result<()> {
+    let outcome = json!({"value": value, "logLines": lines}).to_string();
+    spi::execute(
+        "INSERT INTO live.outcomes (session, request, outcome) VALUES ($1::uuid, $2, $3::json)",
+        &[
+            Param::Text(session),
+            Param::Int8(request),
+            Param::Text(&outcome),
+        ],
+    )
+}

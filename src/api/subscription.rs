@@ -1,0 +1,212 @@
+//! What a relay calls to follow its live queries: attach, next, unregister, clock.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use pg_live_invalidation::{Generation, LogEntry, Owner, Sub};
+use pg_live_readset::ReadSetBuilder;
+use pgrx::{IntoDatum, pg_sys};
+
+use crate::capture;
+use crate::error::{Error, Result};
+use crate::invalidator;
+use crate::invalidator::log::Place;
+use crate::pg::function::{Call, sql_functions};
+use crate::pg::shmem::{self, Slot};
+use crate::pg::{latch, snapshot, worker};
+
+/// How long `live.attach` waits for the worker to forget what an owner had before.
+const FORGET: Duration = Duration::from_secs(5);
+
+thread_local! {
+    static OWNERS: RefCell<BTreeSet<Owner>> = const { RefCell::new(BTreeSet::new()) };
+    static EXIT_WATCHED: Cell<bool> = const { Cell::new(false) };
+}
+
+sql_functions! {
+    pg_live_prepare_connection = prepare_connection;
+    pg_live_attach = attach;
+    pg_live_next = next;
+    pg_live_watch = watch;
+    pg_live_unregister = unregister;
+    pg_live_last_commit = last_commit;
+    pg_live_clock = clock;
+    pg_live_capture = capture::capture;
+    pg_live_note_redefinition = capture::note_redefinition;
+}
+
+/// `live.prepare_connection()`.
+fn prepare_connection(call: &mut Call) -> Result<pg_sys::Datum> {
+    shmem::memory()?;
+    snapshot::prepare()?;
+    Ok(call.null())
+}
+
+/// `live.attach(owner)`: the boot, 0 while there is none. Until this backend ends the owner's
+/// registrations are kept.
+fn attach(call: &mut Call) -> Result<pg_sys::Datum> {
+    let owner: Owner = call.required(0, "owner")?;
+    if worker::is_standby() {
+        return Err(Error::WrongTransaction(
+            "live.attach() needs the primary server, this one is a standby".into(),
+        ));
+    }
+    let slot = invalidator::attach_slot()?;
+    let boot = match slot.place() {
+        Some(place) if forget(slot, place.boot, owner) => place.boot,
+        Some(_) | None => 0,
+    };
+    if boot != 0 {
+        OWNERS.with_borrow_mut(|owners| owners.insert(owner));
+        if !EXIT_WATCHED.replace(true) {
+            worker::before_exit(on_exit);
+        }
+    }
+    Ok(call.value(boot.cast_signed()))
+}
+
+/// R8: what belonged to the owner before is dropped, so that its batches count from 1 again.
+/// Returns whether the worker has done that.
+fn forget(slot: &Slot, boot: u64, owner: Owner) -> bool {
+    let Ok(bytes) = (LogEntry::OwnerGone { owner }).encode() else {
+        return false;
+    };
+    let Ok(position) = slot.push_reader(boot, &bytes) else {
+        return false;
+    };
+    slot.wake_worker();
+    let begun = Instant::now();
+    while begun.elapsed() < FORGET {
+        {
+            let board = slot.board();
+            if board.boot == boot && board.w >= position {
+                return true;
+            }
+        }
+        if slot.place().is_none_or(|place| place.boot != boot) {
+            return false;
+        }
+        latch::wait(Duration::from_millis(2));
+        latch::check_for_interrupts();
+    }
+    false
+}
+
+/// R8: the owners attached by this backend vanish with it.
+fn on_exit() {
+    let Some(slot) = shmem::own_slot() else {
+        return;
+    };
+    for owner in OWNERS.take() {
+        let Some(boot) = slot.place().map(|place| place.boot) else {
+            return;
+        };
+        let gone = LogEntry::OwnerGone { owner }.encode();
+        if !gone.is_ok_and(|bytes| slot.push_reader(boot, &bytes).is_ok()) {
+            // Rather a new boot than registrations that nobody ever drops.
+            slot.set_overflow(true);
+        }
+    }
+    slot.wake_worker();
+}
+
+/// `live.next(owner, boot, after)`: everything in the owner's batches after number `after`.
+fn next(call: &mut Call) -> Result<pg_sys::Datum> {
+    let owner: Owner = call.required(0, "owner")?;
+    let boot: i64 = call.required(1, "boot")?;
+    let after: i64 = call.required(2, "after")?;
+    shmem::memory()?;
+    let slot = shmem::own_slot().ok_or(Error::Gap { boot, after })?;
+    let (known_boot, known_after) = (boot.cast_unsigned(), after.cast_unsigned());
+    let fetched = slot.board().fetch(owner, known_boot, known_after);
+    let items = fetched.map_err(|_| Error::Gap { boot, after })?;
+    let rows = items.iter().map(|item| {
+        vec![
+            boot.into_datum(),
+            item.n.cast_signed().into_datum(),
+            item.c.cast_signed().into_datum(),
+            item.sub.into_datum(),
+            item.generation.into_datum(),
+        ]
+    });
+    let rows = rows.collect();
+    Ok(call.rows(rows))
+}
+
+/// `live.watch(owner, sub, generation, relations)`: a live query whose result depends on whole
+/// tables, registered at the transaction's snapshot.
+fn watch(call: &mut Call) -> Result<pg_sys::Datum> {
+    let owner: Owner = call.required(0, "owner")?;
+    let sub: Sub = call.required(1, "sub")?;
+    let generation: Generation = call.required(2, "generation")?;
+    let relations: Vec<pg_sys::Oid> = call.required(3, "relations")?;
+    shmem::memory()?;
+    let snapshot = snapshot::transaction_snapshot()?;
+    // R2: after the snapshot was taken.
+    let place = invalidator::position();
+    let mut reads = ReadSetBuilder::default();
+    relations
+        .iter()
+        .for_each(|relation| reads.table(relation.to_u32()));
+    let reads = reads.build();
+    if capture::ddl_conflict(&snapshot, &reads) {
+        return Err(Error::Redefined); // R17
+    }
+    let registered = invalidator::register((owner, sub, generation), place, snapshot, reads).ok();
+    let place = registered.map(|registered| (registered.boot, registered.position));
+    Ok(call.rows(vec![vec![
+        registered.is_some().into_datum(),
+        place.and_then(|(boot, _)| boot.cast_signed().into_datum()),
+        place.and_then(|(_, position)| position.cast_signed().into_datum()),
+    ]]))
+}
+
+/// `live.unregister(owner, subs)`.
+fn unregister(call: &mut Call) -> Result<pg_sys::Datum> {
+    let owner: Owner = call.required(0, "owner")?;
+    let subs: Vec<i64> = call.required(1, "subs")?;
+    shmem::memory()?;
+    if let Some(slot) = shmem::own_slot()
+        && let Some(place) = slot.place()
+    {
+        for sub in subs {
+            let generation = Generation::MAX;
+            // Without room for it the sub stays; relays ignore what they no longer know.
+            if let Ok(bytes) = (LogEntry::Unregister {
+                owner,
+                sub,
+                generation,
+            })
+            .encode()
+            {
+                let _ = slot.push_reader(place.boot, &bytes);
+            }
+        }
+        slot.wake_worker();
+    }
+    Ok(call.null())
+}
+
+/// `live.last_commit()`: boot and c of the last transaction of this backend if it wrote, or now
+/// (R13).
+fn last_commit(call: &mut Call) -> Result<pg_sys::Datum> {
+    shmem::memory()?;
+    let place = capture::last_commit().unwrap_or_else(capture::now);
+    Ok(row(call, place))
+}
+
+/// `live.clock()`: boot and completion count now.
+fn clock(call: &mut Call) -> Result<pg_sys::Datum> {
+    shmem::memory()?;
+    Ok(row(call, capture::now()))
+}
+
+fn row(call: &mut Call, place: Place) -> pg_sys::Datum {
+    let columns = [place.boot, place.position];
+    call.rows(vec![
+        columns
+            .map(|value| value.cast_signed().into_datum())
+            .to_vec(),
+    ])
+}

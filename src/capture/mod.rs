@@ -1,0 +1,170 @@
+//! Capture: what the running transaction writes, and its publication before it can be seen (R1).
+
+mod redefinition;
+mod trigger;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use pg_live_invalidation::{LogEntry, Xid};
+use pg_live_readset::{IndexId, RelId, WriteLimits, WriteSetBuilder};
+
+use crate::invalidator::log::Place;
+use crate::invalidator::settings;
+use crate::pg::shmem;
+use crate::pg::snapshot;
+use crate::pg::xact::{self, Stage};
+
+pub(crate) use redefinition::{ddl_conflict, note_redefinition};
+pub(crate) use trigger::capture;
+
+/// The write-set of the running transaction. A subtransaction that aborts only leaves it wider.
+#[derive(Default)]
+struct Writes {
+    set: Option<WriteSetBuilder>,
+    /// Relations with changes that older snapshots see too (R17).
+    redefined: BTreeSet<RelId>,
+    /// The pre-commit callback has run: what comes now is published at once.
+    published: bool,
+}
+
+thread_local! {
+    static WRITES: RefCell<Writes> = RefCell::default();
+    static LAST_COMMIT: Cell<Option<Place>> = const { Cell::new(None) };
+}
+
+/// Has this process and its children publish what they capture. To be called once, at preload.
+pub(crate) fn start() {
+    xact::at_transaction_end(|stage| {
+        // R3: what could not be published is a gap.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| at_stage(stage))) {
+            if let Some(slot) = shmem::own_slot() {
+                slot.set_overflow(true);
+                slot.wake_worker();
+            }
+            WRITES.take();
+            resume_unwind(panic);
+        }
+    });
+}
+
+/// The place of the last transaction of this backend that wrote something, if it was its last one:
+/// boot and the completion count read after it had become visible (R13).
+pub(crate) fn last_commit() -> Option<Place> {
+    LAST_COMMIT.get()
+}
+
+/// One image of a row of a document table.
+pub(crate) type RowImage = (Vec<u8>, Vec<(IndexId, Vec<u8>)>);
+
+/// The transaction changed a row: `image` is how it looked before or looks after.
+fn add_row(rel: RelId, (pk, keys): RowImage) {
+    WRITES.with_borrow_mut(|writes| writes.builder().row(rel, pk, keys));
+}
+
+/// The transaction changed something in the relation.
+fn add_table(rel: RelId) {
+    WRITES.with_borrow_mut(|writes| writes.builder().table(rel));
+}
+
+/// The transaction redefined or truncated the relation (F7).
+fn add_redefinition(rel: RelId) {
+    WRITES.with_borrow_mut(|writes| {
+        writes.builder().table(rel);
+        writes.redefined.insert(rel);
+    });
+}
+
+/// R1: what is captured after the pre-commit callback is published at once.
+fn publish_if_late() {
+    if WRITES.with_borrow(|writes| writes.published) {
+        publish();
+    }
+}
+
+impl Writes {
+    fn builder(&mut self) -> &mut WriteSetBuilder {
+        self.set.get_or_insert_with(|| {
+            WriteSetBuilder::new(WriteLimits {
+                rows_per_relation: settings::max_write_keys(),
+                bytes: settings::ring_bytes() / 8,
+            })
+        })
+    }
+}
+
+fn at_stage(stage: Stage) {
+    match stage {
+        Stage::Before => publish(),
+        Stage::Committed | Stage::Prepared | Stage::Aborted => {
+            let published = WRITES.take().published;
+            if published && let Some(slot) = shmem::own_slot() {
+                // R5: the transaction has left the ProcArray, or its entry waits in the log.
+                slot.wake_worker();
+            }
+            if stage == Stage::Committed && (published || snapshot::is_prepared()) {
+                LAST_COMMIT.set(xact::current_xid().map(|_| now()));
+            }
+        }
+    }
+}
+
+/// R13: boot (0 if there has been none) and completion count, as of now.
+pub(crate) fn now() -> Place {
+    let completed = snapshot::completion_count();
+    let (boot, position) = match shmem::own_slot() {
+        Some(slot) => slot.board().moment_of_completion(completed),
+        None => (0, completed),
+    };
+    Place { boot, position }
+}
+
+/// R1: publishes what was captured since the last publication, if anything was.
+fn publish() {
+    let Some(xid) = xact::current_xid() else {
+        // Without an id no row was written (F1).
+        return;
+    };
+    let (set, redefined) = WRITES.with_borrow_mut(|writes| {
+        let set = writes.set.take();
+        writes.published |= set.is_some();
+        (set, std::mem::take(&mut writes.redefined))
+    });
+    let Some(set) = set.map(WriteSetBuilder::build) else {
+        return;
+    };
+    publish_redefinitions(xid, &redefined);
+    let Some(slot) = shmem::own_slot() else {
+        // R0: no boot is running; the next one lists this transaction, or it is over by then.
+        return;
+    };
+    let entry = LogEntry::Write { xid, set };
+    slot.publish(entry.encode(), || widened(&entry).encode());
+}
+
+fn widened(entry: &LogEntry) -> LogEntry {
+    match entry {
+        LogEntry::Write { xid, set } => LogEntry::Write {
+            xid: *xid,
+            set: set.widened(),
+        },
+        LogEntry::Register(_) | LogEntry::Unregister { .. } | LogEntry::OwnerGone { .. } => {
+            entry.clone()
+        }
+    }
+}
+
+/// R17: must precede visibility, with or without a worker.
+fn publish_redefinitions(xid: Xid, rels: &BTreeSet<RelId>) {
+    if rels.is_empty() {
+        return;
+    }
+    let slot = shmem::memory().and_then(|memory| memory.claim(shmem::own_database(), false));
+    // Without a slot nobody can run live queries here.
+    let Ok(slot) = slot else { return };
+    let mut log = slot.log_mut();
+    for rel in rels {
+        log.redefinitions.add(xid, *rel, &redefinition::Postgres);
+    }
+}

@@ -1,0 +1,56 @@
+//! R17: DDL and TRUNCATE, which snapshots older than them see too.
+
+use pg_live_invalidation::{Snapshot, Xid};
+use pg_live_readset::{ReadEntry, ReadSet, RelId};
+use pgrx::pg_sys;
+
+use crate::error::Result;
+use crate::invalidator::redefinitions::Fates;
+use crate::pg::function::Call;
+use crate::pg::relation;
+use crate::pg::shmem;
+use crate::pg::snapshot;
+use crate::pg::xact;
+
+/// The fates of transactions, as Postgres knows them.
+pub(super) struct Postgres;
+
+impl Fates for Postgres {
+    fn in_progress(&self, xid: Xid) -> bool {
+        xact::in_progress(xid)
+    }
+
+    fn committed(&self, xid: Xid) -> bool {
+        xact::committed(xid)
+    }
+
+    fn completion_count(&self) -> u64 {
+        snapshot::completion_count()
+    }
+}
+
+/// Whether something that the snapshot does not account for, yet may have been read, was committed
+/// for a relation of the read-set. To be asked at the end of a query; then its result is to be
+/// discarded and the query run again at a newer snapshot.
+pub(crate) fn ddl_conflict(snapshot: &Snapshot, read_set: &ReadSet) -> bool {
+    let Some(slot) = shmem::own_slot() else {
+        return false;
+    };
+    let mut rels: Vec<RelId> = read_set.entries.iter().map(ReadEntry::rel).collect();
+    rels.sort_unstable();
+    rels.dedup();
+    let suspects = slot.log().redefinitions.suspects(snapshot, &rels);
+    suspects.any_committed(&Postgres)
+}
+
+/// `live.note_redefinition(relation oid)`: called by the event triggers.
+pub(crate) fn note_redefinition(call: &mut Call) -> Result<pg_sys::Datum> {
+    let rel: pg_sys::Oid = call.required(0, "relation")?;
+    if shmem::memory().is_ok() {
+        for rel in relation::readers_see(rel.to_u32()).iter() {
+            super::add_redefinition(*rel);
+        }
+        super::publish_if_late();
+    }
+    Ok(call.null())
+}

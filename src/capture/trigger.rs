@@ -1,0 +1,102 @@
+//! The trigger function `live.capture()`.
+
+use pg_live_readset::RelId;
+use pgrx::pg_sys;
+
+use super::{RowImage, add_redefinition, add_row, add_table, publish_if_late};
+use crate::documents;
+use crate::error::{Error, Result};
+use crate::invalidator::settings;
+use crate::pg::function::Call;
+use crate::pg::relation;
+use crate::pg::shmem;
+use crate::pg::trigger::{Event, Fired, Row, TransitionTable};
+
+/// `live.capture()`: notes what the statement, or the row event, changed.
+pub(crate) fn capture(call: &mut Call) -> Result<pg_sys::Datum> {
+    // SQL NULL is not what a trigger function returns.
+    let nothing = pg_sys::Datum::from(0usize);
+    let fired = Fired::of(call).filter(Fired::is_after).ok_or_else(|| {
+        Error::InvalidParameter("live.capture() can be called as an AFTER trigger only".into())
+    })?;
+    if shmem::memory().is_err() {
+        // Not preloaded: there are no live queries in the whole server.
+        return Ok(nothing);
+    }
+    if fired.event() == Event::Truncate {
+        for rel in relation::readers_see(fired.relation()).iter() {
+            add_redefinition(*rel);
+        }
+    } else if fired.is_for_row() {
+        for row in [fired.old_row(), fired.new_row()].into_iter().flatten() {
+            note(row.relation(), documents::row_image(&row));
+        }
+    } else {
+        statement(&fired);
+    }
+    publish_if_late();
+    Ok(nothing)
+}
+
+/// A row of a document table by its keys, anything else as a change of all that show its relation.
+fn note(rel: RelId, image: Option<RowImage>) {
+    match image {
+        Some(image) => add_row(rel, image),
+        None => note_table(rel),
+    }
+}
+
+fn note_table(rel: RelId) {
+    for rel in relation::readers_see(rel).iter() {
+        add_table(*rel);
+    }
+}
+
+fn statement(fired: &Fired<'_>) {
+    let (old, new) = (fired.old_table(), fired.new_table());
+    let rows = |table: &Option<TransitionTable<'_>>| table.as_ref().map_or(0, TransitionTable::len);
+    let (removed, added) = (rows(&old), rows(&new));
+    if old.is_none() && new.is_none() || removed + added > settings::max_write_keys() as u64 {
+        // Without transition tables nothing is known; too many rows are not worth reading.
+        return note_table(fired.relation());
+    }
+    match (old, new) {
+        (Some(old), Some(new)) if removed == added => changed_rows(&old, &new),
+        (old, new) => {
+            for table in [old, new].into_iter().flatten() {
+                all_rows(&table);
+            }
+        }
+    }
+}
+
+fn all_rows(table: &TransitionTable<'_>) {
+    let mut rows = table.rows();
+    while let Some(row) = rows.next() {
+        if !note_row(&row) {
+            return;
+        }
+    }
+}
+
+/// Old and new rows in step. A pair with equal bytes leaves the table's contents as they were,
+/// even if the two are not versions of one row, and says nothing.
+fn changed_rows(old: &TransitionTable<'_>, new: &TransitionTable<'_>) {
+    let (mut before, mut after) = (old.rows(), new.rows());
+    while let (Some(before), Some(after)) = (before.next(), after.next()) {
+        if before.same_bytes(&after) {
+            continue;
+        }
+        if !note_row(&before) || !note_row(&after) {
+            return;
+        }
+    }
+}
+
+/// Returns whether a further row of the relation can say more.
+fn note_row(row: &Row<'_>) -> bool {
+    let image = documents::row_image(row);
+    let is_document = image.is_some();
+    note(row.relation(), image);
+    is_document
+}

@@ -1,0 +1,198 @@
+//! Staging: code is read, schema and functions are looked at, all is stored; nothing is in force yet.
+
+use std::rc::Rc;
+
+use pg_live_values::Schema;
+use serde_json::Value as Json;
+
+use crate::deploy::refused;
+use crate::deploy::source::{Module, Source, Workbench};
+use crate::deploy::tables::{self, Definition};
+use crate::documents::catalog::Catalog;
+use crate::documents::create;
+use crate::error::{Error, Result};
+use crate::functions::run;
+use crate::js::{self, AnalyzedModule, ModuleFailure};
+use crate::pg::session;
+use crate::pg::spi::{self, Access, Param, Type};
+
+/// What staging gave.
+pub(super) enum Staged {
+    /// The source is that of the deployment in force, whose number this is.
+    Unchanged(i64),
+    /// A new deployment.
+    New {
+        /// Its number.
+        push: i64,
+        /// Index builds to run, each by itself, before the switch.
+        statements: Vec<String>,
+    },
+}
+
+/// Stages a source.
+pub(super) fn stage(source: &Source) -> Result<Staged> {
+    let catalog = Catalog::current(Access::Write)?;
+    create::owner_oid(&catalog)?;
+    let hash = source.hash();
+    if let Some(deployment) = catalog.deployment
+        && hash_of(deployment)?.as_deref() == Some(hash.as_str())
+    {
+        return Ok(Staged::Unchanged(deployment));
+    }
+    let (schema, definitions) = evaluate_schema(source)?;
+    let analysis = analyze(source)?;
+    let push = spi::query_one(
+        "INSERT INTO live.deployments (hash, message, schema) VALUES ($1, $2, $3::json) RETURNING id",
+        &[
+            Param::Text(&hash),
+            optional(&source.message),
+            optional(&schema),
+        ],
+        Access::Write,
+        |row| row.need::<i64>(0),
+    )?
+    .ok_or_else(|| Error::Catalog("no number for the deployment".to_owned()))?;
+    source
+        .modules
+        .iter()
+        .try_for_each(|module| store_module(push, module))?;
+    analysis
+        .iter()
+        .try_for_each(|module| store_functions(push, module))?;
+    tables::check_rows(&catalog, &definitions)?;
+    let statements = tables::pending_indexes(&catalog, push, &definitions)?;
+    Ok(Staged::New { push, statements })
+}
+
+fn hash_of(deployment: i64) -> Result<Option<String>> {
+    spi::query_one(
+        "SELECT hash FROM live.deployments WHERE id = $1",
+        &[Param::Int8(deployment)],
+        Access::Write,
+        |row| row.need(0),
+    )
+}
+
+/// The schema of a stored deployment.
+pub(super) fn stored_schema(deployment: i64) -> Result<Vec<Definition>> {
+    let text = spi::query_one(
+        "SELECT schema::text FROM live.deployments WHERE id = $1",
+        &[Param::Int8(deployment)],
+        Access::Write,
+        |row| Ok(row.get::<String>(0)),
+    )?;
+    match text.flatten() {
+        Some(text) => definitions(&text),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn definitions(export: &str) -> Result<Vec<Definition>> {
+    let schema = Schema::parse(export)
+        .map_err(|error| refused(format!("schema.ts: {}: {error}", error.code)))?;
+    let json: Json = serde_json::from_str(export)
+        .map_err(|error| refused(format!("schema.ts: export() is not JSON: {error}")))?;
+    let validation = schema.schema_validation;
+    Ok(schema
+        .tables
+        .into_iter()
+        .enumerate()
+        .map(|(position, table)| Definition {
+            document_type: validation.then(|| json["tables"][position]["documentType"].clone()),
+            table: Rc::new(table),
+        })
+        .collect())
+}
+
+/// The export of schema.ts as JSON text, and what it defines.
+fn evaluate_schema(source: &Source) -> Result<(Option<String>, Vec<Definition>)> {
+    let Some(schema) = &source.schema else {
+        return Ok((None, Vec::new()));
+    };
+    let export = js::evaluate_schema(
+        &schema.path,
+        &mut Workbench::new(source),
+        &run::limits(),
+        import_time(),
+    )
+    .map_err(module_failure)?;
+    let definitions = definitions(&export)?;
+    Ok((Some(export), definitions))
+}
+
+fn analyze(source: &Source) -> Result<Vec<AnalyzedModule>> {
+    if let Some(module) = source.modules.iter().find(|m| m.environment != "isolate") {
+        return Err(refused(format!(
+            "{}: \"use node\" modules cannot run yet; move their code into functions without it",
+            module.path
+        )));
+    }
+    let paths: Vec<String> = source
+        .modules
+        .iter()
+        .filter(|module| module.may_hold_functions())
+        .map(|module| module.path.clone())
+        .collect();
+    js::analyze(
+        &paths,
+        &mut Workbench::new(source),
+        &run::limits(),
+        import_time(),
+    )
+    .map_err(module_failure)
+}
+
+/// The time that module code sees: that of the deploy.
+fn import_time() -> f64 {
+    (session::transaction_start_us() / 1000) as f64
+}
+
+fn module_failure(failure: ModuleFailure) -> Error {
+    match failure {
+        ModuleFailure::Failure(failure) => run::failure(failure),
+        failure @ ModuleFailure::Module { .. } => refused(failure.to_string()),
+    }
+}
+
+fn store_module(push: i64, module: &Module) -> Result<()> {
+    let hash = module.hash();
+    spi::execute(
+        "INSERT INTO live.sources VALUES ($1, $2, $3) ON CONFLICT (hash) DO NOTHING",
+        &[
+            Param::Text(&hash),
+            Param::Text(&module.source),
+            optional(&module.source_map),
+        ],
+    )?;
+    spi::execute(
+        "INSERT INTO live.modules VALUES ($1, '', $2, $3, $4)",
+        &[
+            Param::Int8(push),
+            Param::Text(&module.path),
+            Param::Text(&hash),
+            Param::Text(&module.environment),
+        ],
+    )
+}
+
+fn store_functions(push: i64, module: &AnalyzedModule) -> Result<()> {
+    for function in &module.functions {
+        spi::execute(
+            "INSERT INTO live.functions VALUES ($1, '', $2, $3, $4, $5, $6::json, $7::json)",
+            &[
+                Param::Int8(push),
+                Param::Text(&module.path),
+                Param::Text(&function.name),
+                Param::Text(&function.udf_type),
+                optional(&function.visibility),
+                optional(&function.args),
+                optional(&function.returns),
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+fn optional(text: &Option<String>) -> Param<'_> {
+    text.as_deref().map_or(Param::Null(Type::Text), Param::Text)
+}

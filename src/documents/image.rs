@@ -1,0 +1,90 @@
+//! What a changed row publishes: its id and its key in every index.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use pg_live_readset::RelId;
+use pg_live_values::{ColumnType, Value};
+
+use crate::capture::RowImage;
+use crate::documents::catalog::{Catalog, Table};
+use crate::documents::key;
+use crate::documents::row::{CREATION_TIME, ID, extra_fields};
+use crate::pg::datum;
+use crate::pg::session::{self, Statement};
+use crate::pg::spi::Access;
+use crate::pg::trigger::Row;
+use crate::pg::tuple::Tuple;
+
+/// The image of a row of a document table. `None` for any other row, and for one that cannot be
+/// read as a document: the caller widens to the table.
+///
+/// The catalog is that of the writing statement's snapshot. If it is older than an index, the image
+/// has no key for it and matches every range of it.
+pub(crate) fn row_image(row: &Row<'_>) -> Option<RowImage> {
+    let table = table(row.relation())?;
+    image(&table, &Tuple::of(row))
+}
+
+/// The table of a relation as the running statement sees the catalog, looked up once per statement.
+fn table(oid: RelId) -> Option<Rc<Table>> {
+    type Kept = (Statement, RelId, Option<Rc<Table>>);
+    thread_local! {
+        static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };
+    }
+    let statement = session::statement();
+    let kept = KEPT.with_borrow(|kept| match kept {
+        Some((of, rel, table)) if *of == statement && *rel == oid => Some(table.clone()),
+        Some(_) | None => None,
+    });
+    if let Some(table) = kept {
+        return table;
+    }
+    let catalog = Catalog::current(Access::Read).ok()?;
+    let table = catalog.table_by_oid(oid).cloned();
+    KEPT.set(Some((statement, oid, table.clone())));
+    table
+}
+
+fn image(table: &Table, tuple: &Tuple) -> Option<RowImage> {
+    let document = indexed_part(table, tuple)?;
+    let keys = table
+        .indexes
+        .iter()
+        .map(|index| (index.number, key::of_document(index, &document)))
+        .collect();
+    match key::fields_of(document).and_then(|mut fields| fields.remove(ID)) {
+        Some(Value::String(id)) => Some((id.into_bytes(), keys)),
+        _ => None,
+    }
+}
+
+/// Only what indexes look at: their fields, `_id` and `_creationTime`.
+fn indexed_part(table: &Table, tuple: &Tuple) -> Option<Value> {
+    let mut fields = match tuple.by_name("_extra")? {
+        Some((_, extra)) => extra_fields(datum::jsonb(extra).ok()?).ok()?,
+        None => BTreeMap::new(),
+    };
+    for name in [ID, CREATION_TIME] {
+        let (of, value) = tuple.by_name(name)??;
+        fields.insert(name.to_owned(), datum::to_value(of, value).ok()?);
+    }
+    for column in &table.columns {
+        if column.of == ColumnType::Jsonb && !is_indexed(table, &column.field) {
+            continue;
+        }
+        if let Some((of, value)) = tuple.by_name(&column.field)? {
+            fields.insert(column.field.clone(), datum::to_value(of, value).ok()?);
+        }
+    }
+    Some(Value::Object(fields))
+}
+
+fn is_indexed(table: &Table, field: &str) -> bool {
+    table
+        .indexes
+        .iter()
+        .flat_map(|index| &index.fields)
+        .any(|path| path.top() == field)
+}

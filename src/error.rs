@@ -1,0 +1,168 @@
+//! Errors of the extension: one type, each variant with its SQLSTATE, message, detail and hint.
+//!
+//! A Postgres ERROR raised by SQL that we run travels as a Rust panic (pgrx) and keeps its own
+//! SQLSTATE; this type is for what we raise ourselves. `docs/errors.md` lists the codes.
+
+use thiserror::Error;
+
+/// A result whose error is [`Error`].
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+/// What the extension itself reports to SQL.
+#[derive(Debug, Error)]
+pub(crate) enum Error {
+    /// The library is not in `shared_preload_libraries`.
+    #[error("pg_live is not preloaded")]
+    NotPreloaded,
+    /// No free slot for this database.
+    #[error("no free pg_live slot for this database")]
+    NoDatabaseSlot,
+    /// Nothing has been deployed yet.
+    #[error("nothing is deployed in this database")]
+    NothingDeployed,
+    /// A deploy was refused; the text says why and where.
+    #[error("{0}")]
+    DeployRefused(String),
+    /// Batches that a relay asked for are gone.
+    #[error("invalidations after batch {after} of boot {boot} are no longer held")]
+    Gap {
+        /// The boot that was asked for.
+        boot: i64,
+        /// The batch after which the caller wanted more.
+        after: i64,
+    },
+    /// The completion count of the transaction's snapshot is not known.
+    #[error("the position of this transaction's snapshot is not known")]
+    SnapshotUnknown,
+    /// A function that needs another kind of transaction.
+    #[error("{0}")]
+    WrongTransaction(String),
+    /// The function (JavaScript) failed: message with stack, and data of a `ConvexError`.
+    #[error("{message}")]
+    Function {
+        /// `Uncaught Error: ...` with the mapped stack.
+        message: String,
+        /// JSON of the data of a `ConvexError`.
+        data: Option<String>,
+    },
+    /// A user mistake in arguments of an SQL function.
+    #[error("{0}")]
+    InvalidParameter(String),
+    /// The function ran past its time limit.
+    #[error("Function execution timed out (maximum duration: {}s)", .0.as_secs_f64())]
+    TimedOut(std::time::Duration),
+    /// The function ran past its memory limit.
+    #[error("function ran out of memory")]
+    OutOfMemory,
+    /// Calls of functions by SQL by functions nest too deeply.
+    #[error("stack depth limit exceeded")]
+    StackDepth,
+    /// A value that Postgres cannot hold.
+    #[error("{0}")]
+    Untranslatable(String),
+    /// A row that is not a document of its table's schema.
+    #[error("{0}")]
+    DocumentRefused(String),
+    /// Another transaction changed a relation's definition after the snapshot.
+    #[error("a table read by the function was redefined meanwhile")]
+    Redefined,
+    /// The catalog of the extension holds something it must not.
+    #[error("pg_live catalog is inconsistent: {0}")]
+    Catalog(String),
+    /// A panic of our own code.
+    #[error("pg_live met a defect of its own: {0}")]
+    Defect(String),
+    /// V8 failed in a way that no user code explains.
+    #[error("JavaScript engine: {0}")]
+    Engine(String),
+}
+
+/// Five characters of SQLSTATE.
+pub(crate) type SqlState = [u8; 5];
+
+impl Error {
+    /// The SQLSTATE: own class `LV` for our own states, standard codes for user mistakes.
+    pub(crate) fn sqlstate(&self) -> SqlState {
+        *match self {
+            Error::NotPreloaded => b"LV001",
+            Error::NoDatabaseSlot => b"LV002",
+            Error::NothingDeployed => b"LV003",
+            Error::DeployRefused(_) => b"LV004",
+            Error::Gap { .. } => b"LV005",
+            Error::SnapshotUnknown => b"LV006",
+            Error::Function { .. } => b"LV007",
+            Error::Engine(_) => b"LV008",
+            Error::Catalog(_) => b"LV009",
+            Error::Defect(_) => b"XX000",
+            Error::WrongTransaction(_) => b"25001",
+            Error::InvalidParameter(_) => b"22023",
+            Error::TimedOut(_) => b"57014",
+            Error::OutOfMemory => b"53200",
+            Error::StackDepth => b"54001",
+            Error::Untranslatable(_) => b"22021",
+            Error::DocumentRefused(_) => b"23514",
+            Error::Redefined => b"40001",
+        }
+    }
+
+    /// What goes to DETAIL.
+    pub(crate) fn detail(&self) -> Option<String> {
+        match self {
+            Error::Function {
+                data: Some(data), ..
+            } => Some(format!("data: {data}")),
+            Error::Function { data: None, .. }
+            | Error::NotPreloaded
+            | Error::NoDatabaseSlot
+            | Error::NothingDeployed
+            | Error::DeployRefused(_)
+            | Error::Gap { .. }
+            | Error::SnapshotUnknown
+            | Error::WrongTransaction(_)
+            | Error::InvalidParameter(_)
+            | Error::TimedOut(_)
+            | Error::OutOfMemory
+            | Error::StackDepth
+            | Error::Untranslatable(_)
+            | Error::DocumentRefused(_)
+            | Error::Redefined
+            | Error::Catalog(_)
+            | Error::Defect(_)
+            | Error::Engine(_) => None,
+        }
+    }
+
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Error::NotPreloaded => Some(
+                "Add pg_live to shared_preload_libraries in postgresql.conf and restart the server.",
+            ),
+            Error::NoDatabaseSlot => {
+                Some("Raise pg_live.max_databases in postgresql.conf and restart the server.")
+            }
+            Error::NothingDeployed => {
+                Some("Deploy functions with `pg-live deploy <app dir>` or live.deploy().")
+            }
+            Error::Gap { .. } => {
+                Some("Attach again with live.attach() and register every query anew.")
+            }
+            Error::SnapshotUnknown => Some(
+                "Call live.prepare_connection() once per connection, outside of a transaction.",
+            ),
+            Error::OutOfMemory => Some("Read less at once, or raise pg_live.heap_size_mb."),
+            Error::StackDepth => Some("Make functions and SQL call each other less deeply."),
+            Error::TimedOut(_) => Some("Do less per call, or raise pg_live.user_time_ms."),
+            Error::Redefined => Some("Run the query again."),
+            Error::DeployRefused(_)
+            | Error::WrongTransaction(_)
+            | Error::Function { .. }
+            | Error::InvalidParameter(_)
+            | Error::Untranslatable(_)
+            | Error::DocumentRefused(_)
+            | Error::Catalog(_)
+            | Error::Defect(_)
+            | Error::Engine(_) => None,
+        }
+    }
+}

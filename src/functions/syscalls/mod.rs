@@ -1,0 +1,109 @@
+//! The syscalls of `convex/server`, one file per family. Names and forms are those of the npm package.
+
+mod meta;
+mod read;
+mod write;
+
+use pg_live_values::Value;
+use serde_json::Value as Json;
+
+use crate::error::Error;
+use crate::functions::execution::{Execution, fatal};
+use crate::js::HostError;
+
+/// What a syscall gives: JSON text, an error for the function, or the end of it.
+type Answer = std::result::Result<String, HostError>;
+
+/// An error that the function may catch.
+fn refuse(message: impl Into<String>) -> HostError {
+    HostError::js(message)
+}
+
+/// Our own errors end the function, except what its own arguments caused.
+fn from_error(error: Error) -> HostError {
+    match error {
+        Error::Untranslatable(_) | Error::InvalidParameter(_) | Error::DocumentRefused(_) => {
+            refuse(error.to_string())
+        }
+        Error::NotPreloaded
+        | Error::NoDatabaseSlot
+        | Error::NothingDeployed
+        | Error::DeployRefused(_)
+        | Error::Gap { .. }
+        | Error::SnapshotUnknown
+        | Error::WrongTransaction(_)
+        | Error::Function { .. }
+        | Error::TimedOut(_)
+        | Error::OutOfMemory
+        | Error::StackDepth
+        | Error::Redefined
+        | Error::Catalog(_)
+        | Error::Defect(_)
+        | Error::Engine(_) => fatal(error),
+    }
+}
+
+fn parse(op: &str, args: &str) -> std::result::Result<Json, HostError> {
+    serde_json::from_str(args)
+        .map_err(|error| refuse(format!("Invalid arguments for `{op}`: {error}")))
+}
+
+fn text<'a>(op: &str, args: &'a Json, name: &str) -> std::result::Result<&'a str, HostError> {
+    args[name].as_str().ok_or_else(|| {
+        refuse(format!(
+            "Invalid argument `{name}` for `{op}`: expected a string"
+        ))
+    })
+}
+
+/// A document as JSON text, or `null`.
+fn document_or_null(document: Option<&Value>) -> String {
+    document.map_or_else(|| "null".to_owned(), Value::to_encoded)
+}
+
+/// `Convex.syscall`
+pub(super) fn sync(execution: &mut Execution, op: &str, args: &str) -> Answer {
+    let args = parse(op, args)?;
+    match op {
+        "1.0/queryStream" => read::query_stream(execution, &args),
+        "1.0/queryCleanup" => read::query_cleanup(execution, &args),
+        "1.0/db/normalizeId" => read::normalize_id(execution, &args),
+        "1.0/componentArgument" => Ok("{}".to_owned()),
+        "1.0/getSnapshotTs" => Err(refuse("getSnapshotTs is not available in pg_live")),
+        other => Err(refuse(format!("Unknown operation {other}"))),
+    }
+}
+
+/// `Convex.asyncSyscall`
+pub(super) fn asynchronous(execution: &mut Execution, op: &str, args: &str) -> Answer {
+    let args = parse(op, args)?;
+    match op {
+        "1.0/get" => read::get(execution, &args),
+        "1.0/queryStreamNext" => read::query_stream_next(execution, &args),
+        "1.0/count" => read::count(execution, &args),
+        "1.0/insert" => write::insert(execution, &args),
+        "1.0/shallowMerge" => write::patch(execution, &args),
+        "1.0/replace" => write::replace(execution, &args),
+        "1.0/remove" => write::remove(execution, &args),
+        "1.0/getUserIdentity" => meta::user_identity(execution),
+        "1.0/getFunctionMetadata" => meta::function_metadata(execution),
+        "1.0/queryPage" => Err(not_yet("paginate()")),
+        "1.0/runUdf" => Err(not_yet(
+            "ctx.runQuery() and ctx.runMutation() in a function",
+        )),
+        "1.0/schedule" | "1.0/cancel_job" => Err(not_yet("the scheduler")),
+        "1.0/storageGetUrl"
+        | "1.0/storageGetMetadata"
+        | "1.0/storageGenerateUploadUrl"
+        | "1.0/storageDelete"
+        | "1.0/storageStore"
+        | "1.0/storageGet" => Err(not_yet("file storage")),
+        other => Err(refuse(format!("Unknown async operation {other}"))),
+    }
+}
+
+fn not_yet(what: &str) -> HostError {
+    refuse(format!(
+        "{what} is not available in pg_live yet (see LIMITATIONS.md)"
+    ))
+}

@@ -1,0 +1,119 @@
+//! The launcher: keeps a worker running for every database that asked for one.
+
+use std::time::{Duration, Instant};
+
+use pgrx::pg_sys;
+
+use crate::error::Result;
+use crate::pg::latch::{self, ProcessSeat};
+use crate::pg::shmem::{self, Memory, Slot};
+use crate::pg::worker::{self, Handle};
+
+/// The shortest time between two starts of the same worker.
+const PACE: Duration = Duration::from_secs(1);
+/// A worker that lives shorter has failed.
+const HEALTHY: Duration = Duration::from_secs(10);
+/// So many failures in a row, and the launcher waits until the worker is asked for again.
+const FAILURES: u32 = 5;
+const IDLE: Duration = Duration::from_secs(60);
+
+/// What the launcher knows of one slot.
+#[derive(Default)]
+struct Watched {
+    database: u32,
+    worker: Option<Handle>,
+    started: Option<Instant>,
+    failures: u32,
+}
+
+/// Asks for a worker for this process's database. Returns its slot; the worker may be yet to come.
+///
+/// # Errors
+/// No shared memory, or no free slot.
+pub(crate) fn attach_slot() -> Result<&'static Slot> {
+    let memory = shmem::memory()?;
+    let slot = memory.claim(shmem::own_database(), true)?;
+    slot.set_stop(false);
+    if slot.place().is_none() {
+        memory.wake_launcher();
+    }
+    Ok(slot)
+}
+
+/// Entry of the launcher's process.
+///
+/// # Safety
+/// Called by Postgres in a new background worker.
+#[pgrx::pg_guard]
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn pg_live_launcher_main(_argument: pg_sys::Datum) {
+    worker::begin();
+    let Ok(memory) = shmem::memory() else {
+        worker::exit(0)
+    };
+    worker::before_exit(on_exit);
+    memory.set_launcher(Some(ProcessSeat::own()));
+    let mut watched: Vec<Watched> = memory.slots().iter().map(|_| Watched::default()).collect();
+    loop {
+        latch::check_for_interrupts();
+        if worker::is_asked_to_end() {
+            // The postmaster starts it again, unless the server stops.
+            worker::exit(1);
+        }
+        worker::reload_if_asked();
+        let mut pause = IDLE;
+        for (slot, watched) in memory.slots().iter().zip(&mut watched) {
+            pause = pause.min(tend(memory, slot, watched));
+        }
+        latch::wait(pause);
+    }
+}
+
+fn on_exit() {
+    if let Ok(memory) = shmem::memory() {
+        memory.set_launcher(None);
+    }
+}
+
+/// Starts the slot's worker if it should run and does not. Returns when to look again.
+fn tend(memory: &Memory, slot: &Slot, watched: &mut Watched) -> Duration {
+    if watched.database != slot.database() {
+        *watched = Watched {
+            database: slot.database(),
+            ..Watched::default()
+        };
+    }
+    if watched.database == 0 || !slot.is_wanted() {
+        *watched = Watched::default();
+        return IDLE;
+    }
+    if watched.worker.as_ref().is_some_and(Handle::is_alive)
+        || worker::is_connected(slot.worker_pid())
+    {
+        return IDLE;
+    }
+    if let Some(since) = watched.started.map(|started| started.elapsed()) {
+        if since < PACE {
+            return PACE - since;
+        }
+        watched.failures = if since < HEALTHY {
+            watched.failures + 1
+        } else {
+            0
+        };
+    }
+    if watched.failures >= FAILURES {
+        pgrx::warning!(
+            "pg_live gives up on the database with oid {}: its worker failed {FAILURES} times",
+            watched.database
+        );
+        memory.release(slot);
+        return IDLE;
+    }
+    watched.started = Some(Instant::now());
+    watched.worker = worker::start_dynamic("pg_live worker", "pg_live_worker_main", slot.index);
+    if watched.worker.is_none() {
+        pgrx::warning!("pg_live cannot start its worker: raise max_worker_processes");
+    }
+    PACE
+}

@@ -1,0 +1,134 @@
+//! The log: what writers and readers put into the ring, and what the worker takes out.
+
+use pg_live_invalidation::{CodecError, Position};
+
+use super::redefinitions::Redefinitions;
+use crate::pg::ring::{Full, Span};
+use crate::pg::shmem::{self, Counter, Slot};
+
+/// The part of a slot that the log's lock guards.
+#[repr(C)]
+pub(crate) struct LogState {
+    /// The boot that the log belongs to, 0 while no worker runs.
+    pub(crate) boot: u64,
+    /// Where the log begins and ends.
+    pub(crate) span: Span,
+    /// R17: recent changes that older snapshots see too.
+    pub(crate) redefinitions: Redefinitions,
+}
+
+/// R2: a place in the order of all that is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The boot.
+    pub(crate) boot: u64,
+    /// The position within the boot.
+    pub(crate) position: Position,
+}
+
+/// Why something is not in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// No worker runs, or a new boot is about to begin.
+    NoBoot,
+    /// There is no room left for anything but writes.
+    NoRoom,
+}
+
+/// Readers may fill this part of the ring; the rest is kept for writers.
+fn readers_share(capacity: u64) -> u64 {
+    capacity / 4 * 3
+}
+
+impl Slot {
+    /// R2: the place of the log's end, to be read after a snapshot was taken. `None` while no boot
+    /// is running or the running one is at its end.
+    pub(crate) fn place(&self) -> Option<Place> {
+        let log = self.log();
+        let running = log.boot != 0 && !self.has_overflow() && self.is_own();
+        running.then_some(Place {
+            boot: log.boot,
+            position: log.span.tail,
+        })
+    }
+
+    fn is_own(&self) -> bool {
+        self.database() == shmem::own_database()
+    }
+
+    /// R1, R3: publishes a write-set: as it is, or widened, or as a gap. Never fails, and waits
+    /// for nothing but the lock.
+    pub(crate) fn publish(
+        &self,
+        exact: Result<Vec<u8>, CodecError>,
+        widened: impl FnOnce() -> Result<Vec<u8>, CodecError>,
+    ) {
+        // A quarter of the ring for one transaction would leave the others without room.
+        let limit = self.ring_capacity() / 4;
+        let exact = exact.ok().filter(|bytes| bytes.len() as u64 <= limit);
+        let pushed = exact.is_some_and(|bytes| self.push_write(&bytes).is_ok());
+        if !pushed {
+            self.count(Counter::Widened, 1);
+            let gap = match widened() {
+                Ok(bytes) => self.push_write(&bytes).is_err(),
+                Err(_) => true,
+            };
+            if gap {
+                self.set_overflow(true);
+                self.count(Counter::Overflows, 1);
+                self.wake_worker();
+            }
+        }
+        self.count(Counter::Published, 1);
+    }
+
+    fn push_write(&self, record: &[u8]) -> Result<(), Full> {
+        let mut log = self.log_mut();
+        // R0: without a boot the worker's list of running transactions has this one; in a gap the
+        // next boot's list has it.
+        if log.boot == 0 || !self.is_own() || self.has_overflow() {
+            return Ok(());
+        }
+        self.ring(&mut log).push(record).map(|_| ())
+    }
+
+    /// Puts an entry of a reader into the log and returns the position behind it. Never causes a
+    /// gap.
+    pub(crate) fn push_reader(&self, boot: u64, record: &[u8]) -> Result<Position, Refused> {
+        let mut log = self.log_mut();
+        if log.boot != boot || boot == 0 || !self.is_own() || self.has_overflow() {
+            return Err(Refused::NoBoot);
+        }
+        let limit = readers_share(self.ring_capacity());
+        self.ring(&mut log)
+            .push_within(record, limit)
+            .map_err(|Full| Refused::NoRoom)
+    }
+
+    /// Takes up to `limit` bytes of records out, with the position behind each.
+    pub(crate) fn drain(&self, limit: usize) -> Vec<(Position, Vec<u8>)> {
+        let mut log = self.log_mut();
+        let mut ring = self.ring(&mut log);
+        let mut taken = 0;
+        let mut records = Vec::new();
+        while taken < limit {
+            let Some(record) = ring.pop() else { break };
+            taken += record.1.len();
+            records.push(record);
+        }
+        records
+    }
+
+    /// R0: the ring starts anew under a new boot.
+    pub(crate) fn restart(&self, boot: u64) {
+        let mut log = self.log_mut();
+        log.boot = boot;
+        log.span = Span::default();
+        self.set_overflow(false);
+    }
+
+    /// Ends the boot: from now on nothing is put into the log.
+    pub(crate) fn end_boot(&self) {
+        self.log_mut().boot = 0;
+    }
+}

@@ -1,0 +1,30 @@
+//! The invalidator: the I/O shell of `pg_live_invalidation`. A launcher keeps one worker for each
+//! database with live queries; the worker matches writes with registered results (R4-R8).
+
+pub(crate) mod board;
+mod boot;
+mod launcher;
+pub(crate) mod log;
+mod notifier;
+pub(crate) mod redefinitions;
+mod register;
+pub(crate) mod settings;
+mod worker;
+mod world;
+
+use crate::pg::{shmem, worker as process};
+
+pub(crate) use launcher::attach_slot;
+pub(crate) use register::{boot_of, position, register};
+
+/// Settings, shared memory, callbacks and the launcher. To be called once, when the library is
+/// loaded; without preload only the settings are there.
+pub(crate) fn start() {
+    settings::register();
+    if process::is_preloading() {
+        settings::register_at_start();
+        shmem::request();
+        crate::capture::start();
+        process::register_static("pg_live launcher", "pg_live_launcher_main", 1);
+    }
+}

@@ -1,0 +1,69 @@
+//! Settings of capture and of the invalidator.
+
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
+
+static MAX_DATABASES: GucSetting<i32> = GucSetting::<i32>::new(4);
+static RING_SIZE_KB: GucSetting<i32> = GucSetting::<i32>::new(16 * 1024);
+static REPAIRING: GucSetting<bool> = GucSetting::<bool>::new(false);
+static MAX_WRITE_KEYS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+
+/// Makes the settings of shared memory known; only while the server starts, later ones are refused.
+pub(crate) fn register_at_start() {
+    GucRegistry::define_int_guc(
+        c"pg_live.max_databases",
+        c"How many databases of this server may have live queries at the same time.",
+        c"Each takes shared memory: pg_live.ring_size_kb and about 4 MB.",
+        &MAX_DATABASES,
+        1,
+        64,
+        GucContext::Postmaster,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_live.ring_size_kb",
+        c"Size of the log of writes and registrations of each database.",
+        c"When it is full all live queries of the database are run again.",
+        &RING_SIZE_KB,
+        64,
+        1024 * 1024,
+        GucContext::Postmaster,
+        GucFlags::UNIT_KB,
+    );
+}
+
+/// Makes the settings known. To be called once, when the library is loaded.
+pub(crate) fn register() {
+    GucRegistry::define_int_guc(
+        c"pg_live.max_write_keys",
+        c"How many changed rows of one table a transaction may publish one by one.",
+        c"Beyond it the whole table counts as changed.",
+        &MAX_WRITE_KEYS,
+        0,
+        1_000_000,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"pg_live.repairing",
+        c"Set by the extension while it changes its own triggers.",
+        c"Its event trigger for DDL does nothing meanwhile.",
+        &REPAIRING,
+        GucContext::Userset,
+        GucFlags::NO_SHOW_ALL | GucFlags::DISALLOW_IN_FILE,
+    );
+}
+
+/// `pg_live.max_databases`.
+pub(crate) fn max_databases() -> usize {
+    usize::try_from(MAX_DATABASES.get()).unwrap_or(1)
+}
+
+/// `pg_live.ring_size_kb`, in bytes.
+pub(crate) fn ring_bytes() -> usize {
+    usize::try_from(RING_SIZE_KB.get()).unwrap_or(64) * 1024
+}
+
+/// `pg_live.max_write_keys`.
+pub(crate) fn max_write_keys() -> usize {
+    usize::try_from(MAX_WRITE_KEYS.get()).unwrap_or(0)
+}

@@ -1,0 +1,282 @@
+//! The door for SQL-callable functions: arguments in, a datum or rows out, errors with any SQLSTATE.
+//!
+//! pgrx maps SQLSTATEs through a closed enum, which has no room for our own class; so these
+//! functions are plain version-1 C functions. In the body a Postgres ERROR is a Rust panic that keeps
+//! its code; it and our own [`Error`] are raised here, after every Rust value of the call has been
+//! dropped.
+
+use std::any::Any;
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use pgrx::pg_sys;
+use pgrx::pg_sys::panic::CaughtError;
+use pgrx::{FromDatum, IntoDatum};
+
+use crate::error::{Error, Result, SqlState};
+use crate::pg::session;
+
+/// Arguments and result of one call of an SQL function.
+pub(crate) struct Call {
+    fcinfo: pg_sys::FunctionCallInfo,
+}
+
+impl Call {
+    fn argument(&self, index: usize) -> Option<pg_sys::Datum> {
+        // SAFETY: Postgres passes a valid FunctionCallInfo that lives as long as the call, with
+        // `nargs` arguments; the index is checked against it.
+        unsafe {
+            let info = &*self.fcinfo;
+            assert!(
+                index < info.nargs as usize,
+                "SQL declaration and code disagree on arguments"
+            );
+            let argument = info.args.as_slice(info.nargs as usize)[index];
+            (!argument.isnull).then_some(argument.value)
+        }
+    }
+
+    /// The argument as `T`, or `None` for SQL NULL.
+    pub(crate) fn optional<T: FromDatum>(&self, index: usize) -> Option<T> {
+        let datum = self.argument(index)?;
+        // SAFETY: the SQL declaration of the function gives the argument the type that T reads.
+        unsafe { T::from_datum(datum, false) }
+    }
+
+    /// The argument as `T`; an error that names it for SQL NULL.
+    pub(crate) fn required<T: FromDatum>(&self, index: usize, name: &str) -> Result<T> {
+        self.optional(index)
+            .ok_or_else(|| Error::InvalidParameter(format!("argument {name} must not be null")))
+    }
+
+    /// The argument as it came, or `None` for SQL NULL.
+    pub(crate) fn datum(&self, index: usize) -> Option<pg_sys::Datum> {
+        self.argument(index)
+    }
+
+    /// How many arguments the call has.
+    pub(crate) fn len(&self) -> usize {
+        // SAFETY: valid for the call, see `argument`.
+        unsafe { (*self.fcinfo).nargs as usize }
+    }
+
+    /// The raw call information, for code in this module tree.
+    pub(super) fn raw(&self) -> pg_sys::FunctionCallInfo {
+        self.fcinfo
+    }
+
+    /// The SQL type of an argument as the caller wrote it, for `VARIADIC "any"` functions.
+    pub(crate) fn argument_type(&self, index: usize) -> pg_sys::Oid {
+        // SAFETY: flinfo is set for every call that comes through the executor.
+        unsafe {
+            pg_sys::get_fn_expr_argtype(
+                (*self.fcinfo).flinfo,
+                c_int::try_from(index).unwrap_or(c_int::MAX),
+            )
+        }
+    }
+
+    /// A value kept for the lifetime of the calling expression (`fn_extra`), made on first use.
+    pub(crate) fn cached<T: 'static>(&self, make: impl FnOnce() -> Result<T>) -> Result<&T> {
+        // SAFETY: fn_extra is ours alone; it is null or a box that this function leaked into the
+        // expression's memory context with a callback that drops it.
+        unsafe {
+            let flinfo = (*self.fcinfo).flinfo;
+            if (*flinfo).fn_extra.is_null() {
+                let boxed = Box::into_raw(Box::new(make()?));
+                let callback = pg_sys::MemoryContextAllocZero(
+                    (*flinfo).fn_mcxt,
+                    size_of::<pg_sys::MemoryContextCallback>(),
+                )
+                .cast::<pg_sys::MemoryContextCallback>();
+                (*callback).func = Some(drop_boxed::<T>);
+                (*callback).arg = boxed.cast();
+                pg_sys::MemoryContextRegisterResetCallback((*flinfo).fn_mcxt, callback);
+                (*flinfo).fn_extra = boxed.cast();
+            }
+            Ok(&*(*flinfo).fn_extra.cast::<T>())
+        }
+    }
+
+    /// SQL NULL as the result.
+    pub(crate) fn null(&mut self) -> pg_sys::Datum {
+        // SAFETY: valid for the call, see `argument`.
+        unsafe { (*self.fcinfo).isnull = true };
+        pg_sys::Datum::from(0)
+    }
+
+    /// `value` as the result; `None` is SQL NULL.
+    pub(crate) fn value<T: IntoDatum>(&mut self, value: T) -> pg_sys::Datum {
+        match value.into_datum() {
+            Some(datum) => datum,
+            None => self.null(),
+        }
+    }
+
+    /// Rows as the result of a function declared `RETURNS TABLE` or `SETOF` a composite type.
+    /// Each row holds one optional datum per column, of the declared type.
+    pub(crate) fn rows(&mut self, rows: Vec<Vec<Option<pg_sys::Datum>>>) -> pg_sys::Datum {
+        // SAFETY: InitMaterializedSRF checks that the caller accepts a materialised set and sets up
+        // setResult and setDesc; every row is checked to have as many columns as the descriptor.
+        unsafe {
+            pg_sys::InitMaterializedSRF(self.fcinfo, 0);
+            let info = (*self.fcinfo).resultinfo.cast::<pg_sys::ReturnSetInfo>();
+            let columns = (*(*info).setDesc).natts as usize;
+            for row in rows {
+                assert_eq!(
+                    row.len(),
+                    columns,
+                    "SQL declaration and code disagree on columns"
+                );
+                let mut nulls: Vec<bool> = row.iter().map(Option::is_none).collect();
+                let mut values: Vec<pg_sys::Datum> = row
+                    .into_iter()
+                    .map(|d| d.unwrap_or(pg_sys::Datum::from(0)))
+                    .collect();
+                pg_sys::tuplestore_putvalues(
+                    (*info).setResult,
+                    (*info).setDesc,
+                    values.as_mut_ptr(),
+                    nulls.as_mut_ptr(),
+                );
+            }
+        }
+        self.null()
+    }
+}
+
+unsafe extern "C-unwind" fn drop_boxed<T>(boxed: *mut std::ffi::c_void) {
+    // SAFETY: registered by `Call::cached` with a pointer from Box::into_raw, called once.
+    drop(unsafe { Box::from_raw(boxed.cast::<T>()) });
+}
+
+/// What an [`Error`] becomes before it is raised: C strings in Postgres memory, nothing to drop.
+#[derive(Clone, Copy)]
+struct Report {
+    sqlstate: c_int,
+    message: *const c_char,
+    detail: *const c_char,
+    hint: *const c_char,
+}
+
+/// `ERROR` of elog.h.
+const ERROR: c_int = pgrx::PgLogLevel::ERROR as c_int;
+
+unsafe extern "C-unwind" {
+    fn errstart(elevel: c_int, domain: *const c_char) -> bool;
+    fn errcode(sqlerrcode: c_int) -> c_int;
+    fn errmsg(format: *const c_char, ...) -> c_int;
+    fn errdetail(format: *const c_char, ...) -> c_int;
+    fn errhint(format: *const c_char, ...) -> c_int;
+    fn errfinish(file: *const c_char, line: c_int, function: *const c_char);
+}
+
+fn palloc_text(text: &str) -> *const c_char {
+    let text = CString::new(text.replace('\0', "\\0")).unwrap_or_default();
+    // SAFETY: pstrdup copies a NUL-terminated string into the current memory context.
+    unsafe { pg_sys::pstrdup(text.as_ptr()) }
+}
+
+/// Five characters as Postgres packs them, six bits each.
+fn pack(sqlstate: SqlState) -> c_int {
+    sqlstate
+        .iter()
+        .rev()
+        .fold(0, |code, c| (code << 6) | c_int::from((c - b'0') & 0x3f))
+}
+
+impl Report {
+    fn new(error: &Error) -> Report {
+        Report {
+            sqlstate: pack(error.sqlstate()),
+            message: palloc_text(&error.to_string()),
+            detail: error
+                .detail()
+                .map_or(std::ptr::null(), |text| palloc_text(&text)),
+            hint: error.hint().map_or(std::ptr::null(), palloc_text),
+        }
+    }
+
+    /// What a panic carries: a Postgres ERROR on its way, or a defect of ours.
+    fn of_panic(payload: &(dyn Any + Send)) -> Report {
+        let report = match payload.downcast_ref::<CaughtError>() {
+            Some(CaughtError::PostgresError(report) | CaughtError::ErrorReport(report)) => report,
+            Some(CaughtError::RustPanic { ereport, .. }) => ereport,
+            None => {
+                let message = session::panic_message(payload);
+                return Report::new(&Error::Defect(message));
+            }
+        };
+        let optional = |text: Option<&str>| text.map_or(std::ptr::null(), palloc_text);
+        Report {
+            sqlstate: report.sql_error_code() as c_int,
+            message: palloc_text(report.message()),
+            detail: optional(report.detail()),
+            hint: optional(report.hint()),
+        }
+    }
+
+    /// Raises the error. The caller's frame must own nothing that has a destructor.
+    unsafe fn raise(self) -> ! {
+        const TEXT: &CStr = c"%s";
+        // SAFETY: the calls that `ereport(ERROR)` expands to; errfinish does not return (it jumps
+        // to Postgres' handler over this frame and its caller, which own nothing).
+        unsafe {
+            if errstart(ERROR, std::ptr::null()) {
+                errcode(self.sqlstate);
+                errmsg(TEXT.as_ptr(), self.message);
+                if !self.detail.is_null() {
+                    errdetail(TEXT.as_ptr(), self.detail);
+                }
+                if !self.hint.is_null() {
+                    errhint(TEXT.as_ptr(), self.hint);
+                }
+                errfinish(c"pg_live".as_ptr(), 0, c"pg_live".as_ptr());
+            }
+        }
+        unreachable!("ereport(ERROR) returned")
+    }
+}
+
+/// Runs the body of an SQL function; see the module's head.
+///
+/// # Safety
+/// `fcinfo` must be what Postgres passed to a version-1 function, and the caller's frame must own
+/// nothing that has a destructor.
+pub(crate) unsafe fn enter(
+    fcinfo: pg_sys::FunctionCallInfo,
+    body: fn(&mut Call) -> Result<pg_sys::Datum>,
+) -> pg_sys::Datum {
+    let outcome = match catch_unwind(AssertUnwindSafe(|| body(&mut Call { fcinfo }))) {
+        Ok(Ok(datum)) => Ok(datum),
+        Ok(Err(error)) => Err(Report::new(&error)),
+        Err(payload) => Err(Report::of_panic(payload.as_ref())),
+    };
+    match outcome {
+        Ok(datum) => datum,
+        // SAFETY: `Report` is Copy; everything else in this frame has been dropped.
+        Err(report) => unsafe { report.raise() },
+    }
+}
+
+/// Declares SQL-callable functions: `sql_functions! { live_query = query::query; }` exports the C
+/// symbol and its `pg_finfo_` record; the body is `fn(&mut Call) -> Result<Datum>`.
+macro_rules! sql_functions {
+    ($($symbol:ident = $body:path;)+) => {::pastey::paste! {$(
+        #[unsafe(no_mangle)]
+        extern "C-unwind" fn $symbol(
+            fcinfo: ::pgrx::pg_sys::FunctionCallInfo,
+        ) -> ::pgrx::pg_sys::Datum {
+            // SAFETY: called by Postgres only; this frame owns nothing.
+            unsafe { $crate::pg::function::enter(fcinfo, $body) }
+        }
+
+        #[unsafe(no_mangle)]
+        extern "C" fn [<pg_finfo_ $symbol>]() -> &'static ::pgrx::pg_sys::Pg_finfo_record {
+            const VERSION_1: ::pgrx::pg_sys::Pg_finfo_record =
+                ::pgrx::pg_sys::Pg_finfo_record { api_version: 1 };
+            &VERSION_1
+        }
+    )+}};
+}
+pub(crate) use sql_functions;

@@ -1,0 +1,16 @@
+//! Everything that touches Postgres' C interface: with `js/v8` the only place for `unsafe`.
+
+pub(crate) mod datum;
+pub(crate) mod function;
+pub(crate) mod latch;
+pub(crate) mod lwlock;
+pub(crate) mod relation;
+pub(crate) mod ring;
+pub(crate) mod session;
+pub(crate) mod shmem;
+pub(crate) mod snapshot;
+pub(crate) mod spi;
+pub(crate) mod trigger;
+pub(crate) mod tuple;
+pub(crate) mod worker;
+pub(crate) mod xact;

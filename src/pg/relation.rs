@@ -1,0 +1,125 @@
+//! Relations: which others may show a relation's rows.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Once;
+
+use pgrx::pg_sys;
+
+thread_local! {
+    static RELATED: RefCell<HashMap<u32, Rc<[u32]>>> = RefCell::default();
+}
+
+/// The catalog pg_inherits.
+const INHERITS: u32 = 2611;
+/// AccessShareLock.
+const LOCK: i32 = 1;
+/// BTEqualStrategyNumber.
+const EQUAL: u16 = 3;
+
+/// Which way to follow inheritance: the column of pg_inherits to look up, and its index.
+#[derive(Clone, Copy)]
+enum Way {
+    ToParents,
+    ToChildren,
+}
+
+impl Way {
+    fn column_and_index(self) -> (i16, u32) {
+        match self {
+            Way::ToParents => (1, 2680),
+            Way::ToChildren => (2, 2187),
+        }
+    }
+}
+
+/// The relation, everything it inherits from and everything that inherits from it, partitions
+/// included: a write to the relation may change what a read of any of them shows.
+pub(crate) fn readers_see(rel: u32) -> Rc<[u32]> {
+    if let Some(known) = RELATED.with_borrow(|known| known.get(&rel).cloned()) {
+        return known;
+    }
+    watch();
+    let mut all = closure(rel, Way::ToParents);
+    all.extend(&closure(rel, Way::ToChildren)[1..]);
+    let all: Rc<[u32]> = all.into();
+    RELATED.with_borrow_mut(|known| known.insert(rel, Rc::clone(&all)));
+    all
+}
+
+/// The relation, then all that can be reached from it.
+fn closure(rel: u32, way: Way) -> Vec<u32> {
+    let mut all = vec![rel];
+    let mut next = 0;
+    while let Some(from) = all.get(next).copied() {
+        next += 1;
+        for reached in neighbours(from, way) {
+            if !all.contains(&reached) {
+                all.push(reached);
+            }
+        }
+    }
+    all
+}
+
+/// Forgets what is known whenever a definition changes.
+fn watch() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: the function lives as long as the library, which is never unloaded.
+        unsafe {
+            pg_sys::CacheRegisterRelcacheCallback(Some(on_invalidation), pg_sys::Datum::from(0));
+        }
+    });
+}
+
+unsafe extern "C-unwind" fn on_invalidation(_argument: pg_sys::Datum, _relation: pg_sys::Oid) {
+    RELATED.with(|known| {
+        // The change may be anywhere in a tree: all of it is forgotten.
+        if let Ok(mut known) = known.try_borrow_mut() {
+            known.clear();
+        }
+    });
+}
+
+fn neighbours(rel: u32, way: Way) -> Vec<u32> {
+    let (column, index) = way.column_and_index();
+    // SAFETY: a scan of a catalog within a transaction, with the snapshot that such scans use; the
+    // key's type is the column's. Tuples are read before the scan ends; one of pg_inherits begins
+    // with the two ids of the child and the parent.
+    unsafe {
+        let catalog = pg_sys::table_open(pg_sys::Oid::from(INHERITS), LOCK);
+        let mut key = pg_sys::ScanKeyData::default();
+        pg_sys::ScanKeyInit(
+            &raw mut key,
+            column,
+            EQUAL,
+            pg_sys::Oid::from(pg_sys::F_OIDEQ),
+            pg_sys::Datum::from(rel),
+        );
+        let scan = pg_sys::systable_beginscan(
+            catalog,
+            pg_sys::Oid::from(index),
+            true,
+            std::ptr::null_mut(),
+            1,
+            &raw mut key,
+        );
+        let mut found = Vec::new();
+        loop {
+            let tuple = pg_sys::systable_getnext(scan);
+            if tuple.is_null() {
+                break;
+            }
+            let ids = pg_sys::heap_tuple_get_struct::<u32>(tuple);
+            found.push(match way {
+                Way::ToParents => *ids.add(1),
+                Way::ToChildren => *ids,
+            });
+        }
+        pg_sys::systable_endscan(scan);
+        pg_sys::table_close(catalog, LOCK);
+        found
+    }
+}

@@ -1,0 +1,134 @@
+//! Snapshots as the invalidator knows them: 64-bit ids, and the completion count (F2, F3).
+//!
+//! Postgres keeps c(S) only in the static buffer that `GetSnapshotData` fills: the copy that a
+//! REPEATABLE READ transaction works with has 0 there. In READ COMMITTED `GetTransactionSnapshot`
+//! returns that buffer itself, so its address is noted then ([`prepare`]) and read later, after a
+//! check that it still holds the transaction's snapshot.
+
+use std::cell::Cell;
+use std::ptr::NonNull;
+
+use pg_live_invalidation::{Snapshot, Xid};
+use pgrx::pg_sys;
+
+use super::lwlock::LwLock;
+use super::xact::{self, Isolation};
+use crate::error::{Error, Result};
+
+/// Number of ProcArrayLock in `lwlocknames.h` of Postgres 15.
+pub(super) const PROC_ARRAY_LOCK: usize = 4;
+
+thread_local! {
+    static BUFFER: Cell<Option<NonNull<pg_sys::SnapshotData>>> = const { Cell::new(None) };
+}
+
+/// How many transactions have left the ProcArray by now.
+pub(crate) fn completion_count() -> u64 {
+    // SAFETY: the counter is written under ProcArrayLock in exclusive mode.
+    LwLock::individual(PROC_ARRAY_LOCK)
+        .shared(|| unsafe { (*pg_sys::ShmemVariableCache).xactCompletionCount })
+}
+
+/// Notes where this process' snapshots keep their completion count.
+///
+/// # Errors
+/// [`Error::WrongTransaction`] unless the transaction is READ COMMITTED.
+pub(crate) fn prepare() -> Result<()> {
+    if xact::isolation() != Isolation::ReadCommitted {
+        return Err(Error::WrongTransaction(
+            "live.prepare_connection() needs a READ COMMITTED transaction".into(),
+        ));
+    }
+    // SAFETY: within a transaction; at this isolation level the result is the static buffer.
+    BUFFER.set(NonNull::new(unsafe { pg_sys::GetTransactionSnapshot() }));
+    Ok(())
+}
+
+/// Whether [`prepare`] was called in this process.
+pub(crate) fn is_prepared() -> bool {
+    BUFFER.get().is_some()
+}
+
+/// The snapshot of the running REPEATABLE READ or SERIALIZABLE transaction.
+///
+/// # Errors
+/// [`Error::WrongTransaction`] at another isolation level and on a standby,
+/// [`Error::SnapshotUnknown`] without [`prepare`] or with an imported snapshot.
+pub(crate) fn transaction_snapshot() -> Result<Snapshot> {
+    if xact::isolation() == Isolation::ReadCommitted {
+        return Err(Error::WrongTransaction(
+            "a live query needs a REPEATABLE READ READ ONLY transaction".into(),
+        ));
+    }
+    let buffer = BUFFER.get().ok_or(Error::SnapshotUnknown)?;
+    // SAFETY: within a transaction whose snapshot is fixed: the pointer is to a copy that lives
+    // until its end; the buffer is static. `xip` has `xcnt` ids in both.
+    let (snapshot, buffer) = unsafe {
+        (
+            Parts::of(&*pg_sys::GetTransactionSnapshot()),
+            Parts::of(buffer.as_ref()),
+        )
+    };
+    if snapshot.taken_during_recovery {
+        return Err(Error::WrongTransaction(
+            "a live query cannot be registered from a standby".into(),
+        ));
+    }
+    if !snapshot.same_as(&buffer) || buffer.completed == 0 {
+        return Err(Error::SnapshotUnknown);
+    }
+    Ok(snapshot.widened(buffer.completed))
+}
+
+/// What makes a snapshot, with Postgres' 32-bit ids.
+struct Parts {
+    xmin: u32,
+    xmax: u32,
+    xip: Vec<u32>,
+    completed: u64,
+    taken_during_recovery: bool,
+}
+
+impl Parts {
+    /// # Safety
+    /// `data.xip` must point to `data.xcnt` ids.
+    unsafe fn of(data: &pg_sys::SnapshotData) -> Parts {
+        let ids = 0..data.xcnt as usize;
+        Parts {
+            xmin: data.xmin.into(),
+            xmax: data.xmax.into(),
+            // SAFETY: as the caller promises.
+            xip: ids.map(|i| unsafe { (*data.xip.add(i)).into() }).collect(),
+            completed: data.snapXactCompletionCount,
+            taken_during_recovery: data.takenDuringRecovery,
+        }
+    }
+
+    fn same_as(&self, other: &Parts) -> bool {
+        (self.xmin, self.xmax, &self.xip) == (other.xmin, other.xmax, &other.xip)
+    }
+
+    fn widened(&self, completed: u64) -> Snapshot {
+        let next = xact::next_xid();
+        let widen = |xid| widen(xid, next);
+        let mut xip: Vec<Xid> = self.xip.iter().copied().map(widen).collect();
+        xip.sort_unstable();
+        Snapshot {
+            xmin: widen(self.xmin),
+            xmax: widen(self.xmax),
+            xip,
+            completed,
+        }
+    }
+}
+
+/// The 64-bit id of a transaction that is not newer than `next`, the next id to be given out, and
+/// less than 2^32 ids older.
+pub(crate) fn widen(xid: u32, next: Xid) -> Xid {
+    let same_epoch = (next & !u64::from(u32::MAX)) | u64::from(xid);
+    if same_epoch > next {
+        same_epoch.wrapping_sub(1 << 32)
+    } else {
+        same_epoch
+    }
+}
