@@ -36,7 +36,7 @@ CREATE TABLE live.deployments (
     schema      json
 );
 
--- The deployment in force, by component. `version` is drawn from a sequence at every change of the
+-- The deployment in force, by component; the row comes with live.setup(). `version` is drawn from a sequence at every change of the
 -- catalog, so a number never means two states. Every read-set holds this table.
 CREATE SEQUENCE live.version_seq;
 CREATE TABLE live.active (
@@ -44,7 +44,6 @@ CREATE TABLE live.active (
     deployment bigint REFERENCES live.deployments (id),
     version    bigint NOT NULL DEFAULT pg_catalog.nextval('live.version_seq')
 );
-INSERT INTO live.active (component) VALUES ('');
 
 -- Sources are kept once per content.
 CREATE TABLE live.sources (
@@ -120,11 +119,11 @@ CREATE TABLE live.pending_indexes (
     PRIMARY KEY (deployment, component, "table", name)
 );
 
+-- owner: the role of the deployment; schema: where its tables are (public).
 CREATE TABLE live.settings (
     name  text COLLATE "C" PRIMARY KEY,
     value text NOT NULL
 );
-INSERT INTO live.settings VALUES ('schema', 'public');
 
 -- What mutations of client sessions returned, so that a repeated request is answered, not run.
 CREATE TABLE live.outcomes (
@@ -145,6 +144,9 @@ SELECT pg_catalog.pg_extension_config_dump('live.tables', '');
 SELECT pg_catalog.pg_extension_config_dump('live.columns', '');
 SELECT pg_catalog.pg_extension_config_dump('live.indexes', '');
 SELECT pg_catalog.pg_extension_config_dump('live.outcomes', '');
+SELECT pg_catalog.pg_extension_config_dump('live.active', '');
+SELECT pg_catalog.pg_extension_config_dump('live.settings', '');
+SELECT pg_catalog.pg_extension_config_dump('live.deployments_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('live.version_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('live.table_number_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('live.index_number_seq', '');
@@ -227,12 +229,13 @@ BEGIN
     END IF;
     INSERT INTO live.settings VALUES ('owner', owner)
         ON CONFLICT (name) DO UPDATE SET value = excluded.value;
-    UPDATE live.active SET version = nextval('live.version_seq');
-    SELECT value INTO target FROM live.settings WHERE name = 'schema';
+    INSERT INTO live.active (component) VALUES ('')
+        ON CONFLICT (component) DO UPDATE SET version = nextval('live.version_seq');
+    target := coalesce((SELECT value FROM live.settings WHERE name = 'schema'), 'public');
     EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO %I', target, owner);
     EXECUTE format('GRANT EXECUTE ON FUNCTION live.query(text, json), live.mutation(text, json),'
         ' live.explain(text, json), live.deploy(json), live.deploy_start(json),'
-        ' live.deploy_finish(bigint) TO %I', owner);
+        ' live.deploy_finish(bigint), live.status(), live.counters() TO %I', owner);
     EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA live TO %I', owner);
 END $$;
 COMMENT ON FUNCTION live.setup IS 'Names the role that owns the deployment: its functions run as it, its tables belong to it.';
@@ -315,6 +318,11 @@ LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_counters';
 CREATE VIEW live.stats AS SELECT name, value FROM live.counters();
 COMMENT ON VIEW live.stats IS
 'Counters of this database since the start of the server, or since live.stop().';
+
+CREATE FUNCTION live.engine() RETURNS json
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_engine';
+COMMENT ON FUNCTION live.engine() IS
+'The JavaScript engine of this session: start time, memory, contexts.';
 
 CREATE FUNCTION live.stop() RETURNS void
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_stop';

@@ -8,9 +8,9 @@ import { inTurns, median, ratioOfRounds, summarize } from "../lib/stats.mjs";
 const ROUNDS = 7;
 const DOCUMENTS = 1000;
 /** Statements per round, each one call. */
-const STATEMENTS = 500;
+const STATEMENTS = 300;
 /** Statements per round that each call the function for all documents. */
-const SCANS = 3;
+const SCANS = 2;
 const FRESH_BACKENDS = 20;
 const MEMORY_BACKENDS = 5;
 /** Prime, so that calls visit the documents in a fixed order without neighbours. */
@@ -89,21 +89,30 @@ async function timeStatement(client, name, document) {
   return took;
 }
 
-/** Calls for all documents in one statement: without the way to the server. Milliseconds per call. */
+/** Nanoseconds that a process has had a core. */
+async function cpuTime(pid) {
+  return Number((await readFile(`/proc/${pid}/schedstat`, "utf8")).split(" ")[0]);
+}
+
+/**
+ * Calls for all documents in one statement: without the way to the server. Milliseconds per call, and those in
+ * which the backend had a core, whatever else the machine did.
+ */
 async function timeScan(client, name, documents) {
   const args = isGet(name) ? "json_build_object('id', _id)" : "'{}'::json";
   const call = CALLS[name].replace("$1::json", args);
   const text = isGet(name)
     ? `SELECT sum((answer ->> 'value')::float8) AS outcome FROM (SELECT ${call} AS answer FROM documents OFFSET 0) AS calls`
     : `SELECT count(answer::text) AS outcome FROM (SELECT ${call} AS answer FROM documents OFFSET 0) AS calls`;
-  const started = performance.now();
+  const [started, cpu] = [performance.now(), await cpuTime(client.processID)];
   const { rows } = await client.query(text);
   const took = performance.now() - started;
+  const worked = ((await cpuTime(client.processID)) - cpu) / 1e6;
   const right = isGet(name) ? documents.reduce((sum, { value }) => sum + value, 0) : documents.length;
   if (Number(rows[0].outcome) !== right) {
     throw new Error(`${LABELS[name]}: ${rows[0].outcome} for all documents, not ${right}`);
   }
-  return took / documents.length;
+  return { took: took / documents.length, worked: worked / documents.length };
 }
 
 const series = async (count, measure) => {
@@ -163,10 +172,12 @@ async function measureMemory(server, documents) {
 /** PL/pgSQL's arm that does the same. */
 const PEER = { liveEmpty: "plpgsqlEmpty", liveGet: "plpgsqlGet" };
 
-function summarizeRounds(samples) {
+/** Summaries by arm; `value` takes the number from a sample. */
+function summarizeRounds(samples, value = (sample) => sample) {
+  const rounds = armsOf((name) => samples[name].map((round) => round.map(value)));
   return armsOf((name) => ({
-    ...summarize(samples[name].flat()),
-    ...(name in PEER ? { timesPlpgsql: ratioOfRounds(samples[name], samples[PEER[name]]) } : {}),
+    ...summarize(rounds[name].flat()),
+    ...(name in PEER ? { timesPlpgsql: ratioOfRounds(rounds[name], rounds[PEER[name]]) } : {}),
   }));
 }
 
@@ -211,15 +222,18 @@ export async function measure({ server, say }) {
   say("host: memory");
   const memory = await measureMemory(server, documents);
   const statements = summarizeRounds(warm.statements);
-  const scans = summarizeRounds(warm.scans);
+  const scans = summarizeRounds(warm.scans, ({ took }) => took);
+  const scansCpu = summarizeRounds(warm.scans, ({ worked }) => worked);
   const rounds = `${ROUNDS} rounds in turns, on one connection`;
   return {
-    figures: { statements, scans, first, memory },
+    figures: { statements, scans, scansCpu, first, memory },
     tables: [
       timeTable("A warm call in a statement of its own, seen by the client", "µs", 1000, statements,
         `${ROUNDS * STATEMENTS} prepared statements each, ${rounds}.`),
       timeTable("A warm call among a thousand of one statement", "µs per call", 1000, scans,
         `${ROUNDS * SCANS} statements of ${DOCUMENTS} calls each, ${rounds}; percentiles of the statements' means.`),
+      timeTable("The same, time in which the backend had a core", "µs per call", 1000, scansCpu,
+        "By /proc/<pid>/schedstat: what else the machine does hardly matters here."),
       timeTable("The first statement of a fresh backend", "ms", 1, first,
         `${FRESH_BACKENDS} backends each, in turns, from sending the statement on an open connection.`),
       memoryTable(memory),

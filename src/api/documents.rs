@@ -78,7 +78,7 @@ impl Paths {
 /// `live.index_key_v1(extra, field, column, ..., "_creationTime", _id) -> bytea`
 pub(super) fn index_key(call: &mut Call) -> Result<Datum> {
     let count = call.len();
-    if count < 3 || count % 2 == 0 {
+    if count < 3 || count.is_multiple_of(2) {
         return Err(Error::InvalidParameter(
             "live.index_key_v1 takes _extra, pairs of field and column, \"_creationTime\" and _id"
                 .to_owned(),

@@ -14,7 +14,7 @@ use crate::pg::spi::Access;
 pub(super) fn explain(call: &mut Call) -> Result<Datum> {
     let path: String = call.required(0, "path")?;
     let args: String = call.required(1, "args")?;
-    let response = run::run(Request {
+    let response = run::run(&Request {
         path: &path,
         args: &args,
         identity: None,
@@ -28,13 +28,20 @@ pub(super) fn explain(call: &mut Call) -> Result<Datum> {
         });
     }
     let catalog = Catalog::current(Access::Read)?;
-    let rows = response
+    let reads = response
         .reads
         .entries
         .iter()
-        .map(|entry| row(&catalog, entry))
-        .collect();
-    Ok(call.rows(rows))
+        .map(|entry| row(&catalog, entry));
+    let observed = response.observed;
+    let outside = [
+        (observed.time, "clock"),
+        (observed.randomness, "randomness"),
+        (observed.identity, "identity"),
+    ];
+    let outside = outside.into_iter().filter(|(looked_at, _)| *looked_at);
+    let outside = outside.map(|(_, what)| vec![what.into_datum(), None, None, None, None]);
+    Ok(call.rows(reads.chain(outside).collect()))
 }
 
 fn row(catalog: &Catalog, entry: &ReadEntry) -> Vec<Option<Datum>> {

@@ -45,7 +45,7 @@ fn report_log_lines(lines: &[String]) {
 /// `live.query(path text, args json) -> json`
 pub(super) fn query(call: &mut Call) -> Result<Datum> {
     let (path, args) = arguments(call)?;
-    let response = run::run(request(&path, &args, FunctionKind::Query))?;
+    let response = run::run(&request(&path, &args, FunctionKind::Query))?;
     value(call, response)
 }
 
@@ -53,7 +53,7 @@ pub(super) fn query(call: &mut Call) -> Result<Datum> {
 pub(super) fn mutation(call: &mut Call) -> Result<Datum> {
     let (path, args) = arguments(call)?;
     let outcome = session::subtransaction(
-        || run::run(request(&path, &args, FunctionKind::Mutation)),
+        || run::run(&request(&path, &args, FunctionKind::Mutation)),
         |result| {
             result
                 .as_ref()

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::capture;
 use crate::documents::catalog::{Catalog, FunctionKind};
 use crate::error::{Error, Result};
-use crate::functions::run::{self, Caller, Request, Response};
+use crate::functions::run::{self, Caller, Observed, Request, Response};
 use crate::invalidator;
 use crate::js::JsError;
 use crate::pg::function::Call;
@@ -30,7 +30,14 @@ fn caller(identity: Option<&str>) -> (Caller, Option<String>) {
     };
     let is_admin = identity.remove("admin") == Some(json!(true));
     let user = (!identity.is_empty()).then(|| serde_json::Value::Object(identity).to_string());
-    (if is_admin { Caller::Admin } else { Caller::Client }, user)
+    (
+        if is_admin {
+            Caller::Admin
+        } else {
+            Caller::Client
+        },
+        user,
+    )
 }
 
 /// A result that stands for a Postgres ERROR or a limit inside of a query.
@@ -48,11 +55,12 @@ fn failed(message: String, access: Access) -> Result<Response> {
         }),
         log_lines: Vec::new(),
         reads: reads.build(),
+        observed: Observed::default(),
     })
 }
 
 /// Runs a query so that a Postgres ERROR in it is a result, not the end of the transaction.
-fn run_contained(request: Request<'_>) -> Result<Response> {
+fn run_contained(request: &Request<'_>) -> Result<Response> {
     let outcome = session::subtransaction(
         || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run::run(request))),
         |result| matches!(result, Ok(Ok(_))),
@@ -96,7 +104,7 @@ pub(super) fn run_query(call: &mut Call) -> Result<Datum> {
         kind: FunctionKind::Query,
         caller,
     };
-    let response = run_contained(request)?;
+    let response = run_contained(&request)?;
     if capture::ddl_conflict(&snapshot, &response.reads) {
         return Err(Error::Redefined); // R17
     }
@@ -148,7 +156,7 @@ pub(super) fn run_mutation(call: &mut Call) -> Result<Datum> {
     let (caller, identity) = caller(identity.as_deref());
     let outcome = session::subtransaction(
         || {
-            run::run(Request {
+            run::run(&Request {
                 path: &path,
                 args: &args,
                 identity,

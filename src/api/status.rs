@@ -6,6 +6,7 @@ use pgrx::{IntoDatum, pg_sys};
 use serde_json::{Map, Value, json};
 
 use crate::error::Result;
+use crate::js;
 use crate::pg::function::{Call, sql_functions};
 use crate::pg::shmem::{self, Counter, Slot};
 use crate::pg::{latch, snapshot};
@@ -17,6 +18,7 @@ sql_functions! {
     pg_live_status = status;
     pg_live_counters = counters;
     pg_live_stop = stop;
+    pg_live_engine = engine;
 }
 
 /// `live.status()`: the state of this database's worker, log and board, as JSON text.
@@ -57,6 +59,23 @@ fn describe(slot: &Slot) -> Value {
         "read_set_bytes": board.read_bytes,
         "batches_by_owner": owners,
     })
+}
+
+/// `live.engine()`: this session's V8 as JSON text; times in microseconds, sizes in bytes.
+fn engine(call: &mut Call) -> Result<pg_sys::Datum> {
+    let stats = js::stats();
+    let us = u64::try_from(stats.first_start.as_micros()).unwrap_or(u64::MAX);
+    let state = json!({
+        "started": stats.started,
+        "start_us": us,
+        "heap_used_bytes": stats.heap_used,
+        "heap_total_bytes": stats.heap_total,
+        "array_buffer_bytes": stats.array_buffers,
+        "contexts_made": stats.contexts_made,
+        "isolates_made": stats.isolates_made,
+        "cached_modules": stats.cached_modules,
+    });
+    Ok(call.value(state.to_string()))
 }
 
 /// `live.counters()`: name and value, since the server's start or `live.stop()`.

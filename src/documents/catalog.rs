@@ -11,15 +11,13 @@ use pg_live_values::{ColumnType, FieldPath, TableLookup, Validator};
 use pgrx::pg_sys;
 
 use crate::error::{Error, Result};
+use crate::js;
 use crate::pg::spi::{self, Access, Param};
 
 /// The index `by_creation_time` of every table.
 pub(crate) const BY_CREATION_TIME: IndexId = 1;
 /// The index `by_id` of every table: the primary key.
 pub(crate) const BY_ID: IndexId = 2;
-
-/// The root component's path.
-pub(crate) const ROOT: &str = "";
 
 /// A field that has a column of its own; the column has the field's name.
 #[derive(Clone, Debug)]
@@ -135,18 +133,19 @@ impl Catalog {
             static KEPT: RefCell<Option<Rc<Catalog>>> = const { RefCell::new(None) };
         }
         let (version, deployment, active_oid) = spi::query_one(
-            "SELECT version, deployment, tableoid FROM live.active WHERE component = ''",
+            "SELECT version, deployment, 'live.active'::pg_catalog.regclass::pg_catalog.oid \
+             FROM (SELECT) AS always LEFT JOIN live.active ON component = ''",
             &[],
             access,
             |row| {
                 Ok((
-                    row.need::<i64>(0)?,
+                    row.get::<i64>(0).unwrap_or(0),
                     row.get::<i64>(1),
                     row.need::<pg_sys::Oid>(2)?,
                 ))
             },
         )?
-        .ok_or_else(|| Error::Catalog("live.active has no row".to_owned()))?;
+        .ok_or_else(|| Error::Catalog("live.active cannot be read".to_owned()))?;
         if let Some(kept) = KEPT
             .with_borrow(Clone::clone)
             .filter(|kept| kept.version == version)
@@ -159,6 +158,9 @@ impl Catalog {
             active_oid.to_u32(),
             access,
         )?);
+        if let Some(deployment) = catalog.deployment {
+            js::forget_others(deployment);
+        }
         KEPT.set(Some(Rc::clone(&catalog)));
         Ok(catalog)
     }
@@ -224,11 +226,6 @@ impl Catalog {
     /// All tables.
     pub(crate) fn tables(&self) -> impl Iterator<Item = &Rc<Table>> {
         self.tables.values()
-    }
-
-    /// Whether the deployment has this module with functions.
-    pub(crate) fn has_module(&self, module: &str) -> bool {
-        self.functions.contains_key(module)
     }
 
     /// A function by module path and export.

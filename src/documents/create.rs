@@ -114,7 +114,7 @@ pub(crate) fn enter_columns(table: &str, columns: &[Column], position: usize) ->
                 Param::Text(table),
                 Param::Text(&column.field),
                 Param::Text(column_type_name(column.of)),
-                Param::Int8((position + offset) as i64),
+                Param::Int8((position + offset).try_into().unwrap_or(i64::MAX)),
             ],
         )?;
     }

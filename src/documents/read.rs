@@ -180,7 +180,7 @@ impl Scan {
     }
 
     fn fetch(&mut self, access: Access) -> Result<()> {
-        let limit = Param::Int8(self.chunk as i64);
+        let limit = Param::Int8(self.chunk.try_into().unwrap_or(i64::MAX));
         let table = Rc::clone(&self.table);
         let id_column = 0;
         let key_column = 3 + table.columns.len();

@@ -13,6 +13,7 @@ use crate::functions::execution::Execution;
 use crate::gucs;
 use crate::js::{self, Call, Failure, JsError, Kind, Limits};
 use crate::pg::session::{self, UserGuard};
+use crate::pg::shmem::{self, Counter};
 use crate::pg::spi::Access;
 
 /// Who may call what.
@@ -48,11 +49,24 @@ pub(crate) struct Response {
     pub(crate) log_lines: Vec<String>,
     /// What it read.
     pub(crate) reads: ReadSet,
+    /// What else the result depends on.
+    pub(crate) observed: Observed,
+}
+
+/// What of the outside a function looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Observed {
+    /// The clock.
+    pub(crate) time: bool,
+    /// Random numbers.
+    pub(crate) randomness: bool,
+    /// Who the caller is.
+    pub(crate) identity: bool,
 }
 
 /// Runs a call. Errors of the function are in the response; the rest (interrupts, limits, Postgres
 /// errors) is an error or a panic.
-pub(crate) fn run(request: Request<'_>) -> Result<Response> {
+pub(crate) fn run(request: &Request<'_>) -> Result<Response> {
     let access = match request.kind {
         FunctionKind::Query => Access::Read,
         FunctionKind::Mutation | FunctionKind::Action => Access::Write,
@@ -74,12 +88,15 @@ pub(crate) fn run(request: Request<'_>) -> Result<Response> {
         definer,
     );
     let checked = match &path {
-        Ok(path) => check(&catalog, path, &request),
+        Ok(path) => check(&catalog, path, request),
         Err(error) => Err(error.to_string()),
     };
+    let mut observed = Observed::default();
     let (outcome, log_lines) = match (checked, path) {
         (Ok((function, args)), Ok(path)) => {
-            invoke(&mut execution, &path, &function, &args, request.kind)?
+            let invoked = invoke(&mut execution, &path, &function, &args, request.kind)?;
+            observed = invoked.observed;
+            (invoked.result, invoked.log_lines)
         }
         (Err(message), _) => (
             Err(JsError {
@@ -100,6 +117,7 @@ pub(crate) fn run(request: Request<'_>) -> Result<Response> {
         result: outcome,
         log_lines,
         reads: execution.into_reads(),
+        observed,
     })
 }
 
@@ -166,7 +184,11 @@ fn find(
     Ok(Rc::clone(function))
 }
 
-type Invoked = (std::result::Result<String, JsError>, Vec<String>);
+struct Invoked {
+    result: std::result::Result<String, JsError>,
+    log_lines: Vec<String>,
+    observed: Observed,
+}
 
 fn invoke(
     execution: &mut Execution,
@@ -190,17 +212,35 @@ fn invoke(
         now_unix_ms: (session::now_us() / 1000) as f64,
         seed: rand::random(),
         import_unix_ms: catalog.deployed_unix_ms,
+        reuse_context: false,
     };
     let outcome = {
         let _user = UserGuard::become_user(owner);
         js::invoke(&call, execution, &limits())
     };
     let outcome = outcome.map_err(failure)?;
+    count(outcome.user_time);
     let result = match outcome.result {
         Ok(text) => check_result(&catalog, function, text),
         Err(error) => Err(error),
     };
-    Ok((result, outcome.log_lines))
+    Ok(Invoked {
+        result,
+        log_lines: outcome.log_lines,
+        observed: Observed {
+            time: outcome.observed.time,
+            randomness: outcome.observed.randomness,
+            identity: execution.identity_observed,
+        },
+    })
+}
+
+fn count(user_time: Duration) {
+    if let Some(slot) = shmem::own_slot() {
+        slot.count(Counter::Functions, 1);
+        let us = u64::try_from(user_time.as_micros()).unwrap_or(u64::MAX);
+        slot.count(Counter::FunctionTimeUs, us);
+    }
 }
 
 /// The limits in force.

@@ -20,6 +20,7 @@ pub(crate) use register::{boot_of, position, register};
 pub(crate) fn start() {
     settings::register();
     if process::is_preloading() {
+        settings::register_at_start();
         shmem::request();
         crate::capture::start();
         process::register_static("pg_live launcher", "pg_live_launcher_main", 1);

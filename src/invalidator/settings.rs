@@ -7,8 +7,8 @@ static RING_SIZE_KB: GucSetting<i32> = GucSetting::<i32>::new(16 * 1024);
 static REPAIRING: GucSetting<bool> = GucSetting::<bool>::new(false);
 static MAX_WRITE_KEYS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 
-/// Makes the settings known. To be called once, when the library is loaded.
-pub(crate) fn register() {
+/// Makes the settings of shared memory known; only while the server starts, later ones are refused.
+pub(crate) fn register_at_start() {
     GucRegistry::define_int_guc(
         c"pg_live.max_databases",
         c"How many databases of this server may have live queries at the same time.",
@@ -29,6 +29,10 @@ pub(crate) fn register() {
         GucContext::Postmaster,
         GucFlags::UNIT_KB,
     );
+}
+
+/// Makes the settings known. To be called once, when the library is loaded.
+pub(crate) fn register() {
     GucRegistry::define_int_guc(
         c"pg_live.max_write_keys",
         c"How many changed rows of one table a transaction may publish one by one.",

@@ -6,7 +6,7 @@ use super::source_map::{MappedPosition, SourceMaps};
 
 /// One module and the functions it exports.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AnalyzedModule {
+pub(crate) struct AnalyzedModule {
     /// Path of the module, with `.js`.
     pub path: String,
     /// Its functions, in the order of the exports' names.
@@ -15,7 +15,7 @@ pub struct AnalyzedModule {
 
 /// One exported function.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AnalyzedFunction {
+pub(crate) struct AnalyzedFunction {
     /// Name of the export.
     pub name: String,
     /// `Query`, `Mutation` or `Action`.
@@ -32,7 +32,7 @@ pub struct AnalyzedFunction {
 
 /// A place in a source file as the developer sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Position {
+pub(crate) struct Position {
     /// Path as the source map names it.
     pub path: String,
     /// Line, from 1.

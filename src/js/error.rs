@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 
 /// A host call that did not succeed.
-pub enum HostError {
+pub(crate) enum HostError {
     /// Becomes an `Error` that the function can catch.
     Js {
         /// Message of the error.
@@ -18,7 +18,7 @@ pub enum HostError {
 
 impl HostError {
     /// An error the function can catch, without data.
-    pub fn js(message: impl Into<String>) -> Self {
+    pub(crate) fn js(message: impl Into<String>) -> Self {
         Self::Js {
             message: message.into(),
             data: None,
@@ -42,7 +42,7 @@ impl fmt::Debug for HostError {
 /// What a function threw, or why it could not be run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct JsError {
+pub(crate) struct JsError {
     /// `Uncaught Error: why`, then one line per frame and a newline at the end if there is a stack.
     pub message: String,
     /// Data of a `ConvexError` as JSON text.
@@ -51,7 +51,7 @@ pub struct JsError {
 
 impl JsError {
     /// An error that has neither a stack nor data.
-    pub fn plain(message: impl Into<String>) -> Self {
+    pub(crate) fn plain(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             data: None,
@@ -61,7 +61,7 @@ impl JsError {
 
 /// Why a call was stopped from outside. Nothing the function did may be kept.
 #[derive(thiserror::Error)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// A host call failed for good; the payload is the one of [`HostError::Fatal`] or of the panic.
     #[error("a host call ended the function")]
     Host(Box<dyn Any + Send>),
@@ -90,7 +90,7 @@ impl fmt::Debug for Failure {
 
 /// Why modules could not be analysed or evaluated.
 #[derive(Debug, thiserror::Error)]
-pub enum ModuleFailure {
+pub(crate) enum ModuleFailure {
     /// A module does not compile, does not link, or its code throws.
     #[error("{path}: {error}")]
     Module {

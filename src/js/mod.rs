@@ -5,7 +5,7 @@
 //! before a fork), lives on the calling thread and is never torn down; `v8/` alone holds unsafe code.
 //!
 //! A call gets a fresh V8 context with the deployment's modules evaluated anew, so nothing of one call
-//! can be seen by another. Calls nest: a host call may run SQL that calls [`invoke`] again.
+//! can be seen by another (unless the call says that it may: [`Call::reuse_context`]). Calls nest: a host call may run SQL that calls [`invoke`] again.
 
 mod analysis;
 mod error;
@@ -18,12 +18,12 @@ mod v8;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use analysis::{AnalyzedFunction, AnalyzedModule, Position};
-pub use error::{Failure, HostError, JsError, ModuleFailure};
+pub(crate) use analysis::{AnalyzedFunction, AnalyzedModule};
+pub(crate) use error::{Failure, HostError, JsError, ModuleFailure};
 
 /// The code of one module of a deployment, as the bundler wrote it.
 #[derive(Clone, Debug)]
-pub struct ModuleSource {
+pub(crate) struct ModuleSource {
     /// Path relative to the functions folder: `messages.js`, `_deps/ABC.js`.
     pub path: String,
     /// JavaScript, an ES module.
@@ -36,7 +36,7 @@ pub struct ModuleSource {
 ///
 /// Every method may panic (a Postgres ERROR arrives as a panic): the panic is caught before it meets a
 /// frame of V8, the function is terminated, and the payload comes back as [`Failure::Host`].
-pub trait Host {
+pub(crate) trait Host {
     /// The module of the deployment at `path`, or `None` if there is none. Asked once per module and
     /// deployment as long as the engine keeps the code.
     fn module(&mut self, path: &str) -> Result<Option<ModuleSource>, HostError>;
@@ -61,7 +61,7 @@ pub trait Host {
 
 /// What [`Host::serve_interrupts`] decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interrupts {
+pub(crate) enum Interrupts {
     /// They are served; the function goes on.
     Continue,
     /// The function ends with [`Failure::Interrupted`].
@@ -70,7 +70,7 @@ pub enum Interrupts {
 
 /// Which kind of function is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// `query(...)`: reads only.
     Query,
     /// `mutation(...)`: reads and writes.
@@ -79,7 +79,7 @@ pub enum Kind {
 
 /// One call of a function of a deployment.
 #[derive(Clone, Debug)]
-pub struct Call<'a> {
+pub(crate) struct Call<'a> {
     /// Number of the deployment; the engine caches code under it, so its code must never change.
     pub deployment: i64,
     /// Path of the module, with `.js`.
@@ -97,18 +97,23 @@ pub struct Call<'a> {
     /// Time that module code sees while it is imported: of the deployment, so that a result does not
     /// depend on the clock unless the function itself looks at it.
     pub import_unix_ms: f64,
+    /// Take a context that has served another call of the deployment if there is one, and keep it after. Saves
+    /// most of a call's cost, but the function then sees what earlier calls left in module variables and
+    /// globals: only for deployments known to keep no state there.
+    pub reuse_context: bool,
 }
 
-/// Bounds of a call. `heap_bytes` and `stack_bytes` are properties of the engine: a change takes effect at
-/// the next call that is not nested in another.
+/// Bounds of a call.
 #[derive(Clone, Debug)]
-pub struct Limits {
-    /// JavaScript heap in bytes; array buffers may take as much again.
+pub(crate) struct Limits {
+    /// JavaScript heap in bytes; array buffers may take as much again. A change makes a new engine, at the next
+    /// call that is not nested in another.
     pub heap_bytes: usize,
     /// Processor time JavaScript may use, host calls not counted.
     pub user_time: Duration,
     /// How far from the base of the thread's stack JavaScript may reach, in bytes. Keep it below what
-    /// Postgres itself allows (`max_stack_depth`), so that deep recursion is a RangeError in JavaScript.
+    /// Postgres itself allows (`max_stack_depth`), so that deep recursion is a RangeError in JavaScript. The
+    /// value of the process's first call stays in force.
     pub stack_bytes: usize,
     /// Longest result in bytes of JSON.
     pub result_bytes: usize,
@@ -122,7 +127,7 @@ pub struct Limits {
 
 /// What of the outside a function has looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Observed {
+pub(crate) struct Observed {
     /// The clock.
     pub time: bool,
     /// Random numbers.
@@ -131,7 +136,7 @@ pub struct Observed {
 
 /// A call that ran to its end.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// The function's result as JSON text, or what it threw.
     pub result: Result<String, JsError>,
     /// Lines written to the console, like `[LOG] 'x'`.
@@ -144,7 +149,7 @@ pub struct Outcome {
 
 /// Figures about the engine of this process.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct EngineStats {
+pub(crate) struct EngineStats {
     /// Whether V8 has been started in this process.
     pub started: bool,
     /// Time the start took.
@@ -168,7 +173,7 @@ pub struct EngineStats {
 /// # Errors
 /// [`Failure`] when the function was stopped from outside; nothing it did may be kept then. What the
 /// function itself throws is in [`Outcome::result`].
-pub fn invoke(call: &Call<'_>, host: &mut dyn Host, limits: &Limits) -> Result<Outcome, Failure> {
+pub(crate) fn invoke(call: &Call<'_>, host: &mut dyn Host, limits: &Limits) -> Result<Outcome, Failure> {
     v8::invoke(call, host, limits)
 }
 
@@ -176,7 +181,7 @@ pub fn invoke(call: &Call<'_>, host: &mut dyn Host, limits: &Limits) -> Result<O
 ///
 /// # Errors
 /// [`ModuleFailure::Module`] names the module that does not compile or whose code throws.
-pub fn analyze(
+pub(crate) fn analyze(
     modules: &[String],
     host: &mut dyn Host,
     limits: &Limits,
@@ -189,7 +194,7 @@ pub fn analyze(
 ///
 /// # Errors
 /// As [`analyze`].
-pub fn evaluate_schema(
+pub(crate) fn evaluate_schema(
     path: &str,
     host: &mut dyn Host,
     limits: &Limits,
@@ -199,12 +204,12 @@ pub fn evaluate_schema(
 }
 
 /// Drops the cached code of every deployment but `keep`.
-pub fn forget_others(keep: i64) {
+pub(crate) fn forget_others(keep: i64) {
     v8::forget_others(keep);
 }
 
 /// Figures about the engine of this process.
 #[must_use]
-pub fn stats() -> EngineStats {
+pub(crate) fn stats() -> EngineStats {
     v8::stats()
 }

@@ -68,7 +68,12 @@ impl Call {
     /// The SQL type of an argument as the caller wrote it, for `VARIADIC "any"` functions.
     pub(crate) fn argument_type(&self, index: usize) -> pg_sys::Oid {
         // SAFETY: flinfo is set for every call that comes through the executor.
-        unsafe { pg_sys::get_fn_expr_argtype((*self.fcinfo).flinfo, index as c_int) }
+        unsafe {
+            pg_sys::get_fn_expr_argtype(
+                (*self.fcinfo).flinfo,
+                c_int::try_from(index).unwrap_or(c_int::MAX),
+            )
+        }
     }
 
     /// A value kept for the lifetime of the calling expression (`fn_extra`), made on first use.

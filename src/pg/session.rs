@@ -24,7 +24,7 @@ impl UserGuard {
             pg_sys::GetUserIdAndSecContext(&mut before.user, &mut before.context);
             pg_sys::SetUserIdAndSecContext(
                 user,
-                before.context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32,
+                before.context | pg_sys::SECURITY_LOCAL_USERID_CHANGE.cast_signed(),
             );
         }
         before
@@ -151,7 +151,7 @@ pub(crate) fn describe(payload: &(dyn std::any::Any + Send)) -> Caught {
 /// True in REPEATABLE READ and SERIALIZABLE.
 pub(crate) fn has_transaction_snapshot() -> bool {
     // SAFETY: a plain read of the transaction's isolation level.
-    unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
+    unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ.cast_signed() }
 }
 
 /// True in a READ ONLY transaction.
@@ -201,11 +201,13 @@ pub(crate) fn stack_bytes() -> usize {
 
 /// Ends this session because JavaScript left the process in a state that cannot go on.
 pub(crate) fn end_session(reason: &str) -> ! {
-    pgrx::ereport!(
-        FATAL,
+    pgrx::pg_sys::panic::ErrorReport::new(
         pgrx::PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
-        format!("the JavaScript engine could not go on: {reason}")
-    );
+        format!("the JavaScript engine could not go on: {reason}"),
+        "end_session",
+    )
+    .report(pgrx::PgLogLevel::FATAL);
+    unreachable!("ereport(FATAL) returned")
 }
 
 /// What tells the statements of this backend apart: transaction, snapshot, command.

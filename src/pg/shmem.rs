@@ -45,11 +45,15 @@ pub(crate) enum Counter {
     Notifies,
     /// Boots begun.
     Boots,
+    /// Functions run.
+    Functions,
+    /// Microseconds of processor time spent in their JavaScript.
+    FunctionTimeUs,
 }
 
 impl Counter {
     /// Every counter with its name in `live.stats`.
-    pub(crate) const ALL: [(Counter, &'static str); 11] = [
+    pub(crate) const ALL: [(Counter, &'static str); 13] = [
         (Counter::Published, "write_sets_published"),
         (Counter::Widened, "write_sets_widened"),
         (Counter::Overflows, "log_overflows"),
@@ -64,6 +68,8 @@ impl Counter {
         (Counter::Batches, "batches"),
         (Counter::Notifies, "notifies"),
         (Counter::Boots, "boots"),
+        (Counter::Functions, "functions_run"),
+        (Counter::FunctionTimeUs, "function_time_us"),
     ];
 }
 

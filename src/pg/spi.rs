@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ffi::{CString, c_int};
+use std::ffi::{CString, c_char, c_int};
 
 use pgrx::pg_sys;
 use pgrx::{FromDatum, IntoDatum};
@@ -90,6 +90,15 @@ impl Param<'_> {
     }
 }
 
+/// How SPI marks parameters.
+const NOT_NULL: c_char = b' '.cast_signed();
+const NULL: c_char = b'n'.cast_signed();
+
+/// The number of a column as SPI counts, from 1.
+fn column_number(column: usize) -> c_int {
+    c_int::try_from(column + 1).unwrap_or(c_int::MAX)
+}
+
 /// One row of a result, valid while the row function runs.
 pub(crate) struct Row {
     tuple: pg_sys::HeapTuple,
@@ -106,7 +115,7 @@ impl Row {
             pg_sys::SPI_getbinval(
                 self.tuple,
                 self.description,
-                column as c_int + 1,
+                column_number(column),
                 &mut is_null,
             )
         };
@@ -116,7 +125,7 @@ impl Row {
     /// The SQL type of a column (from 0).
     pub(crate) fn type_oid(&self, column: usize) -> pg_sys::Oid {
         // SAFETY: as in `datum`.
-        unsafe { pg_sys::SPI_gettypeid(self.description, column as c_int + 1) }
+        unsafe { pg_sys::SPI_gettypeid(self.description, column_number(column)) }
     }
 
     /// A column (from 0) as `T`, or `None` for NULL. `T` must be the column's type.
@@ -133,9 +142,12 @@ impl Row {
     }
 }
 
+/// Parameter types and the plan for them.
+type Kept = (Vec<Type>, pg_sys::SPIPlanPtr);
+
 thread_local! {
     /// Kept plans by text and parameter types.
-    static PLANS: RefCell<HashMap<String, Vec<(Vec<Type>, pg_sys::SPIPlanPtr)>>> =
+    static PLANS: RefCell<HashMap<String, Vec<Kept>>> =
         RefCell::new(HashMap::new());
 }
 
@@ -171,9 +183,9 @@ fn plan(sql: &str, types: &[Type]) -> Result<pg_sys::SPIPlanPtr> {
     let plan = unsafe {
         let plan = pg_sys::SPI_prepare_cursor(
             text.as_ptr(),
-            oids.len() as c_int,
+            c_int::try_from(oids.len()).unwrap_or(c_int::MAX),
             oids.as_mut_ptr(),
-            pg_sys::CURSOR_OPT_GENERIC_PLAN as c_int,
+            pg_sys::CURSOR_OPT_GENERIC_PLAN.cast_signed(),
         );
         if plan.is_null() {
             return Err(Error::Catalog(format!("cannot prepare: {sql}")));
@@ -214,7 +226,7 @@ pub(crate) fn query<T>(
         let mut nulls = Vec::with_capacity(params.len());
         for param in params {
             let datum = param.datum();
-            nulls.push(if datum.is_some() { b' ' } else { b'n' } as std::ffi::c_char);
+            nulls.push(if datum.is_some() { NOT_NULL } else { NULL });
             values.push(datum.unwrap_or(pg_sys::Datum::from(0)));
         }
         let snapshot = match access {

@@ -182,7 +182,7 @@ impl Cursor<'_> {
             pg_sys::tuplestore_gettupleslot(store, true, false, self.slot.as_ptr())
         };
         let relation = self.table.relation;
-        found.then(|| Row {
+        found.then_some(Row {
             relation,
             slot: self.slot,
             lifetime: PhantomData,
@@ -205,24 +205,6 @@ impl Row<'_> {
     pub(crate) fn relation(&self) -> u32 {
         // SAFETY: the relation is open as long as the row is valid.
         unsafe { (*self.relation).rd_id.to_u32() }
-    }
-
-    /// The value of the column with this number (from 1), `None` for NULL and for a column that
-    /// the relation does not have.
-    pub(crate) fn attribute(&self, number: i16) -> Option<pg_sys::Datum> {
-        let index = usize::try_from(number).ok()?.checked_sub(1)?;
-        // SAFETY: the slot is valid for the row's lifetime; the number is checked against its
-        // descriptor, and its arrays are filled up to that number by the call.
-        unsafe {
-            let slot = self.slot.as_ptr();
-            if index >= usize::try_from((*(*slot).tts_tupleDescriptor).natts).unwrap_or(0) {
-                return None;
-            }
-            if i32::from((*slot).tts_nvalid) < i32::from(number) {
-                pg_sys::slot_getsomeattrs_int(slot, i32::from(number));
-            }
-            (!*(*slot).tts_isnull.add(index)).then(|| *(*slot).tts_values.add(index))
-        }
     }
 
     /// Whether both rows have the same bytes: then nobody can tell them apart. Rows that differ in

@@ -85,11 +85,10 @@ impl Handle {
         let mut pid = 0;
         // SAFETY: the handle is valid, see `start_dynamic`.
         let status = unsafe { pg_sys::GetBackgroundWorkerPid(self.0.as_ptr(), &raw mut pid) };
-        match status {
-            pg_sys::BgwHandleStatus::BGWH_STARTED
-            | pg_sys::BgwHandleStatus::BGWH_NOT_YET_STARTED => true,
-            _ => false,
-        }
+        matches!(
+            status,
+            pg_sys::BgwHandleStatus::BGWH_STARTED | pg_sys::BgwHandleStatus::BGWH_NOT_YET_STARTED
+        )
     }
 }
 

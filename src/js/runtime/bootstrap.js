@@ -208,6 +208,15 @@
   return {
     observed,
 
+    // Makes the context ready for another call.
+    reset() {
+      running = false;
+      clock = importTime;
+      nextWord = RANDOM_WORDS;
+      observed.time = observed.randomness = false;
+      timers.clear();
+    },
+
     // Starts the export `name` of a module; gives its promise, or a string that says why it can not be run.
     start(exports, path, name, kind, args, time) {
       if (!Object.hasOwn(exports, name)) return `Couldn't find ${JSON.stringify(name)} in module "${path}".`;

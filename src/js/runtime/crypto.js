@@ -1,4 +1,4 @@
-// Random bytes from the call's seed. Keys, signatures and digests belong to actions.
+// Random bytes from the call's seed, and digests. Keys and signatures belong to actions.
 (function crypto(host, shared) {
   "use strict";
 
@@ -8,8 +8,21 @@
     "BigInt64Array", "BigUint64Array",
   ]);
 
-  class SubtleCrypto {}
-  for (const name of ["digest", "sign", "verify", "encrypt", "decrypt", "importKey", "exportKey", "generateKey", "deriveBits", "deriveKey", "wrapKey", "unwrapKey"]) {
+  const DIGEST_BYTES = { "SHA-256": 32, "SHA-384": 48, "SHA-512": 64 };
+
+  class SubtleCrypto {
+    async digest(algorithm, data) {
+      const name = `${typeof algorithm === "object" && algorithm !== null ? algorithm.name : algorithm}`.toUpperCase();
+      if (!Object.hasOwn(DIGEST_BYTES, name)) {
+        throw new DOMException(`crypto.subtle.digest() has no algorithm ${name} in queries and mutations`, "NotSupportedError");
+      }
+      const input = ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : new Uint8Array(data);
+      const output = new Uint8Array(DIGEST_BYTES[name]);
+      host.digest(name, input, output);
+      return output.buffer;
+    }
+  }
+  for (const name of ["sign", "verify", "encrypt", "decrypt", "importKey", "exportKey", "generateKey", "deriveBits", "deriveKey", "wrapKey", "unwrapKey"]) {
     Object.defineProperty(SubtleCrypto.prototype, name, {
       async value() {
         throw shared.notInFunctions(`crypto.subtle.${name}()`);

@@ -19,13 +19,14 @@ pub(in crate::js) fn invoke(
     limits: &Limits,
 ) -> Result<Outcome, Failure> {
     let engine = Engine::acquire(limits)?;
-    let frame = Frame::new(
+    let mut frame = Frame::new(
         engine,
         host,
         Some(call.deployment),
         limits.interrupt_pending,
         import_seed(call.deployment),
     );
+    frame.reusable = call.reuse_context.then_some(call.deployment);
     let mut observed = Observed::default();
     let ended = context::run(&frame, limits, call.import_unix_ms, |scope, runtime| {
         let result = run(scope, &frame, runtime, call);

@@ -1,16 +1,22 @@
-//! A fresh context for one call, and everything around it that begins and ends.
+//! The context of one call, and everything around it that begins and ends.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use deno_core::v8;
 
-use super::engine;
+use super::call::checkpoint;
+use super::engine::{self, Engine};
 use super::exception::{Halt, attempt};
-use super::frame::{self, Frame, Halted};
+use super::frame::{self, Frame, Halted, Phase};
+use super::modules::Loaded;
 use super::platform;
 use super::runtime::Runtime;
 use super::watchdog::Watched;
 use crate::js::{Failure, JsError, Limits};
+
+/// Most contexts kept for another call.
+const MAX_IDLE: usize = 4;
 
 /// How a call that was not stopped from outside ended.
 pub(super) struct Ended<R> {
@@ -29,22 +35,16 @@ pub(super) fn run<R>(
     if engine.stack_is_short() {
         return Err(Failure::StackDepth);
     }
-    let watched = Watched::new(
-        engine.handle(),
-        limits.user_time,
-        limits.interrupt_pending,
-        frame::on_interrupt,
-        engine.clock,
-    );
+    let watched = Watched::new(engine.handle(), limits, frame::on_interrupt, engine.clock);
     let outer = engine.watchdog.begin(watched);
     let inside = platform::set_inside(true);
-    let result = frame.enter(|| in_fresh_context(frame, import_unix_ms, body));
+    let result = guarded(frame, || in_context(frame, import_unix_ms, body));
     platform::set_inside(inside);
-    let (user_time, timed_out) = engine.watchdog.end(outer);
+    let verdict = engine.watchdog.end(outer);
     // A request to stop that came too late must not hit the next call.
     engine.isolate().cancel_terminate_execution();
 
-    let out_of_memory = engine.heap.reached();
+    let out_of_memory = engine.heap.reached() || verdict.out_of_memory;
     if out_of_memory {
         engine.wear_out();
     }
@@ -52,46 +52,140 @@ pub(super) fn run<R>(
         (Some(Halted::Host(payload)), _) => Some(Failure::Host(payload)),
         (Some(Halted::Interrupted), _) => Some(Failure::Interrupted),
         (None, _) if out_of_memory => Some(Failure::OutOfMemory),
-        (None, _) if timed_out => Some(Failure::TimedOut),
+        (None, _) if verdict.timed_out => Some(Failure::TimedOut),
         (None, Err(Halt::Stopped)) => Some(Failure::Engine("stopped without a reason".to_owned())),
         (None, Ok(_) | Err(Halt::Thrown(_))) => None,
     };
-    if failure.is_some() || !matches!(result, Ok(_)) {
+    if failure.is_some() {
         engine.abandon_queue();
     }
     match (failure, result) {
         (Some(failure), _) => Err(failure),
         (None, Ok(value)) => Ok(Ended {
             result: Ok(value),
-            user_time,
+            user_time: verdict.user_time,
         }),
         (None, Err(Halt::Thrown(error))) => Ok(Ended {
             result: Err(error),
-            user_time,
+            user_time: verdict.user_time,
         }),
         (None, Err(Halt::Stopped)) => unreachable!("a stopped call has a failure"),
     }
 }
 
-fn in_fresh_context<R>(
+/// Runs `body` with `frame` as the innermost call. A panic in it is a defect of this code: it ends the call.
+fn guarded<R>(
+    frame: &Frame<'_>,
+    body: impl FnOnce() -> Result<R, Halt>,
+) -> Result<R, Halt> {
+    let depth = frame.engine.depth.get();
+    let result = frame.enter(|| catch_unwind(AssertUnwindSafe(body)));
+    result.unwrap_or_else(|_| {
+        frame.engine.depth.set(depth);
+        Err(Halt::Stopped)
+    })
+}
+
+/// A context that has served a call and may serve another one of its deployment.
+pub(super) struct Idle {
+    deployment: i64,
+    /// Depth of the microtask queue it was made with.
+    depth: usize,
+    context: v8::Global<v8::Context>,
+    runtime: v8::Global<v8::Object>,
+    loaded: Loaded,
+}
+
+/// Runs `body` in a context that holds nothing of other calls, unless the call allows to take a used one.
+fn in_context<R>(
     frame: &Frame<'_>,
     import_unix_ms: f64,
     body: impl for<'s, 'i> FnOnce(&mut v8::PinScope<'s, 'i>, Runtime<'s>) -> Result<R, Halt>,
 ) -> Result<R, Halt> {
     let engine = &frame.engine;
+    let depth = engine.depth.get();
     let mut isolate = engine.isolate();
     v8::scope!(let scope, &mut isolate);
-    let options = v8::ContextOptions {
-        microtask_queue: Some(engine.queue()),
-        ..Default::default()
+    let idle = frame.reusable.and_then(|deployment| take_idle(engine, deployment, depth));
+    let context = match &idle {
+        Some(idle) => v8::Local::new(scope, &idle.context),
+        None => {
+            let microtask_queue = Some(engine.queue());
+            engine::count_context();
+            v8::Context::new(scope, v8::ContextOptions { microtask_queue, ..Default::default() })
+        }
     };
-    let context = v8::Context::new(scope, options);
-    engine::count_context();
     let scope = &mut v8::ContextScope::new(scope, context);
-    engine.depth.set(engine.depth.get() + 1);
-    let result = bootstrap(scope, frame, import_unix_ms).and_then(|runtime| body(scope, runtime));
-    engine.depth.set(engine.depth.get() - 1);
+    engine.depth.set(depth + 1);
+    let continuation = scope.get_continuation_preserved_embedder_data();
+    let nothing = v8::undefined(scope);
+    scope.set_continuation_preserved_embedder_data(nothing.into());
+    let runtime = match idle {
+        Some(idle) => reset(scope, frame, idle),
+        None => bootstrap(scope, frame, import_unix_ms),
+    };
+    let mut result = runtime.and_then(|runtime| body(scope, runtime));
+    frame.phase.set(Phase::Ended);
+    if let Err(Halt::Thrown(_)) = result
+        && let Err(stopped) = checkpoint(scope, frame)
+    {
+        // What a function that threw has left in the queue must not run in the next call.
+        result = Err(stopped);
+    }
+    scope.set_continuation_preserved_embedder_data(continuation);
+    engine.depth.set(depth);
+    if !matches!(result, Err(Halt::Stopped)) && !frame.stopped() {
+        keep_idle(scope, frame, context);
+    }
     result
+}
+
+impl Idle {
+    /// The deployment it belongs to.
+    pub(super) fn deployment(&self) -> i64 {
+        self.deployment
+    }
+}
+
+fn take_idle(engine: &Engine, deployment: i64, depth: usize) -> Option<Idle> {
+    let mut contexts = engine.idle.borrow_mut();
+    let fits = |idle: &Idle| idle.deployment == deployment && idle.depth == depth;
+    contexts.iter().position(fits).map(|at| contexts.swap_remove(at))
+}
+
+/// Keeps the present context for another call, if this one allows it.
+fn keep_idle(
+    scope: &v8::PinScope<'_, '_>,
+    frame: &Frame<'_>,
+    context: v8::Local<'_, v8::Context>,
+) {
+    let (Some(deployment), Some(runtime)) = (frame.reusable, frame.runtime.take()) else {
+        return;
+    };
+    let mut contexts = frame.engine.idle.borrow_mut();
+    if contexts.len() >= MAX_IDLE {
+        contexts.remove(0);
+    }
+    contexts.push(Idle {
+        deployment,
+        depth: frame.engine.depth.get(),
+        context: v8::Global::new(scope, context),
+        runtime,
+        loaded: frame.loaded.take(),
+    });
+}
+
+/// Makes a used context ready: the clock, random numbers and what was observed begin anew.
+fn reset<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    frame: &Frame<'_>,
+    idle: Idle,
+) -> Result<Runtime<'s>, Halt> {
+    let runtime = Runtime(v8::Local::new(scope, &idle.runtime));
+    frame.runtime.replace(Some(idle.runtime));
+    frame.loaded.replace(idle.loaded);
+    attempt(scope, frame, |scope| runtime.call(scope, "reset", &[]))?;
+    Ok(runtime)
 }
 
 /// Builds the globals of the present context.

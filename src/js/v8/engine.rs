@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use deno_core::v8;
 
+use super::context::Idle;
 use super::memory::{self, BufferAccount, HeapGuard};
 use super::modules::ModuleCache;
 use super::sys::{self, CpuClock};
@@ -16,8 +17,6 @@ use crate::js::{EngineStats, Failure, Limits};
 
 /// Stack that V8 and the host must have left to enter another function.
 const STACK_RESERVE: usize = 128 * 1024;
-/// Least of the stack that JavaScript may use, whatever the limits say.
-const MIN_STACK: usize = 256 * 1024;
 /// Least heap an isolate can do with.
 const MIN_HEAP: usize = 16 * 1024 * 1024;
 
@@ -51,6 +50,8 @@ impl Counters {
 pub(super) struct Engine {
     /// Code of deployments.
     pub(super) modules: RefCell<ModuleCache>,
+    /// Contexts that may serve another call.
+    pub(super) idle: RefCell<Vec<Idle>>,
     /// The runtime's own code.
     pub(super) runtime: runtime::Scripts,
     /// The object of native operations that the runtime gets.
@@ -70,7 +71,6 @@ pub(super) struct Engine {
     /// Set when the heap should not be used for another call.
     worn_out: Cell<bool>,
     heap_bytes: usize,
-    stack_bytes: usize,
     stack_limit: usize,
     handle: v8::IsolateHandle,
     raw: v8::UnsafeRawIsolatePtr,
@@ -107,25 +107,22 @@ impl Engine {
     }
 
     fn usable(&self, limits: &Limits) -> bool {
-        let fits = self.heap_bytes == limits.heap_bytes && self.stack_bytes == limits.stack_bytes;
+        let fits = self.heap_bytes == limits.heap_bytes;
         self.depth.get() > 0 || (fits && !self.worn_out.get())
     }
 
     fn start(limits: &Limits) -> Result<Self, Failure> {
         let begin = std::time::Instant::now();
-        platform::start();
+        let stack_bytes = platform::start(limits.stack_bytes);
         let watchdog = watchdog()?;
         let base = sys::stack_base()
             .ok_or_else(|| Failure::Engine("the bounds of the stack are unknown".to_owned()))?;
-        let stack_limit = base - limits.stack_bytes.max(MIN_STACK);
         let heap_bytes = limits.heap_bytes.max(MIN_HEAP);
         let (buffers, allocator) = memory::buffer_allocator(heap_bytes);
         let params = v8::CreateParams::default()
             .heap_limits(0, heap_bytes)
             .array_buffer_allocator(allocator.make_shared())
             .allow_atomics_wait(false);
-        // SAFETY: the address lies within this thread's stack, the only one the isolate is used on.
-        let params = unsafe { params.set_stack_limit(stack_limit as *mut u32) };
         let mut isolate = sys::with_utc(|| {
             let mut isolate = v8::Isolate::new(params);
             runtime::fix_time_zone(&mut isolate);
@@ -148,6 +145,7 @@ impl Engine {
         });
         Ok(Self {
             modules: RefCell::default(),
+            idle: RefCell::default(),
             runtime: scripts,
             operations,
             watchdog,
@@ -158,8 +156,7 @@ impl Engine {
             queues: RefCell::default(),
             worn_out: Cell::new(false),
             heap_bytes: limits.heap_bytes,
-            stack_bytes: limits.stack_bytes,
-            stack_limit,
+            stack_limit: base - stack_bytes,
             handle: isolate.thread_safe_handle(),
             raw,
             _isolate: isolate,
@@ -241,6 +238,7 @@ pub(in crate::js) fn forget_others(keep: i64) {
             && let Some(engine) = slot.as_ref()
         {
             engine.modules.borrow_mut().forget_others(keep);
+            engine.idle.borrow_mut().retain(|idle| idle.deployment() == keep);
         }
     });
 }

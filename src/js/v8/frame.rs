@@ -37,6 +37,17 @@ pub(super) enum Halted {
     Interrupted,
 }
 
+/// How far a call has got.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Modules are imported; syscalls are refused.
+    Import,
+    /// The function runs.
+    Run,
+    /// It has ended; what it left behind must do nothing any more.
+    Ended,
+}
+
 /// How a host call failed.
 pub(super) enum HostFault {
     /// With an error the function may catch.
@@ -54,8 +65,9 @@ pub(super) struct Frame<'a> {
     host: RefCell<&'a mut dyn Host>,
     /// Under which number the code is cached; none for code that is being analysed.
     pub(super) deployment: Option<i64>,
-    /// Whether the function runs; before, modules are imported.
-    pub(super) running: Cell<bool>,
+    pub(super) phase: Cell<Phase>,
+    /// The deployment whose used contexts the call may take; none if it must have a fresh one.
+    pub(super) reusable: Option<i64>,
     /// Whether the server wants to interrupt.
     pub(super) interrupt_pending: fn() -> bool,
     random: RefCell<ChaCha12Rng>,
@@ -82,7 +94,8 @@ impl<'a> Frame<'a> {
             engine,
             host: RefCell::new(host),
             deployment,
-            running: Cell::new(false),
+            phase: Cell::new(Phase::Import),
+            reusable: None,
             interrupt_pending,
             random: RefCell::new(ChaCha12Rng::from_seed(seed)),
             log_lines: RefCell::default(),
@@ -106,7 +119,7 @@ impl<'a> Frame<'a> {
     /// From now on the function itself runs, with random numbers of its own.
     pub(super) fn start_running(&self, seed: [u8; 32]) {
         self.random.replace(ChaCha12Rng::from_seed(seed));
-        self.running.set(true);
+        self.phase.set(Phase::Run);
     }
 
     /// Fills `bytes` with the call's next random numbers.
@@ -116,9 +129,7 @@ impl<'a> Frame<'a> {
 
     /// Whether the call is being stopped, for whatever reason.
     pub(super) fn stopped(&self) -> bool {
-        self.halted.borrow().is_some()
-            || self.engine.heap.reached()
-            || self.engine.watchdog.timed_out()
+        self.halted.borrow().is_some() || self.engine.heap.reached() || self.engine.watchdog.stops()
     }
 
     /// Stops the call: JavaScript does not go on, and can not catch it.
@@ -174,7 +185,7 @@ impl<'a> Frame<'a> {
 pub(super) fn with_current<R>(body: impl FnOnce(&Frame<'_>) -> R) -> Option<R> {
     let current = CURRENT.get();
     // SAFETY: the pointer is set only while `Frame::enter` borrows the frame, and callbacks run within it.
-    unsafe { current.as_ref() }.map(|frame| body(frame))
+    unsafe { current.as_ref() }.map(body)
 }
 
 /// V8's callback at an interrupt that the watchdog asked for.

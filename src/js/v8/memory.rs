@@ -99,12 +99,20 @@ impl HeapGuard {
             reached: Cell::new(false),
         }));
         guard.add_to(isolate);
+        isolate.add_gc_epilogue_callback(
+            after_collection,
+            guard.as_data(),
+            v8::GCType::kGCTypeMarkSweepCompact,
+        );
         guard
     }
 
     fn add_to(&'static self, isolate: &mut v8::Isolate) {
-        let data = std::ptr::from_ref(self).cast_mut().cast();
-        isolate.add_near_heap_limit_callback(near_heap_limit, data);
+        isolate.add_near_heap_limit_callback(near_heap_limit, self.as_data());
+    }
+
+    fn as_data(&'static self) -> *mut c_void {
+        std::ptr::from_ref(self).cast_mut().cast()
     }
 
     /// Whether the limit has been reached since the last [`HeapGuard::reset`].
@@ -136,4 +144,25 @@ unsafe extern "C" fn near_heap_limit(data: *mut c_void, current: usize, initial:
         return current;
     }
     current + GRACE_FACTOR * initial
+}
+
+/// Stops the function if what lives outside of the heap (WebAssembly memories among it) is more than the limit
+/// after a full collection.
+///
+/// # Safety
+/// Called by V8 on the isolate's thread with the guard that was installed for it.
+unsafe extern "C" fn after_collection(
+    _isolate: v8::UnsafeRawIsolatePtr,
+    _kind: v8::GCType,
+    _flags: v8::GCCallbackFlags,
+    data: *mut c_void,
+) {
+    // SAFETY: the guard is leaked, so the reference is valid.
+    let guard = unsafe { &*data.cast::<HeapGuard>() };
+    // SAFETY: V8 calls this for the live isolate the guard was installed for.
+    let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(guard.isolate) };
+    if isolate.get_heap_statistics().external_memory() > guard.limit {
+        guard.reached.set(true);
+        isolate.terminate_execution();
+    }
 }

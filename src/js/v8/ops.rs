@@ -4,10 +4,12 @@
 //! which catches. Their callers are files of the runtime, so arguments are of the right kind, but never
 //! trusted to be.
 
+#![allow(clippy::needless_pass_by_value, reason = "the signature is V8's")]
+
 use deno_core::v8;
 
 use super::convert::{short, string, text};
-use super::frame::{Frame, HostFault, Pending, with_current};
+use super::frame::{Frame, HostFault, Pending, Phase, with_current};
 use super::ops_web;
 
 /// The template of the object that holds the operations.
@@ -29,6 +31,7 @@ pub(super) fn template(isolate: &mut v8::Isolate) -> v8::Global<v8::ObjectTempla
         "decodeUtf8",
         v8::FunctionTemplate::new(scope, ops_web::decode_utf8),
     );
+    add("digest", v8::FunctionTemplate::new(scope, ops_web::digest));
     add(
         "environmentVariable",
         v8::FunctionTemplate::new(scope, environment_variable),
@@ -122,14 +125,17 @@ fn op_and_args(
     Some((op?, json?))
 }
 
-fn refuse_at_import(scope: &v8::PinScope<'_, '_>, frame: &Frame<'_>, op: &str) -> bool {
-    if !frame.running.get() {
-        let message = format!(
+/// Throws if the function does not run now.
+fn refused(scope: &v8::PinScope<'_, '_>, frame: &Frame<'_>, op: &str) -> bool {
+    let message = match frame.phase.get() {
+        Phase::Run => return false,
+        Phase::Import => format!(
             "Can't use {op} at import time: the database can be used inside of functions only."
-        );
-        throw(scope, &message);
-    }
-    !frame.running.get()
+        ),
+        Phase::Ended => format!("Can't use {op}: the function has ended."),
+    };
+    throw(scope, &message);
+    true
 }
 
 fn syscall(
@@ -141,7 +147,7 @@ fn syscall(
         return;
     };
     with_current(|frame| {
-        if refuse_at_import(scope, frame, &op) {
+        if refused(scope, frame, &op) {
             return;
         }
         match frame.call_host(|host| host.syscall(&op, &json)) {
@@ -163,7 +169,7 @@ fn async_syscall(
         return;
     };
     with_current(|frame| {
-        if refuse_at_import(scope, frame, &op) {
+        if refused(scope, frame, &op) {
             return;
         }
         // None if the stack has run out; V8 has thrown then.

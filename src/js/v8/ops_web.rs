@@ -1,7 +1,10 @@
 //! Native operations behind the web's interfaces: text, URLs, structured clones.
 
+#![allow(clippy::needless_pass_by_value, reason = "the signature is V8's")]
+
 use deno_core::v8;
 use deno_core::v8::{ValueDeserializerHelper, ValueSerializerHelper};
+use sha2::{Digest, Sha256, Sha384, Sha512};
 use url::{Url, quirks};
 
 use super::convert::{short, string, text};
@@ -29,7 +32,6 @@ pub(super) fn utf8_length(
 ) {
     if let Some(text) = text(scope, args.get(0)) {
         // A string has at most 2^29 characters of 3 bytes: exact as a double.
-        #[allow(clippy::cast_precision_loss)]
         result.set_double(text.len() as f64);
     }
 }
@@ -68,6 +70,32 @@ pub(super) fn decode_utf8(
     match string(scope, &decoded) {
         Some(decoded) => result.set(decoded.into()),
         None => throw(scope, "The text is too long"),
+    }
+}
+
+/// Writes the digest of the bytes of a typed array (second argument) to another (third).
+pub(super) fn digest(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments<'_>,
+    _result: v8::ReturnValue<'_, v8::Value>,
+) {
+    let input = v8::Local::<v8::ArrayBufferView>::try_from(args.get(1));
+    let output = v8::Local::<v8::ArrayBufferView>::try_from(args.get(2));
+    let (Some(name), Ok(input), Ok(output)) = (text(scope, args.get(0)), input, output) else {
+        return throw_type_error(scope, "digest takes a name and two typed arrays");
+    };
+    let bytes = view_bytes(scope, input);
+    let digest = match name.as_str() {
+        "SHA-256" => Sha256::digest(&*bytes).to_vec(),
+        "SHA-384" => Sha384::digest(&*bytes).to_vec(),
+        "SHA-512" => Sha512::digest(&*bytes).to_vec(),
+        _ => return throw(scope, "unknown digest"),
+    };
+    let output = view_bytes(scope, output);
+    if output.len() == digest.len() {
+        output.copy_from_slice(&digest);
+    } else {
+        throw_type_error(scope, "digest takes an array of the digest's length");
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int};
-use std::sync::Once;
-use std::time::{Duration, Instant};
+use std::sync::OnceLock;
 
 use deno_core::v8;
 
@@ -16,6 +15,9 @@ const FLAGS: &str = "--single-threaded --disallow-code-generation-from-strings -
 /// Most pages (64 KiB) of one WebAssembly memory: 64 MiB.
 const WASM_FLAG: &str = "--wasm-max-mem-pages=1024";
 
+/// Least of the stack that JavaScript may use, whatever the limits say.
+const MIN_STACK_BYTES: usize = 384 * 1024;
+
 thread_local! {
     /// What ends the process in an orderly way when V8 can not go on.
     static FATAL: Cell<Option<fn(&str) -> !>> = const { Cell::new(None) };
@@ -23,25 +25,23 @@ thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Starts V8 if this process has not yet; gives the time it took, zero if it was running.
-///
-/// The locale and the time zone that functions see are fixed here: `en-US` and UTC.
-pub(super) fn start() -> Duration {
-    static START: Once = Once::new();
-    let mut took = Duration::ZERO;
-    START.call_once(|| {
-        let begin = Instant::now();
+/// Starts V8 if this process has not yet. Gives how far from its base the stack may be used: `stack_bytes` of
+/// the first call, since V8 fixes it at its start.
+pub(super) fn start(stack_bytes: usize) -> usize {
+    static STACK_BYTES: OnceLock<usize> = OnceLock::new();
+    *STACK_BYTES.get_or_init(|| {
+        let kilobytes = stack_bytes.max(MIN_STACK_BYTES) / 1024;
         v8::V8::set_flags_from_string(FLAGS);
         v8::V8::set_flags_from_string(WASM_FLAG);
+        v8::V8::set_flags_from_string(&format!("--stack-size={kilobytes}"));
         v8::icu::set_default_locale("en-US");
         v8::V8::set_fatal_error_handler(on_fatal_error);
         v8::V8::initialize_platform(v8::new_single_threaded_default_platform(false).make_shared());
         v8::V8::initialize();
         sys::exit_without_destructors();
         sys::catch_traps(on_trap);
-        took = begin.elapsed();
-    });
-    took
+        kilobytes * 1024
+    })
 }
 
 /// Sets what ends the process when V8 can not go on.

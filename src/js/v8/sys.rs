@@ -2,6 +2,7 @@
 
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 unsafe extern "C" {
@@ -96,6 +97,30 @@ impl CpuClock {
             u64::try_from(time.tv_sec).unwrap_or(0),
             u32::try_from(time.tv_nsec).unwrap_or(0),
         )
+    }
+}
+
+/// The memory of this process that it shares with no other.
+pub(super) struct PrivateMemory(Option<std::fs::File>);
+
+impl PrivateMemory {
+    /// Opens the kernel's account of it.
+    pub(super) fn open() -> Self {
+        Self(std::fs::File::open("/proc/self/statm").ok())
+    }
+
+    /// Bytes now; `None` where the kernel does not tell.
+    pub(super) fn bytes(&self) -> Option<usize> {
+        const PAGE: usize = 4096;
+        let mut buffer = [0_u8; 128];
+        let read = self.0.as_ref()?.read_at(&mut buffer, 0).ok()?;
+        let mut fields = std::str::from_utf8(&buffer[..read])
+            .ok()?
+            .split(' ')
+            .skip(1);
+        let resident: usize = fields.next()?.parse().ok()?;
+        let shared: usize = fields.next()?.parse().ok()?;
+        Some(resident.saturating_sub(shared) * PAGE)
     }
 }
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use deno_core::v8;
 
-use super::sys::{self, CpuClock};
+use super::sys::{self, CpuClock, PrivateMemory};
+use crate::js::Limits;
 
 /// What V8 calls on its own thread when it has been asked to interrupt.
 pub(super) type InterruptCallback = unsafe extern "C" fn(v8::UnsafeRawIsolatePtr, *mut c_void);
@@ -20,6 +21,10 @@ const TICK: Duration = Duration::from_millis(2);
 const LINGER_TICKS: u32 = 100;
 /// Stack of the thread; it calls nothing deep.
 const STACK_BYTES: usize = 128 * 1024;
+/// The heap and array buffers may each take the limit of the heap.
+const MEMORY_FACTOR: usize = 2;
+/// What V8 itself may take besides.
+const MEMORY_SLACK: usize = 64 * 1024 * 1024;
 
 /// What is watched of one call.
 pub(super) struct Watched {
@@ -38,27 +43,34 @@ pub(super) struct Watched {
     since: Option<Duration>,
     timed_out: bool,
     told_of_interrupt: bool,
+    /// Most private memory JavaScript may add to the process before it comes to a host call.
+    memory_limit: usize,
+    /// Private memory when JavaScript was last seen to run on.
+    memory_before: Option<usize>,
+    out_of_memory: bool,
 }
 
 impl Watched {
     /// A call that has not started yet; JavaScript will run on the calling thread.
     pub(super) fn new(
         isolate: v8::IsolateHandle,
-        limit: Duration,
-        interrupt_pending: fn() -> bool,
+        limits: &Limits,
         on_interrupt: InterruptCallback,
         clock: CpuClock,
     ) -> Self {
         Self {
             isolate,
-            limit,
-            interrupt_pending,
+            limit: limits.user_time,
+            interrupt_pending: limits.interrupt_pending,
             on_interrupt,
             clock,
             used: Duration::ZERO,
             since: None,
             timed_out: false,
             told_of_interrupt: false,
+            memory_limit: MEMORY_FACTOR * limits.heap_bytes + MEMORY_SLACK,
+            memory_before: None,
+            out_of_memory: false,
         }
     }
 
@@ -70,10 +82,11 @@ impl Watched {
     }
 
     /// One look. The state is locked, so a request can not hit a later call.
-    fn check(&mut self) {
+    fn check(&mut self, memory: &PrivateMemory) {
         if self.since.is_none() {
             return;
         }
+        self.check_memory(memory);
         if !self.timed_out && self.used_until(self.clock.now()) > self.limit {
             self.timed_out = true;
             self.isolate.terminate_execution();
@@ -82,6 +95,18 @@ impl Watched {
             self.told_of_interrupt = true;
             self.isolate
                 .request_interrupt(self.on_interrupt, std::ptr::null_mut());
+        }
+    }
+}
+
+impl Watched {
+    /// The net below the heap's own limit: memory that V8 does not count, like WebAssembly's.
+    fn check_memory(&mut self, memory: &PrivateMemory) {
+        let Some(now) = memory.bytes() else { return };
+        let before = *self.memory_before.get_or_insert(now);
+        if !self.out_of_memory && now.saturating_sub(before) > self.memory_limit {
+            self.out_of_memory = true;
+            self.isolate.terminate_execution();
         }
     }
 }
@@ -102,6 +127,17 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What the watchdog has seen of a call.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Verdict {
+    /// Processor time it used.
+    pub(super) user_time: Duration,
+    /// That was too much.
+    pub(super) timed_out: bool,
+    /// It used too much memory.
+    pub(super) out_of_memory: bool,
 }
 
 /// The calling thread's end of the watchdog.
@@ -135,13 +171,14 @@ impl Watchdog {
         outer
     }
 
-    /// Stops watching the present call and goes back to `outer`. Gives the processor time it used and
-    /// whether that was too much.
-    pub(super) fn end(&self, outer: Option<Watched>) -> (Duration, bool) {
+    /// Stops watching the present call and goes back to `outer`.
+    pub(super) fn end(&self, outer: Option<Watched>) -> Verdict {
         let mut state = self.shared.lock();
         let ended = std::mem::replace(&mut state.watched, outer);
-        ended.map_or((Duration::ZERO, false), |call| {
-            (call.used_until(call.clock.now()), call.timed_out)
+        ended.map_or_else(Verdict::default, |call| Verdict {
+            user_time: call.used_until(call.clock.now()),
+            timed_out: call.timed_out,
+            out_of_memory: call.out_of_memory,
         })
     }
 
@@ -150,6 +187,7 @@ impl Watchdog {
         if let Some(call) = &mut self.shared.lock().watched {
             call.used = call.used_until(call.clock.now());
             call.since = None;
+            call.memory_before = None;
         }
     }
 
@@ -157,6 +195,8 @@ impl Watchdog {
     pub(super) fn resume(&self) {
         if let Some(call) = &mut self.shared.lock().watched {
             call.since = Some(call.clock.now());
+            // A nested call may have been told in its place.
+            call.told_of_interrupt = false;
         }
     }
 
@@ -167,25 +207,26 @@ impl Watchdog {
         }
     }
 
-    /// Whether the present call has used up its time.
-    pub(super) fn timed_out(&self) -> bool {
-        self.shared
-            .lock()
+    /// Whether the watchdog stops the present call.
+    pub(super) fn stops(&self) -> bool {
+        let state = self.shared.lock();
+        state
             .watched
             .as_ref()
-            .is_some_and(|call| call.timed_out)
+            .is_some_and(|call| call.timed_out || call.out_of_memory)
     }
 }
 
 /// The thread.
 fn run(shared: &Shared) {
+    let memory = PrivateMemory::open();
     let mut idle_ticks = 0;
     let mut state = shared.lock();
     loop {
         match &mut state.watched {
             Some(call) => {
                 idle_ticks = 0;
-                call.check();
+                call.check(&memory);
             }
             None => idle_ticks += 1,
         }
