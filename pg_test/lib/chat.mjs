@@ -11,8 +11,10 @@ export const CHAT = join(dirname(dirname(dirname(fileURLToPath(import.meta.url))
 
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
-// Without these, chromium looks up hosts of its maker at every start.
+// Chromium's sandbox works neither for root nor in most containers, and it opens our own page only. Without the
+// flags about the network it looks up hosts of its maker at every start.
 const CHROMIUM_FLAGS = [
+  "--no-sandbox",
   "--disable-gpu",
   "--disable-quic",
   "--no-first-run",
@@ -59,8 +61,7 @@ export class Chat {
       [chat.pages, chat.url] = await serveFolder(dist);
       chat.browser = await chromium.launch({
         executablePath: CHROMIUM,
-        // Chromium's sandbox does not work for root.
-        args: process.getuid() === 0 ? [...CHROMIUM_FLAGS, "--no-sandbox"] : CHROMIUM_FLAGS,
+        args: CHROMIUM_FLAGS,
       });
     } catch (error) {
       await chat.stop();

@@ -48,10 +48,14 @@ export async function pidListeningOn(port) {
   return undefined;
 }
 
-/** Whether a process runs; one that has ended and waits to be collected by its parent does not. */
+/** Whether a process runs; one that has ended, with all its threads, and waits to be collected by its parent does not. */
 async function isAlive(pid) {
   const status = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
-  return status !== undefined && status.slice(status.lastIndexOf(")") + 2, status.lastIndexOf(")") + 3) !== "Z";
+  if (status === undefined) {
+    return false;
+  }
+  const state = status.slice(status.lastIndexOf(")") + 2)[0];
+  return state !== "Z" || (await readdir(`/proc/${pid}/task`).catch(() => [])).length > 1;
 }
 
 /** Sends a signal and waits until the process has ended. */

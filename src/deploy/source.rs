@@ -122,10 +122,9 @@ impl<'a> Workbench<'a> {
 }
 
 fn no_database(what: &str) -> HostError {
-    HostError::Js {
-        message: format!("Can't use {what} at import time. Call it inside of a function."),
-        data: None,
-    }
+    HostError::js(format!(
+        "Can't use {what} at import time. Call it inside of a function."
+    ))
 }
 
 impl Host for Workbench<'_> {
@@ -134,7 +133,6 @@ impl Host for Workbench<'_> {
         Ok(modules
             .filter(|module| module.path == path)
             .map(|module| ModuleSource {
-                path: module.path.clone(),
                 source: module.source.as_str().into(),
                 source_map: module.source_map.as_deref().map(Into::into),
             })

@@ -177,7 +177,6 @@ pub(crate) fn stored_module(
         access,
         |row| {
             Ok(ModuleSource {
-                path: path.to_owned(),
                 source: row.need::<String>(0)?.into(),
                 source_map: row.get::<String>(1).map(Into::into),
             })

@@ -94,10 +94,7 @@ impl OpenQuery {
 }
 
 fn js_error(message: String) -> HostError {
-    HostError::Js {
-        message,
-        data: None,
-    }
+    HostError::js(message)
 }
 
 fn read_error(error: Error) -> HostError {

@@ -24,8 +24,6 @@ pub(crate) use error::{Failure, HostError, JsError, ModuleFailure};
 /// The code of one module of a deployment, as the bundler wrote it.
 #[derive(Clone, Debug)]
 pub(crate) struct ModuleSource {
-    /// Path relative to the functions folder: `messages.js`, `_deps/ABC.js`.
-    pub path: String,
     /// JavaScript, an ES module.
     pub source: Arc<str>,
     /// Source map (JSON, version 3); without it stack traces name positions of the bundle.
@@ -173,7 +171,11 @@ pub(crate) struct EngineStats {
 /// # Errors
 /// [`Failure`] when the function was stopped from outside; nothing it did may be kept then. What the
 /// function itself throws is in [`Outcome::result`].
-pub(crate) fn invoke(call: &Call<'_>, host: &mut dyn Host, limits: &Limits) -> Result<Outcome, Failure> {
+pub(crate) fn invoke(
+    call: &Call<'_>,
+    host: &mut dyn Host,
+    limits: &Limits,
+) -> Result<Outcome, Failure> {
     v8::invoke(call, host, limits)
 }
 

@@ -61,10 +61,7 @@ impl Cluster {
         };
         server.end_previous_run()?;
         if !home.data().exists() {
-            say(
-                "postgres",
-                "making a new cluster (only the first time)",
-            );
+            say("postgres", "making a new cluster (only the first time)");
             server.make_data(secrets)?;
         }
         let port = free_port(home)?;

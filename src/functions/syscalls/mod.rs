@@ -16,10 +16,7 @@ type Answer = std::result::Result<String, HostError>;
 
 /// An error that the function may catch.
 fn refuse(message: impl Into<String>) -> HostError {
-    HostError::Js {
-        message: message.into(),
-        data: None,
-    }
+    HostError::js(message)
 }
 
 /// Our own errors end the function, except what its own arguments caused.

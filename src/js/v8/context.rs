@@ -74,10 +74,7 @@ pub(super) fn run<R>(
 }
 
 /// Runs `body` with `frame` as the innermost call. A panic in it is a defect of this code: it ends the call.
-fn guarded<R>(
-    frame: &Frame<'_>,
-    body: impl FnOnce() -> Result<R, Halt>,
-) -> Result<R, Halt> {
+fn guarded<R>(frame: &Frame<'_>, body: impl FnOnce() -> Result<R, Halt>) -> Result<R, Halt> {
     let depth = frame.engine.depth.get();
     let result = frame.enter(|| catch_unwind(AssertUnwindSafe(body)));
     result.unwrap_or_else(|_| {
@@ -106,13 +103,21 @@ fn in_context<R>(
     let depth = engine.depth.get();
     let mut isolate = engine.isolate();
     v8::scope!(let scope, &mut isolate);
-    let idle = frame.reusable.and_then(|deployment| take_idle(engine, deployment, depth));
+    let idle = frame
+        .reusable
+        .and_then(|deployment| take_idle(engine, deployment, depth));
     let context = match &idle {
         Some(idle) => v8::Local::new(scope, &idle.context),
         None => {
             let microtask_queue = Some(engine.queue());
             engine::count_context();
-            v8::Context::new(scope, v8::ContextOptions { microtask_queue, ..Default::default() })
+            v8::Context::new(
+                scope,
+                v8::ContextOptions {
+                    microtask_queue,
+                    ..Default::default()
+                },
+            )
         }
     };
     let scope = &mut v8::ContextScope::new(scope, context);
@@ -150,15 +155,14 @@ impl Idle {
 fn take_idle(engine: &Engine, deployment: i64, depth: usize) -> Option<Idle> {
     let mut contexts = engine.idle.borrow_mut();
     let fits = |idle: &Idle| idle.deployment == deployment && idle.depth == depth;
-    contexts.iter().position(fits).map(|at| contexts.swap_remove(at))
+    contexts
+        .iter()
+        .position(fits)
+        .map(|at| contexts.swap_remove(at))
 }
 
 /// Keeps the present context for another call, if this one allows it.
-fn keep_idle(
-    scope: &v8::PinScope<'_, '_>,
-    frame: &Frame<'_>,
-    context: v8::Local<'_, v8::Context>,
-) {
+fn keep_idle(scope: &v8::PinScope<'_, '_>, frame: &Frame<'_>, context: v8::Local<'_, v8::Context>) {
     let (Some(deployment), Some(runtime)) = (frame.reusable, frame.runtime.take()) else {
         return;
     };

@@ -238,7 +238,10 @@ pub(in crate::js) fn forget_others(keep: i64) {
             && let Some(engine) = slot.as_ref()
         {
             engine.modules.borrow_mut().forget_others(keep);
-            engine.idle.borrow_mut().retain(|idle| idle.deployment() == keep);
+            engine
+                .idle
+                .borrow_mut()
+                .retain(|idle| idle.deployment() == keep);
         }
     });
 }
