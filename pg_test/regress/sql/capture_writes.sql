@@ -155,6 +155,23 @@ SELECT * FROM hit(:boot);
 CALL watch();
 DROP TABLE detail;
 SELECT * FROM hit(:boot);
+CALL watch();
+CREATE POLICY p ON t USING (true);
+SELECT * FROM hit(:boot);
+CALL watch();
+DROP POLICY p ON t;
+SELECT * FROM hit(:boot);
+\echo -- a table that inherits no longer takes rows away from its parent
+CALL watch();
+ALTER TABLE child NO INHERIT parent;
+SELECT * FROM hit(:boot);
+CALL watch();
+ALTER TABLE tree DETACH PARTITION tree_1;
+SELECT * FROM hit(:boot);
+ALTER TABLE tree ATTACH PARTITION tree_1 FOR VALUES IN (1);
+CALL watch();
+DROP TABLE tree_1;
+SELECT * FROM hit(:boot);
 
 \echo -- a transaction that is rolled back
 CALL watch();
