@@ -438,29 +438,34 @@ DECLARE
     changed regclass;
     member regclass;
     captured boolean;
+    any_captured boolean := false;
 BEGIN
     IF current_setting('pg_live.repairing', true) = 'on' THEN
         RETURN;
     END IF;
     FOR changed IN
         SELECT DISTINCT c.oid FROM pg_event_trigger_ddl_commands() AS d
-        JOIN pg_class AS c ON c.oid = d.objid
-        WHERE d.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'p')
-            AND c.relpersistence <> 't'
+        LEFT JOIN pg_policy AS p ON d.classid = 'pg_policy'::regclass AND p.oid = d.objid
+        JOIN pg_class AS c ON c.oid = p.polrelid OR d.classid = 'pg_class'::regclass AND c.oid = d.objid
+        WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
             AND (c.relhastriggers OR c.relispartition
                 OR EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhrelid = c.oid))
     LOOP
-        FOR member IN SELECT live.capture_tree(changed) AS m WHERE EXISTS (
-            SELECT FROM live.capture_tree(changed) AS other JOIN pg_trigger AS t ON t.tgrelid = other
-            WHERE t.tgfoid = 'live.capture()'::regprocedure)
-        LOOP
-            PERFORM live.note_redefinition(member);
+        CONTINUE WHEN NOT EXISTS (
+            SELECT FROM live.capture_tree(changed) AS m JOIN pg_trigger AS t ON t.tgrelid = m
+            WHERE t.tgfoid = 'live.capture()'::regprocedure);
+        any_captured := true;
+        PERFORM live.note_redefinition(changed);
+        FOR member IN SELECT live.capture_tree(changed) LOOP
             captured := EXISTS (SELECT FROM pg_trigger AS t
                 WHERE t.tgrelid = member AND t.tgfoid = 'live.capture()'::regprocedure
                 AND t.tgparentid = 0);
             PERFORM live.repair_triggers(member, NOT captured AND NOT restoring);
         END LOOP;
     END LOOP;
+    IF any_captured THEN
+        PERFORM live.note_redefined_parents();
+    END IF;
     -- A partition that was detached has lost its row trigger.
     FOR member IN
         SELECT t.tgrelid FROM pg_trigger AS t WHERE t.tgfoid = 'live.capture()'::regprocedure
@@ -471,6 +476,15 @@ BEGIN
 END
 $$;
 
+-- A table that was dropped or that inherits no longer does not tell from what it inherited: all
+-- captured tables that have or had children count as redefined.
+CREATE FUNCTION live.note_redefined_parents() RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    SELECT live.note_redefinition(c.oid) FROM pg_class AS c WHERE c.relhassubclass AND EXISTS (
+        SELECT FROM pg_trigger AS t
+        WHERE t.tgrelid = c.oid AND t.tgfoid = 'live.capture()'::regprocedure)
+$$;
+
 CREATE FUNCTION live.on_drop() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -478,31 +492,35 @@ DECLARE
     remaining regclass;
 BEGIN
     FOR dropped IN
-        SELECT DISTINCT d.address_names[1] AS schema, d.address_names[2] AS name, (
+        SELECT DISTINCT d.object_type = 'trigger' AS capture,
+            d.address_names[1] AS schema, d.address_names[2] AS name, (
             SELECT r.objid FROM pg_event_trigger_dropped_objects() AS r
             WHERE r.classid = 'pg_class'::regclass AND r.object_type = 'table'
             AND r.address_names = d.address_names[1:2] LIMIT 1) AS oid
         FROM pg_event_trigger_dropped_objects() AS d
-        WHERE d.object_type = 'trigger' AND NOT d.is_temporary
-            AND d.address_names[3] LIKE 'pg\_live\_%'
+        WHERE NOT d.is_temporary AND (d.object_type = 'policy'
+            OR d.object_type = 'trigger' AND d.address_names[3] LIKE 'pg\_live\_%')
     LOOP
         remaining := to_regclass(format('%I.%I', dropped.schema, dropped.name));
         IF dropped.oid IS NOT NULL THEN
             PERFORM live.note_redefinition(dropped.oid);
+            PERFORM live.note_redefined_parents();
         ELSIF remaining IS NOT NULL THEN
             PERFORM live.note_redefinition(remaining);
-            PERFORM live.capture_table(remaining);
+            IF dropped.capture THEN
+                PERFORM live.capture_table(remaining);
+            END IF;
         END IF;
     END LOOP;
 END
 $$;
 
 CREATE EVENT TRIGGER pg_live_ddl ON ddl_command_end
-    WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE POLICY', 'ALTER POLICY', 'DROP POLICY')
+    WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE POLICY', 'ALTER POLICY')
     EXECUTE FUNCTION live.on_ddl();
 ALTER EVENT TRIGGER pg_live_ddl ENABLE ALWAYS;
 CREATE EVENT TRIGGER pg_live_drop ON sql_drop
-    WHEN TAG IN ('DROP TABLE', 'DROP TRIGGER', 'DROP SCHEMA', 'DROP OWNED', 'ALTER TABLE')
+    WHEN TAG IN ('DROP TABLE', 'DROP TRIGGER', 'DROP SCHEMA', 'DROP OWNED', 'DROP POLICY', 'ALTER TABLE')
     EXECUTE FUNCTION live.on_drop();
 ALTER EVENT TRIGGER pg_live_drop ENABLE ALWAYS;
 
@@ -510,7 +528,8 @@ REVOKE ALL ON FUNCTION live.prepare_connection(), live.attach(bigint),
     live.next(bigint, bigint, bigint), live.unregister(bigint, bigint[]), live.last_commit(),
     live.clock(), live.watch(bigint, bigint, bigint, regclass[]), live.status(), live.counters(),
     live.stop(), live.note_redefinition(oid), live.capture_table(regclass),
-    live.repair_triggers(regclass, boolean), live.on_ddl(), live.on_drop() FROM PUBLIC;
+    live.repair_triggers(regclass, boolean), live.note_redefined_parents(), live.on_ddl(),
+    live.on_drop() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION live.status(), live.counters() TO pg_monitor;
 GRANT SELECT ON live.stats TO pg_monitor;
 GRANT EXECUTE ON FUNCTION live.prepare_connection(), live.attach(bigint),

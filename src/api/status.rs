@@ -1,5 +1,7 @@
 //! What an operator sees: `live.status()`, the counters behind `live.stats`, `live.stop()`.
 
+use std::time::{Duration, Instant};
+
 use pgrx::{IntoDatum, pg_sys};
 use serde_json::{Map, Value, json};
 
@@ -7,7 +9,10 @@ use crate::error::Result;
 use crate::js;
 use crate::pg::function::{Call, sql_functions};
 use crate::pg::shmem::{self, Counter, Slot};
-use crate::pg::snapshot;
+use crate::pg::{latch, snapshot};
+
+/// How long `live.stop` waits for the worker.
+const STOP: Duration = Duration::from_secs(5);
 
 sql_functions! {
     pg_live_status = status;
@@ -84,8 +89,8 @@ fn counters(call: &mut Call) -> Result<pg_sys::Datum> {
     Ok(call.rows(rows.to_vec()))
 }
 
-/// `live.stop()`: ends the worker, so that the database can be dropped or copied. The next
-/// `live.attach` starts it again.
+/// `live.stop()`: ends the worker and waits until it is gone, so that the database can be dropped or
+/// copied. The next `live.attach` starts it again.
 fn stop(call: &mut Call) -> Result<pg_sys::Datum> {
     let memory = shmem::memory()?;
     if let Some(slot) = shmem::own_slot() {
@@ -94,7 +99,17 @@ fn stop(call: &mut Call) -> Result<pg_sys::Datum> {
         } else {
             slot.set_stop(true);
             slot.wake_worker();
+            await_end(slot);
         }
     }
     Ok(call.null())
+}
+
+/// Waits for the worker's end, but not for ever: it may be at the end of something slow.
+fn await_end(slot: &Slot) {
+    let begun = Instant::now();
+    while slot.has_stop() && slot.worker_pid() != 0 && begun.elapsed() < STOP {
+        latch::wait(Duration::from_millis(5));
+        latch::check_for_interrupts();
+    }
 }

@@ -2,10 +2,10 @@
 
 use pg_live_invalidation::{Snapshot, Xid};
 use pg_live_readset::{ReadEntry, ReadSet, RelId};
+use pg_live_shared::Fates;
 use pgrx::pg_sys;
 
 use crate::error::Result;
-use crate::invalidator::redefinitions::Fates;
 use crate::pg::function::Call;
 use crate::pg::relation;
 use crate::pg::shmem;

@@ -1,9 +1,8 @@
 //! The log: what writers and readers put into the ring, and what the worker takes out.
 
 use pg_live_invalidation::{CodecError, Position};
+use pg_live_shared::{Full, Redefinitions, Span};
 
-use super::redefinitions::Redefinitions;
-use crate::pg::ring::{Full, Span};
 use crate::pg::shmem::{self, Counter, Slot};
 
 /// The part of a slot that the log's lock guards.

@@ -1,12 +1,10 @@
 //! The invalidator: the I/O shell of `pg_live_invalidation`. A launcher keeps one worker for each
 //! database with live queries; the worker matches writes with registered results (R4-R8).
 
-pub(crate) mod board;
 mod boot;
 mod launcher;
 pub(crate) mod log;
 mod notifier;
-pub(crate) mod redefinitions;
 mod register;
 pub(crate) mod settings;
 mod worker;

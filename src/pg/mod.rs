@@ -5,7 +5,6 @@ pub(crate) mod function;
 pub(crate) mod latch;
 pub(crate) mod lwlock;
 pub(crate) mod relation;
-pub(crate) mod ring;
 pub(crate) mod session;
 pub(crate) mod shmem;
 pub(crate) mod snapshot;

@@ -6,15 +6,17 @@ use std::mem::size_of;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
+use pg_live_shared::Ring;
 use pgrx::pg_sys;
 
 use super::latch::ProcessSeat;
 use super::lwlock::{Guarded, LwLock, Reading, Writing};
-use super::ring::Ring;
 use crate::error::{Error, Result};
-use crate::invalidator::board::Board;
 use crate::invalidator::log::LogState;
 use crate::invalidator::settings;
+
+/// What relays fetch, with room for some hundred thousand invalidations.
+pub(crate) type Board = pg_live_shared::Board<{ 4 * 1024 * 1024 }>;
 
 const TRANCHE: &CStr = c"pg_live";
 

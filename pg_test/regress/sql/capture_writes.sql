@@ -155,6 +155,23 @@ SELECT * FROM hit(:boot);
 CALL watch();
 DROP TABLE detail;
 SELECT * FROM hit(:boot);
+CALL watch();
+CREATE POLICY p ON t USING (true);
+SELECT * FROM hit(:boot);
+CALL watch();
+DROP POLICY p ON t;
+SELECT * FROM hit(:boot);
+\echo -- a table that inherits no longer takes rows away from its parent
+CALL watch();
+ALTER TABLE child NO INHERIT parent;
+SELECT * FROM hit(:boot);
+CALL watch();
+ALTER TABLE tree DETACH PARTITION tree_1;
+SELECT * FROM hit(:boot);
+ALTER TABLE tree ATTACH PARTITION tree_1 FOR VALUES IN (1);
+CALL watch();
+DROP TABLE tree_1;
+SELECT * FROM hit(:boot);
 
 \echo -- a transaction that is rolled back
 CALL watch();
@@ -238,4 +255,21 @@ BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY;
 SELECT registered FROM live.watch(10, 1, 1000, '{t}');
 COMMIT;
 
+\echo -- what an owner registered goes with its session
+CALL settle();
+SELECT (live.status()->>'live_queries')::int > 0 AS some;
+\c -
+SET search_path = capture_writes, public;
+-- the other session may need a moment to end
+CREATE PROCEDURE vanish() LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 1..500 LOOP
+        EXIT WHEN (live.status()->>'live_queries')::int = 0;
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+END $$;
+CALL vanish();
+SELECT (live.status()->>'live_queries')::int AS live_queries;
+
+SET client_min_messages = warning;
 DROP SCHEMA capture_writes CASCADE;

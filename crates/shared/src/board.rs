@@ -1,45 +1,46 @@
-//! The board: what the worker has worked off and what relays fetch (R7), in shared memory.
+//! The board: what the worker has worked off and what relays fetch (R7).
 
 use pg_live_invalidation::{Batch, Generation, Owner, Record, Stats, Sub, Xid};
 
-use crate::pg::ring::{self, Ring, Span};
+use crate::ring::{self, Ring, Span};
 
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
 const OWNERS: usize = 256;
 const UNRESOLVED: usize = 1024;
 const BATCH_HEADER: usize = 16;
 const ITEM: usize = 24;
 
-/// The part of a slot that the board's lock guards. All-zero bytes are an empty board.
+/// What has been worked off, with room for `BYTES` bytes of batches. All-zero bytes are an empty
+/// board of no boot.
 #[repr(C)]
-pub(crate) struct Board {
+#[derive(Debug)]
+pub struct Board<const BYTES: usize> {
     /// The boot that all of it belongs to.
-    pub(crate) boot: u64,
+    pub boot: u64,
     /// c0 of the boot.
-    pub(crate) c0: u64,
+    pub c0: u64,
     /// The completion count when the board took up the boot, read under the board's lock. What has
     /// a smaller count belongs before the boot, whenever it is asked about.
     threshold: u64,
     /// W: the position up to which the log was processed.
-    pub(crate) w: u64,
+    pub w: u64,
     /// How many writers are in U.
-    pub(crate) unresolved: u64,
+    pub unresolved: u64,
     /// The first of them; all, unless `unresolved` is greater than their number.
     unresolved_ids: [Xid; UNRESOLVED],
     /// Live results.
-    pub(crate) subs: u64,
+    pub subs: u64,
     /// Bytes of their read-sets.
-    pub(crate) read_bytes: u64,
+    pub read_bytes: u64,
     owners: [OwnerRecord; OWNERS],
     owners_used: u64,
     /// There are more owners than places for them.
     owners_cut: bool,
     span: Span,
-    bytes: [u8; BATCH_BYTES],
+    bytes: [u8; BYTES],
 }
 
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct OwnerRecord {
     owner: Owner,
     /// N: the number of the owner's last batch.
@@ -48,26 +49,26 @@ struct OwnerRecord {
 
 /// One invalidation as a relay fetches it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Fetched {
+pub struct Fetched {
     /// The number of the batch.
-    pub(crate) n: u64,
+    pub n: u64,
     /// The completion count that a new result must reach (R9).
-    pub(crate) c: u64,
+    pub c: u64,
     /// The query.
-    pub(crate) sub: Sub,
+    pub sub: Sub,
     /// Its generation.
-    pub(crate) generation: Generation,
+    pub generation: Generation,
 }
 
 /// The boot is another one, or batches that were asked for are no longer held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Gap;
+pub struct Gap;
 
-impl Board {
+impl<const BYTES: usize> Board<BYTES> {
     /// R0: an empty board for a new boot.
     ///
     /// `threshold` is the completion count, read while the caller holds the board's lock.
-    pub(crate) fn restart(&mut self, boot: u64, c0: u64, threshold: u64) {
+    pub fn restart(&mut self, boot: u64, c0: u64, threshold: u64) {
         self.boot = boot;
         self.c0 = c0;
         self.threshold = threshold;
@@ -82,7 +83,7 @@ impl Board {
 
     /// R13: the boot that orders a snapshot with this completion count among all moments; 0 if it
     /// is older than the boot: the result must be computed anew at a newer snapshot.
-    pub(crate) fn boot_of_snapshot(&self, completed: u64) -> u64 {
+    pub fn boot_of_snapshot(&self, completed: u64) -> u64 {
         if completed >= self.threshold {
             self.boot
         } else {
@@ -92,12 +93,15 @@ impl Board {
 
     /// R13: boot and completion count that order a transaction whose end had this count: never
     /// before a snapshot that does not see it.
-    pub(crate) fn moment_of_completion(&self, completed: u64) -> (u64, u64) {
+    pub fn moment_of_completion(&self, completed: u64) -> (u64, u64) {
         (self.boot, completed.max(self.threshold))
     }
 
     /// R7: stores the batches and then the record, as one step for whoever reads the board.
-    pub(crate) fn publish(&mut self, batches: &[Batch], record: &Record, stats: &Stats) {
+    ///
+    /// # Panics
+    /// If the record is one of another boot.
+    pub fn publish(&mut self, batches: &[Batch], record: &Record, stats: &Stats) {
         assert_eq!(
             record.boot, self.boot,
             "a record belongs to the board's boot"
@@ -124,18 +128,27 @@ impl Board {
         self.owners_cut = record.emitted.len() > OWNERS;
     }
 
-    /// Drops the batches of owners that are gone, so that the number may be used again.
+    /// Drops the batches of owners that are gone, also if the number is in use again and counts
+    /// anew.
     fn forget_owners(&mut self, record: &Record) {
-        if self
+        let goes_on = |known: &&OwnerRecord| {
+            record
+                .emitted
+                .get(&known.owner)
+                .is_some_and(|emitted| *emitted >= known.emitted)
+        };
+        let gone: Vec<Owner> = self
             .owners()
             .iter()
-            .all(|known| record.emitted.contains_key(&known.owner))
-        {
+            .filter(|known| !goes_on(known))
+            .map(|known| known.owner)
+            .collect();
+        if gone.is_empty() {
             return;
         }
         let mut kept = Vec::new();
         ring::for_each(&self.span, &self.bytes, |bytes| {
-            if record.emitted.contains_key(&owner_of(bytes)) {
+            if !gone.contains(&owner_of(bytes)) {
                 kept.push(bytes.to_vec());
             }
         });
@@ -167,21 +180,24 @@ impl Board {
     }
 
     /// N of each owner that had a batch.
-    pub(crate) fn emitted(&self) -> impl Iterator<Item = (Owner, u64)> {
+    pub fn emitted(&self) -> impl Iterator<Item = (Owner, u64)> {
         self.owners()
             .iter()
             .map(|known| (known.owner, known.emitted))
     }
 
     /// U, as far as it is kept here.
-    pub(crate) fn unresolved_ids(&self) -> &[Xid] {
+    pub fn unresolved_ids(&self) -> &[Xid] {
         &self.unresolved_ids[..usize::try_from(self.unresolved)
             .unwrap_or(0)
             .min(UNRESOLVED)]
     }
 
     /// Everything in the owner's batches after number `after`.
-    pub(crate) fn fetch(&self, owner: Owner, boot: u64, after: u64) -> Result<Vec<Fetched>, Gap> {
+    ///
+    /// # Errors
+    /// [`Gap`] if the boot is another one, or if not all of these batches are held.
+    pub fn fetch(&self, owner: Owner, boot: u64, after: u64) -> Result<Vec<Fetched>, Gap> {
         if boot != self.boot || boot == 0 {
             return Err(Gap);
         }
@@ -230,4 +246,145 @@ fn number(bytes: &[u8], at: usize) -> u64 {
     let mut eight = [0; 8];
     eight.copy_from_slice(&bytes[at..at + 8]);
     u64::from_le_bytes(eight)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn board() -> Board<400> {
+        Board {
+            boot: 0,
+            c0: 0,
+            threshold: 0,
+            w: 0,
+            unresolved: 0,
+            unresolved_ids: [0; UNRESOLVED],
+            subs: 0,
+            read_bytes: 0,
+            owners: [OwnerRecord {
+                owner: 0,
+                emitted: 0,
+            }; OWNERS],
+            owners_used: 0,
+            owners_cut: false,
+            span: Span::default(),
+            bytes: [0; 400],
+        }
+    }
+
+    fn batch(owner: Owner, n: u64, subs: std::ops::Range<Sub>) -> Batch {
+        Batch {
+            owner,
+            boot: 7,
+            n,
+            items: subs.map(|sub| (sub, 1, n * 10)).collect(),
+        }
+    }
+
+    fn record(emitted: &[(Owner, u64)]) -> Record {
+        Record {
+            boot: 7,
+            w: 5,
+            u: vec![3, 4],
+            emitted: emitted.iter().copied().collect(),
+        }
+    }
+
+    fn publish(board: &mut Board<400>, batches: &[Batch], emitted: &[(Owner, u64)]) {
+        board.publish(batches, &record(emitted), &Stats::default());
+    }
+
+    fn subs(board: &Board<400>, owner: Owner, after: u64) -> Result<Vec<Sub>, Gap> {
+        let fetched = board.fetch(owner, 7, after)?;
+        Ok(fetched.iter().map(|item| item.sub).collect())
+    }
+
+    #[test]
+    fn owners_fetch_their_own_batches_once() {
+        let mut board = board();
+        board.restart(7, 1, 1);
+        assert_eq!(subs(&board, 1, 0), Ok(vec![]));
+        publish(
+            &mut board,
+            &[batch(1, 1, 0..2), batch(2, 1, 5..6)],
+            &[(1, 1), (2, 1)],
+        );
+        publish(&mut board, &[batch(1, 2, 2..3)], &[(1, 2), (2, 1)]);
+        assert_eq!(subs(&board, 1, 0), Ok(vec![0, 1, 2]));
+        assert_eq!(subs(&board, 1, 1), Ok(vec![2]));
+        assert_eq!(subs(&board, 1, 2), Ok(vec![]));
+        assert_eq!(subs(&board, 2, 0), Ok(vec![5]));
+        assert_eq!(board.fetch(2, 7, 0).map(|items| items[0].c), Ok(10));
+        assert_eq!(board.unresolved_ids(), [3, 4]);
+    }
+
+    #[test]
+    fn another_boot_and_unknown_batches_are_gaps() {
+        let mut board = board();
+        assert_eq!(board.fetch(1, 0, 0), Err(Gap));
+        board.restart(7, 1, 1);
+        publish(&mut board, &[batch(1, 1, 0..1)], &[(1, 1)]);
+        assert_eq!(board.fetch(1, 6, 0), Err(Gap));
+        assert_eq!(subs(&board, 1, 2), Err(Gap));
+        board.restart(8, 1, 1);
+        assert_eq!(board.fetch(1, 7, 0), Err(Gap));
+        assert_eq!(board.fetch(1, 8, 0), Ok(vec![]));
+    }
+
+    #[test]
+    fn older_batches_make_room_and_are_a_gap() {
+        let mut board = board();
+        board.restart(7, 1, 1);
+        for n in 1..=10 {
+            publish(&mut board, &[batch(1, n, 0..2)], &[(1, n)]);
+        }
+        assert_eq!(subs(&board, 1, 0), Err(Gap));
+        assert_eq!(subs(&board, 1, 9), Ok(vec![0, 1]));
+    }
+
+    #[test]
+    fn a_batch_larger_than_the_board_is_a_gap() {
+        let mut board = board();
+        board.restart(7, 1, 1);
+        publish(&mut board, &[batch(1, 1, 0..100)], &[(1, 1)]);
+        assert_eq!(subs(&board, 1, 0), Err(Gap));
+        assert_eq!(subs(&board, 1, 1), Ok(vec![]));
+    }
+
+    #[test]
+    fn an_owner_that_is_gone_may_come_back() {
+        let mut board = board();
+        board.restart(7, 1, 1);
+        publish(
+            &mut board,
+            &[batch(1, 1, 0..1), batch(2, 1, 1..2)],
+            &[(1, 1), (2, 1)],
+        );
+        publish(&mut board, &[batch(1, 2, 0..1)], &[(1, 2), (2, 1)]);
+        // Gone and back within one step: it counts anew.
+        publish(&mut board, &[batch(1, 1, 7..8)], &[(1, 1), (2, 1)]);
+        assert_eq!(subs(&board, 1, 0), Ok(vec![7]));
+        publish(&mut board, &[], &[(2, 1)]);
+        assert_eq!(subs(&board, 1, 0), Ok(vec![]));
+        assert_eq!(subs(&board, 2, 0), Ok(vec![1]));
+    }
+
+    #[test]
+    fn an_owner_beyond_the_last_place_sees_a_gap() {
+        let mut board = board();
+        board.restart(7, 1, 1);
+        let owners = i64::try_from(OWNERS).expect("a small number");
+        let emitted: BTreeMap<Owner, u64> = (0..=owners).map(|owner| (owner, 1)).collect();
+        let record = Record {
+            boot: 7,
+            w: 1,
+            u: vec![],
+            emitted,
+        };
+        board.publish(&[], &record, &Stats::default());
+        assert_eq!(subs(&board, owners, 0), Err(Gap));
+    }
 }

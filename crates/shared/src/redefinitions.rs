@@ -1,0 +1,236 @@
+//! R17: recent changes that snapshots older than them see too (DDL, TRUNCATE).
+
+use pg_live_invalidation::{Snapshot, Xid};
+use pg_live_readset::RelId;
+
+const ENTRIES: usize = 64;
+/// Stands for every relation. No relation has this id.
+const ANY: RelId = 0;
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+struct Redefinition {
+    xid: Xid,
+    rel: RelId,
+}
+
+/// The recent changes. All-zero bytes are an empty table.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Redefinitions {
+    entries: [Redefinition; ENTRIES],
+    used: u64,
+    /// No committed transaction that was dropped from the table had a greater completion count.
+    dropped_count: u64,
+    /// No running transaction that was dropped from it had a greater id.
+    dropped_xid: Xid,
+}
+
+/// What the table must know of transactions.
+pub trait Fates {
+    /// Whether new snapshots do not see the transaction yet.
+    fn in_progress(&self, xid: Xid) -> bool;
+    /// Whether a transaction that is no longer in progress committed.
+    fn committed(&self, xid: Xid) -> bool;
+    /// The completion count.
+    fn completion_count(&self) -> u64;
+}
+
+/// What a snapshot must be checked against, copied out of shared memory.
+#[derive(Debug, Default)]
+pub struct Suspects {
+    xids: Vec<Xid>,
+    dropped: bool,
+}
+
+impl Redefinitions {
+    /// Adds a change that the transaction is about to commit; an older one makes room.
+    pub fn add(&mut self, xid: Xid, rel: RelId, fates: &impl Fates) {
+        let known = |entry: &Redefinition| entry.xid == xid && [rel, ANY].contains(&entry.rel);
+        if self.entries().iter().any(known) {
+            return;
+        }
+        if self.entries().len() == ENTRIES {
+            self.make_room(fates);
+        }
+        if self.entries().iter().any(known) {
+            return;
+        }
+        let place = self.entries().len();
+        self.entries[place] = Redefinition { xid, rel };
+        self.used += 1;
+    }
+
+    fn entries(&self) -> &[Redefinition] {
+        &self.entries[..usize::try_from(self.used).unwrap_or(ENTRIES).min(ENTRIES)]
+    }
+
+    /// Keeps those of the entries that the function leaves.
+    fn retain(&mut self, mut keep: impl FnMut(&Redefinition) -> bool) {
+        let mut kept = [Redefinition::default(); ENTRIES];
+        let mut used = 0;
+        for entry in self.entries().iter().filter(|entry| keep(entry)) {
+            kept[used] = *entry;
+            used += 1;
+        }
+        self.entries = kept;
+        self.used = used as u64;
+    }
+
+    /// Drops the oldest transaction that has ended; else has one entry stand for all of a
+    /// transaction's; else drops the oldest transaction.
+    fn make_room(&mut self, fates: &impl Fates) {
+        let mut xids: Vec<Xid> = self.entries().iter().map(|entry| entry.xid).collect();
+        xids.sort_unstable();
+        let repeated = xids
+            .windows(2)
+            .find(|pair| pair[0] == pair[1])
+            .map(|pair| pair[0]);
+        if let Some(xid) = xids.iter().copied().find(|xid| !fates.in_progress(*xid)) {
+            if fates.committed(xid) {
+                // Read after the transaction had left: a snapshot with this count sees it (F3).
+                self.dropped_count = self.dropped_count.max(fates.completion_count());
+            }
+            self.retain(|entry| entry.xid != xid);
+        } else if let Some(xid) = repeated {
+            let mut first = true;
+            self.retain(|entry| entry.xid != xid || std::mem::take(&mut first));
+            for entry in self.entries.iter_mut().filter(|entry| entry.xid == xid) {
+                entry.rel = ANY;
+            }
+        } else {
+            self.dropped_xid = self.dropped_xid.max(xids[0]);
+            self.retain(|entry| entry.xid != xids[0]);
+        }
+    }
+
+    /// What may contradict a result that read these relations at this snapshot.
+    pub fn suspects(&self, snapshot: &Snapshot, rels: &[RelId]) -> Suspects {
+        let touches = |entry: &&Redefinition| entry.rel == ANY || rels.contains(&entry.rel);
+        Suspects {
+            xids: self
+                .entries()
+                .iter()
+                .filter(touches)
+                .map(|entry| entry.xid)
+                .filter(|xid| !snapshot.contains(*xid))
+                .collect(),
+            dropped: self.dropped_count > snapshot.completed || self.dropped_xid >= snapshot.xmin,
+        }
+    }
+}
+
+impl Suspects {
+    /// Whether one of them has committed by now, so that its effect may have been read.
+    pub fn any_committed(&self, fates: &impl Fates) -> bool {
+        self.dropped
+            || self
+                .xids
+                .iter()
+                .any(|xid| !fates.in_progress(*xid) && fates.committed(*xid))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Transactions below `running` have ended, the even ones by a commit.
+    struct Until {
+        running: Xid,
+    }
+
+    impl Fates for Until {
+        fn in_progress(&self, xid: Xid) -> bool {
+            xid >= self.running
+        }
+
+        fn committed(&self, xid: Xid) -> bool {
+            xid % 2 == 0
+        }
+
+        fn completion_count(&self) -> u64 {
+            self.running
+        }
+    }
+
+    fn empty() -> Redefinitions {
+        Redefinitions {
+            entries: [Redefinition::default(); ENTRIES],
+            used: 0,
+            dropped_count: 0,
+            dropped_xid: 0,
+        }
+    }
+
+    /// A snapshot that sees what has ended when `running` is the first that has not.
+    fn snapshot(running: Xid) -> Snapshot {
+        Snapshot {
+            xmin: running,
+            xmax: running,
+            xip: vec![],
+            completed: running,
+        }
+    }
+
+    fn conflict(table: &Redefinitions, taken_at: Xid, rels: &[RelId], now: Xid) -> bool {
+        table
+            .suspects(&snapshot(taken_at), rels)
+            .any_committed(&Until { running: now })
+    }
+
+    #[test]
+    fn a_commit_after_the_snapshot_conflicts() {
+        let mut table = empty();
+        table.add(10, 5, &Until { running: 10 });
+        table.add(11, 6, &Until { running: 10 });
+        assert!(!conflict(&table, 10, &[5], 10), "it is running");
+        assert!(conflict(&table, 10, &[4, 5], 11));
+        assert!(!conflict(&table, 10, &[4], 11), "another relation");
+        assert!(!conflict(&table, 11, &[5], 12), "the snapshot sees it");
+        assert!(!conflict(&table, 10, &[6], 12), "it was rolled back");
+    }
+
+    #[test]
+    fn a_transaction_with_many_relations_takes_one_place() {
+        let mut table = empty();
+        for rel in 1..200 {
+            table.add(10, rel, &Until { running: 10 });
+        }
+        assert!(table.entries().len() < ENTRIES);
+        assert!(conflict(&table, 10, &[1], 11) && conflict(&table, 10, &[199], 11));
+        assert!(!conflict(&table, 11, &[1], 11));
+        assert_eq!(table.dropped_xid, 0);
+    }
+
+    proptest! {
+        /// Whatever is dropped from the table, no conflict is missed, and a snapshot newer than all
+        /// has none.
+        #[test]
+        fn no_conflict_is_missed(
+            changes in vec((0u64..300, 1u32..5), 1..300),
+            taken_at in 0u64..300,
+            lag in 0u64..100,
+        ) {
+            let mut changes = changes;
+            changes.sort_unstable();
+            let mut table = empty();
+            for (xid, rel) in &changes {
+                // Some transactions are still running when later ones are added.
+                table.add(*xid + 1, *rel, &Until { running: xid.saturating_sub(lag) });
+            }
+            let now = Until { running: 302 };
+            for rel in 1..5 {
+                let real = changes.iter().any(|(xid, of)| {
+                    *of == rel && xid + 1 >= taken_at && now.committed(xid + 1)
+                });
+                let found = table.suspects(&snapshot(taken_at), &[rel]).any_committed(&now);
+                prop_assert!(found || !real, "rel {rel} is missed");
+                prop_assert!(!conflict(&table, 302, &[rel], 302));
+            }
+        }
+    }
+}
