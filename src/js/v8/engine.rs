@@ -56,8 +56,8 @@ pub(super) struct Engine {
     pub(super) idle: RefCell<Vec<Idle>>,
     /// The runtime's own code.
     pub(super) runtime: runtime::Scripts,
-    /// The object of native operations that the runtime gets.
-    pub(super) operations: v8::Global<v8::ObjectTemplate>,
+    /// The native operations that the runtime gets.
+    pub(super) operations: ops::Templates,
     /// Stops functions.
     pub(super) watchdog: Rc<Watchdog>,
     /// Stops functions that use up the heap.
@@ -138,7 +138,7 @@ impl Engine {
         let heap = HeapGuard::install(&mut isolate, heap_bytes);
         let scripts = runtime::Scripts::compile(&mut isolate)
             .ok_or_else(|| Failure::Engine("the runtime's code does not compile".to_owned()))?;
-        let operations = ops::template(&mut isolate);
+        let operations = ops::Templates::new(&mut isolate);
         // SAFETY: the pointer is used by this engine only, which owns the isolate.
         let raw = unsafe { isolate.as_raw_isolate_ptr() };
         count(|counters| {
