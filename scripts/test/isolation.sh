@@ -9,6 +9,8 @@ output=$target/test/isolation
 tests=("$@")
 [ ${#tests[@]} -gt 0 ] || mapfile -t tests < <(cd "$input/specs" && ls -- *.spec | sed 's/\.spec$//')
 
+[ ${#tests[@]} -gt 0 ] || fail "there are no tests in $input"
+
 start_cluster
 mkdir -p "$output"
 status=0

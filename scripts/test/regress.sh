@@ -10,6 +10,8 @@ output=$target/test/regress
 tests=("$@")
 [ ${#tests[@]} -gt 0 ] || mapfile -t tests < <(cd "$input/sql" && ls -- *.sql | sed 's/\.sql$//')
 
+[ ${#tests[@]} -gt 0 ] || fail "there are no tests in $input"
+
 start_cluster
 mkdir -p "$output"
 status=0

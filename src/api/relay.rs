@@ -1,5 +1,7 @@
 //! What the relay calls: queries that register their read-set, mutations that run once.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use pg_live_readset::ReadSetBuilder;
 use pgrx::IntoDatum;
 use pgrx::pg_sys::Datum;
@@ -62,7 +64,7 @@ fn failed(message: String, access: Access) -> Result<Response> {
 /// Runs a query so that a Postgres ERROR in it is a result, not the end of the transaction.
 fn run_contained(request: &Request<'_>) -> Result<Response> {
     let outcome = session::subtransaction(
-        || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run::run(request))),
+        || catch_unwind(AssertUnwindSafe(|| run::run(request))),
         |result| matches!(result, Ok(Ok(_))),
     );
     let (Subtransaction::Released(result) | Subtransaction::RolledBack(result)) = outcome;
@@ -142,43 +144,46 @@ fn split(result: std::result::Result<String, JsError>) -> Parts {
 }
 
 /// `live.run_mutation(path, args, identity, session, request)`, one row.
+///
+/// R14: the outcome is stored with the writes. Whether it was stored before is only looked up when
+/// something went wrong (its key is taken, or the function fails because its work is done already):
+/// a look-up each time would make all concurrent mutations conflict with each other.
 pub(super) fn run_mutation(call: &mut Call) -> Result<Datum> {
     let path: String = call.required(0, "path")?;
     let args: String = call.required(1, "args")?;
     let identity: Option<String> = call.optional(2);
     let session: Option<String> = call.optional(3);
-    let request_number: i64 = call.optional(4).unwrap_or(0);
-    if let Some(session) = &session
-        && let Some(stored) = stored_outcome(session, request_number)?
-    {
-        return Ok(call.rows(vec![stored]));
-    }
+    let key = session.map(|session| (session, call.optional::<i64>(4).unwrap_or(0)));
     let (caller, identity) = caller(identity.as_deref());
-    let outcome = session::subtransaction(
-        || {
-            run::run(&Request {
-                path: &path,
-                args: &args,
-                identity,
-                kind: FunctionKind::Mutation,
-                caller,
-            })
-        },
-        |result| {
-            result
-                .as_ref()
-                .is_ok_and(|response| response.result.is_ok())
-        },
-    );
-    let (Subtransaction::Released(result) | Subtransaction::RolledBack(result)) = outcome;
-    let response = match result {
-        Ok(response) => response,
-        Err(error @ (Error::Redefined | Error::NothingDeployed)) => return Err(error),
-        Err(error) => failed(error.to_string(), Access::Write)?,
+    let request = Request {
+        path: &path,
+        args: &args,
+        identity,
+        kind: FunctionKind::Mutation,
+        caller,
     };
-    if let (Some(session), Ok(value)) = (&session, &response.result) {
-        store_outcome(session, request_number, value, &response.log_lines)?;
-    }
+    let outcome = session::subtransaction(
+        || catch_unwind(AssertUnwindSafe(|| run_and_store(&request, key.as_ref()))),
+        |result| matches!(result, Ok(Ok(response)) if response.result.is_ok()),
+    );
+    let result = match outcome {
+        Subtransaction::Released(result) => result,
+        Subtransaction::RolledBack(result) => {
+            if let Some((session, number)) = &key
+                && may_look_up(&result)
+                && let Some(stored) = stored_outcome(session, *number)?
+            {
+                return Ok(call.rows(vec![stored]));
+            }
+            result
+        }
+    };
+    let response = match result {
+        Ok(Ok(response)) => response,
+        Ok(Err(error @ (Error::Redefined | Error::NothingDeployed))) => return Err(error),
+        Ok(Err(error)) => failed(error.to_string(), Access::Write)?,
+        Err(payload) => std::panic::resume_unwind(payload),
+    };
     let (ok, value, error, data) = split(response.result);
     let row = vec![
         ok.into_datum(),
@@ -189,6 +194,22 @@ pub(super) fn run_mutation(call: &mut Call) -> Result<Datum> {
         false.into_datum(),
     ];
     Ok(call.rows(vec![row]))
+}
+
+fn run_and_store(request: &Request<'_>, key: Option<&(String, i64)>) -> Result<Response> {
+    let response = run::run(request)?;
+    if let (Some((session, number)), Ok(value)) = (key, &response.result) {
+        store_outcome(session, *number, value, &response.log_lines)?;
+    }
+    Ok(response)
+}
+
+/// Whether the transaction is still good for a look-up: not after a cancel or a lost race.
+fn may_look_up(result: &std::thread::Result<Result<Response>>) -> bool {
+    match result {
+        Ok(_) => true,
+        Err(payload) => !session::describe(payload.as_ref()).must_rethrow,
+    }
 }
 
 /// R14: the stored outcome of a mutation that has run before.
