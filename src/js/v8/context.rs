@@ -59,6 +59,9 @@ pub(super) fn run<R>(
     if failure.is_some() {
         engine.abandon_queue();
     }
+    if frame.reusable.is_none() {
+        engine.collect_garbage();
+    }
     match (failure, result) {
         (Some(failure), _) => Err(failure),
         (None, Ok(value)) => Ok(Ended {

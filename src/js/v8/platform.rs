@@ -8,6 +8,11 @@ use deno_core::v8;
 
 use super::sys;
 
+/// A young generation that holds more than is let grow between two collections, and flags that can be changed
+/// later, as [`collect_garbage`] does.
+const GC_FLAGS: &str =
+    "--min-semi-space-size=8 --max-semi-space-size=8 --no-freeze-flags-after-init";
+
 /// Without `--single-threaded` V8's single-threaded platform crashes at a garbage collection. Bytecode is kept
 /// because the same modules are evaluated in every call.
 const FLAGS: &str = "--single-threaded --disallow-code-generation-from-strings --no-flush-bytecode";
@@ -33,6 +38,7 @@ pub(super) fn start(stack_bytes: usize) -> usize {
         let kilobytes = stack_bytes.max(MIN_STACK_BYTES) / 1024;
         v8::V8::set_flags_from_string(FLAGS);
         v8::V8::set_flags_from_string(WASM_FLAG);
+        v8::V8::set_flags_from_string(GC_FLAGS);
         v8::V8::set_flags_from_string(&format!("--stack-size={kilobytes}"));
         v8::icu::set_default_locale("en-US");
         v8::V8::set_fatal_error_handler(on_fatal_error);
@@ -42,6 +48,15 @@ pub(super) fn start(stack_bytes: usize) -> usize {
         sys::catch_traps(on_trap);
         kilobytes * 1024
     })
+}
+
+/// Collects everything that is not alive, at once.
+///
+/// V8 wants a flag for this which also gives every new context a function `gc`; so it is set just here.
+pub(super) fn collect_garbage(isolate: &mut v8::Isolate) {
+    v8::V8::set_flags_from_string("--expose-gc");
+    isolate.request_garbage_collection_for_testing(v8::GarbageCollectionType::Full);
+    v8::V8::set_flags_from_string("--no-expose-gc");
 }
 
 /// Sets what ends the process when V8 can not go on.
