@@ -1,5 +1,5 @@
 /** The relay's counters, by name; the samples of one name are added up over their labels. */
-export async function relayMetrics(url) {
+async function relayMetrics(url) {
   const response = await fetch(`${url}/metrics`);
   if (!response.ok) {
     throw new Error(`GET /metrics: ${response.status}`);
@@ -15,13 +15,17 @@ export async function relayMetrics(url) {
 }
 
 /** The extension's counters, by name. */
-export async function extensionStats(db) {
+async function extensionStats(db) {
   const { rows } = await db.query("SELECT name, value FROM live.stats");
   return Object.fromEntries(rows.map(({ name, value }) => [name, Number(value)]));
 }
 
-/** How often the relay executed a query function, and how many results it sent to clients. */
-export async function relayCounts(url) {
-  const { pg_live_executions_total: executions, pg_live_results_sent_total: pushes } = await relayMetrics(url);
-  return { reruns: executions, pushes };
+/**
+ * The relay's count of queries executed and of results sent to clients, and the database's of invalidations sent
+ * and of functions run. `admin` may read live.stats.
+ */
+export async function counts(url, admin) {
+  const { pg_live_executions_total: reruns, pg_live_results_sent_total: pushes } = await relayMetrics(url);
+  const { invalidations, functions_run: functionsRun } = await extensionStats(admin);
+  return { reruns, pushes, invalidations, functionsRun };
 }
