@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::ptr::NonNull;
 
 use pg_live_invalidation::{Snapshot, Xid};
+use pg_live_shared::widen;
 use pgrx::pg_sys;
 
 use super::lwlock::LwLock;
@@ -119,16 +120,5 @@ impl Parts {
             xip,
             completed,
         }
-    }
-}
-
-/// The 64-bit id of a transaction that is not newer than `next`, the next id to be given out, and
-/// less than 2^32 ids older.
-pub(crate) fn widen(xid: u32, next: Xid) -> Xid {
-    let same_epoch = (next & !u64::from(u32::MAX)) | u64::from(xid);
-    if same_epoch > next {
-        same_epoch.wrapping_sub(1 << 32)
-    } else {
-        same_epoch
     }
 }

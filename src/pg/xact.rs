@@ -4,10 +4,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
 use pg_live_invalidation::Xid;
+use pg_live_shared::widen;
 use pgrx::pg_sys;
 
 use super::lwlock::LwLock;
-use super::snapshot::{PROC_ARRAY_LOCK, widen};
+use super::snapshot::PROC_ARRAY_LOCK;
 
 /// Number of XidGenLock in `lwlocknames.h` of Postgres 15.
 const XID_GEN_LOCK: usize = 3;

@@ -149,7 +149,7 @@ mod tests {
         }
 
         fn committed(&self, xid: Xid) -> bool {
-            xid % 2 == 0
+            xid.is_multiple_of(2)
         }
 
         fn completion_count(&self) -> u64 {
