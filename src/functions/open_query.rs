@@ -139,7 +139,9 @@ fn open_scan(
         }
     };
     if table.starts_with('_') {
-        return Err("System tables can only be accessed with db.system.".to_owned());
+        return Err(format!(
+            "system tables are not available in pg_live yet: {table} (see LIMITATIONS.md)"
+        ));
     }
     let Some(found) = catalog.table(&table) else {
         if range.is_some() && index != "by_creation_time" && index != "by_id" {

@@ -65,6 +65,8 @@ export const sendAndFail = register("Mutation", { type: "any" }, async (value) =
   await call("1.0/insert", { table: "messages", value });
   throw new Error("after the insert");
 });
+export const sendHalfAPair = register("Mutation", { type: "any" }, () =>
+  call("1.0/insert", { table: "messages", value: { author: "a", body: "\ud83d" } }));
 export const sendFromQuery = register("Query", { type: "any" }, (value) =>
   call("1.0/insert", { table: "messages", value }));
 export const throwsData = register("Query", { type: "any" }, () => {

@@ -60,6 +60,7 @@ SELECT live.query('messages:sendFromQuery', '{"author": "a", "body": "b"}');
 SELECT live.mutation('messages:insert', '{"table": "messages", "value": {"author": 1, "body": "b"}}');
 SELECT live.mutation('messages:insert', '{"table": "_x", "value": {}}');
 SELECT live.mutation('messages:insert', '{"table": "messages", "value": {"author": "a", "body": "nul: \u0000"}}');
+SELECT live.mutation('messages:sendHalfAPair');
 DO $$ BEGIN
     INSERT INTO messages (author) VALUES ('no body');
 EXCEPTION WHEN check_violation THEN

@@ -44,8 +44,17 @@ fn from_error(error: Error) -> HostError {
 }
 
 fn parse(op: &str, args: &str) -> std::result::Result<Json, HostError> {
-    serde_json::from_str(args)
-        .map_err(|error| refuse(format!("Invalid arguments for `{op}`: {error}")))
+    serde_json::from_str(args).map_err(|error| {
+        let error = error.to_string();
+        // JSON.stringify writes half of a UTF-16 pair as an escape, which is no Unicode text.
+        if error.contains("surrogate") || error.contains("hex escape") {
+            return refuse(format!(
+                "Invalid arguments for `{op}`: a string holds half of a surrogate pair, which \
+                 PostgreSQL cannot store. Remove it, or store the data as bytes (`v.bytes()`)."
+            ));
+        }
+        refuse(format!("Invalid arguments for `{op}`: {error}"))
+    })
 }
 
 fn text<'a>(op: &str, args: &'a Json, name: &str) -> std::result::Result<&'a str, HostError> {
