@@ -5,6 +5,7 @@ import { connect } from "node:net";
 import { after, afterEach, before, describe, test } from "node:test";
 import { WebSocket } from "ws";
 import { LiveClient } from "../lib/clients.mjs";
+import { memoryOf, pidListeningOn } from "../lib/processes.mjs";
 import { Server } from "../lib/server.mjs";
 import { sleep, until } from "../lib/wait.mjs";
 
@@ -195,6 +196,37 @@ test("garbage instead of HTTP, and connections that say nothing", async () => {
   for (const socket of sockets) {
     socket.destroy();
   }
+});
+
+test("a client that does not read costs the server no memory, and has the newest state once it reads", { timeout: 120_000 }, async () => {
+  const writes = 400;
+  const relay = await pidListeningOn(server.port);
+  const raw = await RawClient.connected();
+  raw.send(modify(0, 1, [add(0, "messages:list", [{ channel: "slow" }])]));
+  await raw.next("Transition");
+  raw.messages.length = 0;
+  raw.socket.pause();
+  const other = bystander.subscribe("messages:list", { channel: "slow" });
+  const before = await memoryOf(relay);
+  for (let n = 1; n <= writes; n += 1) {
+    // 50 of them are 1 MB: all transitions together would be 400 MB.
+    await db.query("INSERT INTO messages(author, body, channel) VALUES ('psql', $1 || repeat('x', 20000), 'slow')", [`${n} `]);
+  }
+  const newest = `${writes} `;
+  await other.becomes("is up to date", ([first]) => first?.body.startsWith(newest), { timeout: 30_000 });
+  other.stop();
+  const grown = (await memoryOf(relay)) - before;
+  assert.ok(grown < 150 * 2 ** 20, `the relay grew by ${Math.round(grown / 2 ** 20)} MiB`);
+  raw.socket.resume();
+  await until("the newest state comes", () =>
+    raw.messages.some(({ modifications }) => modifications?.some(({ value }) => value?.[0]?.body.startsWith(newest))),
+  );
+  const transitions = raw.messages.filter(({ type }) => type === "Transition");
+  for (const [index, { startVersion }] of transitions.entries()) {
+    assert.ok(index === 0 || startVersion.ts === transitions[index - 1].endVersion.ts, "versions follow each other");
+  }
+  assert.ok(transitions.length < writes / 2, `${transitions.length} transitions were sent`);
+  raw.socket.terminate();
 });
 
 test("a client that sends a thousand subscriptions and leaves does not slow the others down", async () => {

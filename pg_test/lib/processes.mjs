@@ -58,6 +58,12 @@ async function isAlive(pid) {
   return state !== "Z" || (await readdir(`/proc/${pid}/task`).catch(() => [])).length > 1;
 }
 
+/** The resident memory of a process, in bytes. */
+export async function memoryOf(pid) {
+  const status = await readFile(`/proc/${pid}/status`, "utf8");
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)[1]) * 1024;
+}
+
 /** Sends a signal and waits until the process has ended. */
 export async function killAndWait(pid, signal) {
   if (!Number.isInteger(pid)) {

@@ -16,7 +16,7 @@ check() {
 
 file_sizes() {
     local long
-    long=$(git ls-files -co --exclude-standard '*.rs' | xargs wc -l | awk -v max=$max_lines '$2 != "total" && $1 > max')
+    long=$(find src crates relay -name '*.rs' -exec wc -l {} + | awk -v max=$max_lines '$2 != "total" && $1 > max')
     [ -z "$long" ] && return
     echo "longer than $max_lines lines:"
     echo "$long"

@@ -40,13 +40,10 @@ pub(crate) fn attach_slot() -> Result<&'static Slot> {
     Ok(slot)
 }
 
-/// Entry of the launcher's process.
-///
-/// # Safety
-/// Called by Postgres in a new background worker.
-#[pgrx::pg_guard]
-#[unsafe(no_mangle)]
-unsafe extern "C-unwind" fn pg_live_launcher_main(_argument: pg_sys::Datum) {
+worker::worker_main!(pg_live_launcher_main = main);
+
+/// The launcher's process.
+fn main(_argument: pg_sys::Datum) {
     worker::begin();
     let Ok(memory) = shmem::memory() else {
         worker::exit(0)

@@ -30,13 +30,10 @@ enum End {
     Failed,
 }
 
-/// Entry of the worker's process; the argument is the slot's number.
-///
-/// # Safety
-/// Called by Postgres in a new background worker.
-#[pgrx::pg_guard]
-#[unsafe(no_mangle)]
-unsafe extern "C-unwind" fn pg_live_worker_main(argument: pg_sys::Datum) {
+worker::worker_main!(pg_live_worker_main = main);
+
+/// The worker's process; the argument is the slot's number.
+fn main(argument: pg_sys::Datum) {
     worker::begin();
     let Ok(memory) = shmem::memory() else {
         worker::exit(0)

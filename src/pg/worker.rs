@@ -250,3 +250,16 @@ pub(crate) fn is_standby() -> bool {
     // SAFETY: reads shared memory.
     unsafe { pg_sys::RecoveryInProgress() }
 }
+
+/// Declares the entry of a background worker's process:
+/// `worker_main!(pg_live_worker_main = main);` exports the symbol; the body is `fn(Datum)`.
+macro_rules! worker_main {
+    ($symbol:ident = $body:path) => {
+        #[pgrx::pg_guard]
+        #[unsafe(no_mangle)]
+        extern "C-unwind" fn $symbol(argument: ::pgrx::pg_sys::Datum) {
+            $body(argument);
+        }
+    };
+}
+pub(crate) use worker_main;

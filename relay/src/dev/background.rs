@@ -89,7 +89,8 @@ pub async fn detach(options: &Options) -> Result<(), Error> {
                 "pg-live",
                 format!("runs in the background: log {}", log.display()),
             );
-            say("", format!("`pg-live stop {}` ends it.", app.dir.display()));
+            let stop = stop_command(&app.dir, options.dir.as_deref());
+            say("", format!("`{stop}` ends it."));
             return Ok(());
         }
         if child.try_wait().map_err(io(&program))?.is_some() {
@@ -98,6 +99,12 @@ pub async fn detach(options: &Options) -> Result<(), Error> {
         }
         sleep(POLL).await;
     }
+}
+
+/// The command that ends the run of an app.
+pub(super) fn stop_command(app_dir: &Path, dir: Option<&Path>) -> String {
+    let dir = dir.map_or_else(String::new, |dir| format!(" --dir {}", dir.display()));
+    format!("pg-live stop {}{dir}", app_dir.display())
 }
 
 /// Ends the run of an app, wherever it was started; returns once everything has ended.

@@ -21,7 +21,7 @@ pub enum Error {
     /// Another run has the same folder.
     #[error(
         "a development server already runs for this folder (process {pid}, {}): use it, or end it with \
-         `pg-live stop {}`", home.display(), app.display()
+         `pg-live stop {} --dir {}`", home.display(), app.display(), home.display()
     )]
     Running {
         /// Its process.

@@ -113,9 +113,14 @@ impl Run<'_> {
         cluster
             .wait_until_ready(&addresses.superuser_url("postgres"))
             .await?;
+        let log = self.home.postgres_log();
         say(
             "postgres",
-            format!("ready on 127.0.0.1:{} (log: postgres.log)", cluster.port()),
+            format!(
+                "ready on 127.0.0.1:{} (log: {})",
+                cluster.port(),
+                log.display()
+            ),
         );
 
         let version = database::set_up(&addresses).await?;
