@@ -28,7 +28,10 @@ pub(super) struct Frontend {
 
 impl Frontend {
     /// Starts the script in the app's folder; its output is passed on line by line.
-    pub(super) fn start(app_dir: &Path) -> std::io::Result<Self> {
+    ///
+    /// `pid_file` remembers it, so that the next run can end what a killed one left behind.
+    pub(super) fn start(app_dir: &Path, pid_file: &Path) -> std::io::Result<Self> {
+        end_previous(app_dir, pid_file);
         let mut command = std::process::Command::new("npm");
         command
             .args(["run", "--silent", SCRIPT])
@@ -40,6 +43,7 @@ impl Frontend {
         // A group of its own, so that all of it can be ended.
         command.process_group(0);
         let mut child = Command::from(command).spawn()?;
+        std::fs::write(pid_file, child.id().unwrap_or_default().to_string())?;
         let (sender, url) = watch::channel(None);
         if let Some(out) = child.stdout.take() {
             tokio::spawn(pass_on(out, Some(sender)));
@@ -78,12 +82,7 @@ impl Frontend {
 
     /// Ends the script and all that it started.
     pub(super) async fn stop(mut self) {
-        let Some(group) = self
-            .child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(Pid::from_raw)
-        else {
+        let Some(group) = self.child.id().and_then(group) else {
             return;
         };
         for signal in [Signal::TERM, Signal::KILL] {
@@ -98,6 +97,26 @@ impl Frontend {
         }
         sleep(Duration::from_millis(20)).await;
         let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
+fn group(id: u32) -> Option<Pid> {
+    i32::try_from(id).ok().and_then(Pid::from_raw)
+}
+
+/// Ends the page server of a run that was killed, if it still runs.
+fn end_previous(app_dir: &Path, pid_file: &Path) {
+    let Some(id) = std::fs::read_to_string(pid_file)
+        .ok()
+        .and_then(|text| text.parse().ok())
+    else {
+        return;
+    };
+    // The number may belong to another program by now.
+    let ours = std::fs::read_link(format!("/proc/{id}/cwd")).is_ok_and(|dir| dir == app_dir);
+    if let Some(group) = group(id).filter(|_| ours) {
+        // If it has just ended, all the better.
+        let _ = kill_process_group(group, Signal::TERM);
     }
 }
 

@@ -79,6 +79,11 @@ impl Home {
         self.dir.join("secrets.json")
     }
 
+    /// The process of the app's page server.
+    pub(super) fn frontend(&self) -> PathBuf {
+        self.dir.join("frontend.pid")
+    }
+
     /// Written when a run is ready to be used, removed when it ends.
     pub(super) fn ready(&self) -> PathBuf {
         self.dir.join("ready.json")

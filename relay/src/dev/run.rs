@@ -203,7 +203,7 @@ impl Run<'_> {
             return Ok(None);
         }
         say("web", format!("npm run {SCRIPT}"));
-        match Frontend::start(&self.app.dir) {
+        match Frontend::start(&self.app.dir, &self.home.frontend()) {
             Ok(frontend) => Ok(services.frontend.insert(frontend).page_url().await),
             Err(error) => {
                 say(

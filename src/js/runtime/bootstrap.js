@@ -12,12 +12,16 @@
   const define = (target, name, value) =>
     Object.defineProperty(target, name, { value, writable: true, enumerable: false, configurable: true });
 
+  let operations;
+  const web = () => (operations ??= host.web());
+  const load = (file) => host.load(file)(web(), shared);
+
   // Defines globals that evaluate their file of the runtime when first read.
   const defineLazily = (file, names) => {
     for (const name of names) {
       Object.defineProperty(globalThis, name, {
         get() {
-          const values = host.load(file)(host, shared);
+          const values = load(file);
           for (const other of names) {
             define(globalThis, other, values[other]);
           }
@@ -49,13 +53,13 @@
     if (typeof value === "string" && value.length < 100 && /^[\x20-\x7e]*$/.test(value) && !/['\\]/.test(value)) {
       return `'${value}'`;
     }
-    shared.inspector ??= host.load("inspect")(host, shared);
+    shared.inspector ??= load("inspect");
     return shared.inspector.inspect(value);
   };
 
   const encodeUtf8 = (text) => {
-    const bytes = new Uint8Array(host.utf8Length(text));
-    host.writeUtf8(text, bytes);
+    const bytes = new Uint8Array(web().utf8Length(text));
+    web().writeUtf8(text, bytes);
     return bytes;
   };
 
@@ -109,7 +113,7 @@
   });
 
   // Garbage collection must not be visible to functions.
-  define(globalThis, "WeakRef", class WeakRef {
+  globalThis.WeakRef = class WeakRef {
     #target;
     constructor(target) {
       if ((typeof target !== "object" || target === null) && typeof target !== "function" && typeof target !== "symbol") {
@@ -123,8 +127,8 @@
     get [Symbol.toStringTag]() {
       return "WeakRef";
     }
-  });
-  define(globalThis, "FinalizationRegistry", class FinalizationRegistry {
+  };
+  globalThis.FinalizationRegistry = class FinalizationRegistry {
     constructor(callback) {
       if (typeof callback !== "function") throw new TypeError("FinalizationRegistry: cleanup must be callable");
     }
@@ -135,28 +139,28 @@
     get [Symbol.toStringTag]() {
       return "FinalizationRegistry";
     }
-  });
+  };
   delete globalThis.SharedArrayBuffer;
   delete globalThis.Atomics;
 
   const log = (level, args) => host.log(level, args.map(inspect).join(" "));
-  const timers = new Map();
+  const timers = new Set();
   const elapsed = (label, args) => log("INFO", [`${label}: 0ms`, ...args]);
-  define(globalThis, "console", {
+  globalThis.console = {
     debug: (...args) => log("DEBUG", args),
     error: (...args) => log("ERROR", args),
     info: (...args) => log("INFO", args),
     log: (...args) => log("LOG", args),
     warn: (...args) => log("WARN", args),
     trace: (...args) => log("LOG", [...args, new Error("Trace").stack]),
-    time: (label = "default") => void timers.set(`${label}`, 0),
+    time: (label = "default") => void timers.add(`${label}`),
     timeLog: (label = "default", ...args) => timers.has(`${label}`) && elapsed(label, args),
     timeEnd: (label = "default") => timers.delete(`${label}`) && elapsed(label, []),
-  });
+  };
 
-  define(globalThis, "self", globalThis);
-  define(globalThis, "performance", { now: () => 0, timeOrigin: importTime, mark() {}, measure() {}, toJSON: () => ({}) });
-  define(globalThis, "process", {
+  globalThis.self = globalThis;
+  globalThis.performance = { now: () => 0, timeOrigin: importTime, mark() {}, measure() {}, toJSON: () => ({}) };
+  globalThis.process = {
     env: new Proxy(Object.create(null), {
       get: (_, name) => (typeof name === "string" ? host.environmentVariable(name) : undefined),
       has: (_, name) => typeof name === "string" && host.environmentVariable(name) !== undefined,
@@ -164,39 +168,51 @@
       defineProperty: () => false,
       deleteProperty: () => false,
     }),
-  });
-  define(globalThis, "structuredClone", function structuredClone(value, options) {
+  };
+  globalThis.structuredClone = function structuredClone(value, options) {
     if (options?.transfer?.length > 0) throw new Error("structuredClone: transfer is not supported");
-    return host.structuredClone(value);
-  });
-  define(globalThis, "queueMicrotask", function queueMicrotask(callback) {
+    return web().structuredClone(value);
+  };
+  globalThis.queueMicrotask = function queueMicrotask(callback) {
     if (typeof callback !== "function") throw new TypeError("queueMicrotask: the callback must be a function");
     Promise.resolve().then(() => callback());
-  });
-  for (const name of ["fetch", "setTimeout", "setInterval"]) {
-    define(globalThis, name, { [name]() { throw notInFunctions(`${name}()`); } }[name]);
-  }
-  define(globalThis, "clearTimeout", function clearTimeout() {});
-  define(globalThis, "clearInterval", function clearInterval() {});
+  };
+  globalThis.fetch = function fetch() {
+    throw notInFunctions("fetch()");
+  };
+  globalThis.setTimeout = function setTimeout() {
+    throw notInFunctions("setTimeout()");
+  };
+  globalThis.setInterval = function setInterval() {
+    throw notInFunctions("setInterval()");
+  };
+  globalThis.clearTimeout = function clearTimeout() {};
+  globalThis.clearInterval = function clearInterval() {};
   defineLazily("crypto", ["crypto", "Crypto", "SubtleCrypto", "CryptoKey"]);
   defineLazily("encoding", ["TextEncoder", "TextDecoder", "atob", "btoa"]);
   defineLazily("url", ["URL", "URLSearchParams"]);
   defineLazily("events", ["DOMException", "Event", "EventTarget", "AbortController", "AbortSignal"]);
   defineLazily("storage", ["AsyncLocalStorage", "AsyncResource"]);
-  defineLazily("unavailable", [
-    "Blob", "File", "FormData", "Headers", "Request", "Response", "ReadableStream", "ReadableStreamDefaultReader",
-    "ReadableStreamBYOBReader", "WritableStream", "WritableStreamDefaultWriter", "TransformStream",
-    "TextEncoderStream", "TextDecoderStream",
-  ]);
+
+  // Classes that modules may name (in a subclass, in an action's handler) but queries and mutations can not use.
+  globalThis.Blob = function Blob() { throw notInFunctions("Blob"); };
+  globalThis.File = function File() { throw notInFunctions("File"); };
+  globalThis.FormData = function FormData() { throw notInFunctions("FormData"); };
+  globalThis.Headers = function Headers() { throw notInFunctions("Headers"); };
+  globalThis.Request = function Request() { throw notInFunctions("Request"); };
+  globalThis.Response = function Response() { throw notInFunctions("Response"); };
+  globalThis.ReadableStream = function ReadableStream() { throw notInFunctions("ReadableStream"); };
+  globalThis.WritableStream = function WritableStream() { throw notInFunctions("WritableStream"); };
+  globalThis.TransformStream = function TransformStream() { throw notInFunctions("TransformStream"); };
 
   // What npm's server library talks to.
-  define(globalThis, "Convex", {
+  globalThis.Convex = {
     syscall: (op, args) => host.syscall(op, args),
     asyncSyscall: (op, args) => host.asyncSyscall(op, args),
     jsSyscall: (op) => {
       throw new Error(`Unknown operation ${op}`);
     },
-  });
+  };
 
   // The one kind of function that an export is: "Query", "Mutation", "Action" or undefined.
   const kindOf = (value) => {

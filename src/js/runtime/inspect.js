@@ -1,11 +1,11 @@
-// Formats values for the console: strings quoted, objects and arrays written out, nested ones to a bounded depth.
+// Formats values for the console as npm's object-inspect does: strings quoted, objects and arrays written out on
+// one line, nested ones to a bounded depth.
 (function inspector() {
   "use strict";
 
   const MAX_DEPTH = 5;
   const MAX_STRING = 32768;
   const MAX_ITEMS = 1000;
-  const SINGLE_LINE = 76;
 
   const ESCAPES = { "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r" };
   const escape = (character) =>
@@ -18,7 +18,6 @@
     return rest > 0 ? `${quoted}... ${rest} more character${rest > 1 ? "s" : ""}` : quoted;
   };
 
-  const isIdentifier = (name) => /^[A-Za-z_$][\w$]*$/.test(name);
   const tag = (value) => Object.prototype.toString.call(value).slice(8, -1);
 
   const primitive = (value) => {
@@ -31,14 +30,8 @@
     }
   };
 
-  // Joins the parts of a container on one line if short, else one part per line.
-  const container = (open, parts, close, depth) => {
-    if (parts.length === 0) return `${open}${close}`;
-    const line = `${open} ${parts.join(", ")} ${close}`;
-    if (line.length <= SINGLE_LINE && !line.includes("\n")) return line;
-    const indent = "  ".repeat(depth + 1);
-    return `${open}\n${indent}${parts.join(`,\n${indent}`)}\n${"  ".repeat(depth)}${close}`;
-  };
+  const container = (open, parts, close) =>
+    parts.length === 0 ? `${open}${close}` : `${open} ${parts.join(", ")} ${close}`;
 
   const bounded = (items, show) => {
     const parts = [];
@@ -52,51 +45,52 @@
     return parts;
   };
 
+  // What stands before the braces of an object that is not a plain one.
+  const label = (value) => {
+    const prototype = Object.getPrototypeOf(value);
+    if (prototype === Object.prototype) return "";
+    const name = typeof value.constructor === "function" && value.constructor.name;
+    const tagged = prototype === null ? "Object: null prototype" : Symbol.toStringTag in value ? tag(value) : "";
+    return `${name ? `${name} ` : ""}${tagged ? `[${tagged}] ` : ""}`;
+  };
+
   const format = (value, depth, seen) => {
     if (value === null || (typeof value !== "object" && typeof value !== "function")) return primitive(value);
+    if (depth >= MAX_DEPTH && typeof value === "object") return Array.isArray(value) ? "[Array]" : "[Object]";
     if (seen.includes(value)) return "[Circular]";
-    if (depth > MAX_DEPTH) return Array.isArray(value) ? "[Array]" : `[${tag(value)}]`;
     const inner = [...seen, value];
     const show = (item) => format(item, depth + 1, inner);
-    const properties = (names) =>
-      bounded(names, (name) => `${typeof name === "symbol" ? `[${name.toString()}]` : isIdentifier(name) ? name : quote(name)}: ${show(value[name])}`);
-    const own = () => properties([
-      ...Object.keys(value),
-      ...Object.getOwnPropertySymbols(value).filter((name) => Object.prototype.propertyIsEnumerable.call(value, name)),
-    ]);
+    const key = (name) => (typeof name === "symbol" ? `[${name.toString()}]` : /[^\w$]/.test(name) ? quote(name) : name);
+    const properties = (names) => bounded(names, (name) => `${key(name)}: ${show(value[name])}`);
+    const symbols = () =>
+      Object.getOwnPropertySymbols(value).filter((name) => Object.prototype.propertyIsEnumerable.call(value, name));
+    const own = () => properties([...Object.keys(value), ...symbols()]);
+
     if (typeof value === "function") {
-      const name = value.name === "" || value.name === undefined ? " (anonymous)" : `: ${value.name}`;
       const parts = own();
-      return `[Function${name}]${parts.length > 0 ? ` ${container("{", parts, "}", depth)}` : ""}`;
+      const name = value.name ? `: ${value.name}` : " (anonymous)";
+      return `[Function${name}]${parts.length > 0 ? ` { ${parts.join(", ")} }` : ""}`;
     }
     if (Array.isArray(value)) {
-      const extra = properties(Object.keys(value).filter((key) => !/^\d+$/.test(key)));
-      return container("[", [...bounded(value, show), ...extra], "]", depth);
+      const items = bounded(value.keys(), (index) => (Object.hasOwn(value, index) ? show(value[index]) : ""));
+      const extra = properties([...Object.keys(value).filter((name) => !/^\d+$/.test(name)), ...symbols()]);
+      return container("[", [...items, ...extra], "]");
     }
     if (value instanceof Error) {
-      const text = typeof value.stack === "string" ? value.stack : `${value}`;
       const parts = own();
-      return parts.length > 0 ? `{ [${text}] ${parts.join(", ")} }` : `[${text}]`;
+      return parts.length > 0 ? `{ [${value}] ${parts.join(", ")} }` : `[${value}]`;
     }
-    if (typeof value.inspect === "function" && value.inspect !== format) return `${value.inspect()}`;
+    if (typeof value.inspect === "function") return `${value.inspect()}`;
     if (value instanceof Map) {
-      return container(`Map (${value.size}) {`, bounded(value, ([key, item]) => `${show(key)} => ${show(item)}`), "}", depth);
+      return `Map (${value.size}) {${bounded(value, ([name, item]) => `${show(name)} => ${show(item)}`).join(", ")}}`;
     }
-    if (value instanceof Set) return container(`Set (${value.size}) {`, bounded(value, show), "}", depth);
-    if (value instanceof Date) return Number.isNaN(value.getTime()) ? "Invalid Date" : value.toISOString();
-    if (value instanceof RegExp) return `${value}`;
-    if (value instanceof WeakMap || value instanceof WeakSet || value instanceof Promise) return `${tag(value)} { ? }`;
-    if (value instanceof ArrayBuffer) return `ArrayBuffer { byteLength: ${value.byteLength} }`;
-    if (ArrayBuffer.isView(value) && !(value instanceof DataView)) {
-      return container(`${tag(value)}(${value.length}) [`, bounded(value, primitive), "]", depth);
-    }
-    if (value instanceof String || value instanceof Number || value instanceof Boolean) {
+    if (value instanceof Set) return `Set (${value.size}) {${bounded(value, show).join(", ")}}`;
+    if (value instanceof WeakMap || value instanceof WeakSet) return `${tag(value)} { ? }`;
+    if (value instanceof Date || value instanceof RegExp) return `${value}`;
+    if ([String, Number, Boolean, BigInt, Symbol].some((type) => value instanceof type)) {
       return `Object(${primitive(value.valueOf())})`;
     }
-    const prototype = Object.getPrototypeOf(value);
-    const name = prototype === null ? "[Object: null prototype]" : value.constructor?.name;
-    const plain = prototype === Object.prototype || typeof name !== "string" || name === "";
-    return container(plain ? "{" : `${name} {`, own(), "}", depth);
+    return container(`${label(value)}{`, own(), "}");
   };
 
   return { inspect: (value) => format(value, 0, []) };

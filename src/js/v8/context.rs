@@ -204,7 +204,7 @@ fn bootstrap<'s>(
     let engine = &frame.engine;
     let object = attempt(scope, frame, |scope| {
         let function = engine.runtime.evaluate(scope, "bootstrap")?;
-        let operations = v8::Local::new(scope, &engine.operations).new_instance(scope)?;
+        let operations = v8::Local::new(scope, &engine.operations.basic).new_instance(scope)?;
         let receiver = v8::undefined(scope);
         let time = v8::Number::new(scope, import_unix_ms.trunc());
         let built = function.call(scope, receiver.into(), &[operations.into(), time.into()])?;

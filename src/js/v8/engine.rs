@@ -12,7 +12,7 @@ use super::memory::{self, BufferAccount, HeapGuard};
 use super::modules::ModuleCache;
 use super::sys::{self, CpuClock};
 use super::watchdog::Watchdog;
-use super::{ops, platform, runtime};
+use super::{modules, ops, platform, runtime};
 use crate::js::{EngineStats, Failure, Limits};
 
 /// Stack that V8 and the host must have left to enter another function.
@@ -56,8 +56,8 @@ pub(super) struct Engine {
     pub(super) idle: RefCell<Vec<Idle>>,
     /// The runtime's own code.
     pub(super) runtime: runtime::Scripts,
-    /// The object of native operations that the runtime gets.
-    pub(super) operations: v8::Global<v8::ObjectTemplate>,
+    /// The native operations that the runtime gets.
+    pub(super) operations: ops::Templates,
     /// Stops functions.
     pub(super) watchdog: Rc<Watchdog>,
     /// Stops functions that use up the heap.
@@ -135,10 +135,11 @@ impl Engine {
         isolate.set_microtasks_policy(v8::MicrotasksPolicy::Explicit);
         isolate.set_oom_error_handler(platform::on_out_of_memory);
         isolate.set_promise_reject_callback(ops::on_promise_rejection);
+        isolate.set_host_import_module_dynamically_callback(modules::refuse_dynamic_import);
         let heap = HeapGuard::install(&mut isolate, heap_bytes);
         let scripts = runtime::Scripts::compile(&mut isolate)
             .ok_or_else(|| Failure::Engine("the runtime's code does not compile".to_owned()))?;
-        let operations = ops::template(&mut isolate);
+        let operations = ops::Templates::new(&mut isolate);
         // SAFETY: the pointer is used by this engine only, which owns the isolate.
         let raw = unsafe { isolate.as_raw_isolate_ptr() };
         count(|counters| {

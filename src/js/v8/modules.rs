@@ -270,6 +270,28 @@ fn compile<'s>(
     v8::script_compiler::compile_module(scope, &mut source)
 }
 
+/// V8's callback at a dynamic `import()`: refused, since what runs must not depend on when it is loaded.
+pub(super) fn refuse_dynamic_import<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    _options: v8::Local<'s, v8::Data>,
+    _referrer: v8::Local<'s, v8::Value>,
+    specifier: v8::Local<'s, v8::String>,
+    _attributes: v8::Local<'s, v8::FixedArray>,
+) -> Option<v8::Local<'s, v8::Promise>> {
+    let specifier = specifier.to_rust_string_lossy(scope);
+    let message = short(
+        scope,
+        &format!(
+            "Can't use dynamic import() in queries and mutations: import \"{specifier}\" at the top \
+             of the file."
+        ),
+    );
+    let resolver = v8::PromiseResolver::new(scope)?;
+    let error = v8::Exception::type_error(scope, message);
+    resolver.reject(scope, error);
+    Some(resolver.get_promise(scope))
+}
+
 /// V8's callback that finds an imported module; all of them are loaded before.
 fn resolve<'s>(
     context: v8::Local<'s, v8::Context>,

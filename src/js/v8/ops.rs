@@ -12,59 +12,98 @@ use super::convert::{short, string, text};
 use super::frame::{Frame, HostFault, Pending, Phase, with_current};
 use super::ops_web;
 
-/// The template of the object that holds the operations.
-pub(super) fn template(isolate: &mut v8::Isolate) -> v8::Global<v8::ObjectTemplate> {
-    v8::scope!(let scope, isolate);
+/// The templates of the objects that hold the operations.
+pub(super) struct Templates {
+    /// What nearly every call needs.
+    pub(super) basic: v8::Global<v8::ObjectTemplate>,
+    /// What the runtime's lazy files need; made in a context when the first of them is evaluated.
+    web: v8::Global<v8::ObjectTemplate>,
+}
+
+impl Templates {
+    /// Templates for one isolate.
+    pub(super) fn new(isolate: &mut v8::Isolate) -> Self {
+        v8::scope!(let scope, isolate);
+        let basic = [
+            (
+                "asyncSyscall",
+                v8::FunctionTemplate::new(scope, async_syscall),
+            ),
+            (
+                "environmentVariable",
+                v8::FunctionTemplate::new(scope, environment_variable),
+            ),
+            ("load", v8::FunctionTemplate::new(scope, load)),
+            ("log", v8::FunctionTemplate::new(scope, log)),
+            ("random", v8::FunctionTemplate::new(scope, random)),
+            ("syscall", v8::FunctionTemplate::new(scope, syscall)),
+            ("web", v8::FunctionTemplate::new(scope, web)),
+        ];
+        let web = [
+            (
+                "continuation",
+                v8::FunctionTemplate::new(scope, continuation),
+            ),
+            (
+                "decodeUtf8",
+                v8::FunctionTemplate::new(scope, ops_web::decode_utf8),
+            ),
+            ("digest", v8::FunctionTemplate::new(scope, ops_web::digest)),
+            (
+                "parseUrl",
+                v8::FunctionTemplate::new(scope, ops_web::parse_url),
+            ),
+            (
+                "setContinuation",
+                v8::FunctionTemplate::new(scope, set_continuation),
+            ),
+            (
+                "setUrlPart",
+                v8::FunctionTemplate::new(scope, ops_web::set_url_part),
+            ),
+            (
+                "structuredClone",
+                v8::FunctionTemplate::new(scope, ops_web::structured_clone),
+            ),
+            (
+                "utf8Length",
+                v8::FunctionTemplate::new(scope, ops_web::utf8_length),
+            ),
+            (
+                "writeUtf8",
+                v8::FunctionTemplate::new(scope, ops_web::write_utf8),
+            ),
+        ];
+        Self {
+            basic: template(scope, &basic),
+            web: template(scope, &web),
+        }
+    }
+}
+
+fn template<'s>(
+    scope: &v8::PinScope<'s, '_, ()>,
+    functions: &[(&str, v8::Local<'s, v8::FunctionTemplate>)],
+) -> v8::Global<v8::ObjectTemplate> {
     let template = v8::ObjectTemplate::new(scope);
-    let add = |name: &str, function: v8::Local<'_, v8::FunctionTemplate>| {
-        template.set(short(scope, name).into(), function.into());
-    };
-    add(
-        "asyncSyscall",
-        v8::FunctionTemplate::new(scope, async_syscall),
-    );
-    add(
-        "continuation",
-        v8::FunctionTemplate::new(scope, continuation),
-    );
-    add(
-        "decodeUtf8",
-        v8::FunctionTemplate::new(scope, ops_web::decode_utf8),
-    );
-    add("digest", v8::FunctionTemplate::new(scope, ops_web::digest));
-    add(
-        "environmentVariable",
-        v8::FunctionTemplate::new(scope, environment_variable),
-    );
-    add("load", v8::FunctionTemplate::new(scope, load));
-    add("log", v8::FunctionTemplate::new(scope, log));
-    add(
-        "parseUrl",
-        v8::FunctionTemplate::new(scope, ops_web::parse_url),
-    );
-    add("random", v8::FunctionTemplate::new(scope, random));
-    add(
-        "setContinuation",
-        v8::FunctionTemplate::new(scope, set_continuation),
-    );
-    add(
-        "setUrlPart",
-        v8::FunctionTemplate::new(scope, ops_web::set_url_part),
-    );
-    add(
-        "structuredClone",
-        v8::FunctionTemplate::new(scope, ops_web::structured_clone),
-    );
-    add("syscall", v8::FunctionTemplate::new(scope, syscall));
-    add(
-        "utf8Length",
-        v8::FunctionTemplate::new(scope, ops_web::utf8_length),
-    );
-    add(
-        "writeUtf8",
-        v8::FunctionTemplate::new(scope, ops_web::write_utf8),
-    );
+    for (name, function) in functions {
+        template.set(short(scope, name).into(), (*function).into());
+    }
     v8::Global::new(scope, template)
+}
+
+/// The object of the operations that are seldom needed.
+fn web(
+    scope: &mut v8::PinScope<'_, '_>,
+    _args: v8::FunctionCallbackArguments<'_>,
+    mut result: v8::ReturnValue<'_, v8::Value>,
+) {
+    with_current(|frame| {
+        let template = v8::Local::new(scope, &frame.engine.operations.web);
+        if let Some(object) = template.new_instance(scope) {
+            result.set(object.into());
+        }
+    });
 }
 
 /// Throws an `Error` in JavaScript.

@@ -5,14 +5,13 @@ use deno_core::v8;
 use super::convert::{member, short};
 
 /// Files that are evaluated when a context first touches one of their globals.
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 7] = [
     ("bootstrap", include_str!("../runtime/bootstrap.js")),
     ("crypto", include_str!("../runtime/crypto.js")),
     ("encoding", include_str!("../runtime/encoding.js")),
     ("events", include_str!("../runtime/events.js")),
     ("inspect", include_str!("../runtime/inspect.js")),
     ("storage", include_str!("../runtime/storage.js")),
-    ("unavailable", include_str!("../runtime/unavailable.js")),
     ("url", include_str!("../runtime/url.js")),
 ];
 

@@ -55,17 +55,3 @@ export const wrongReturn = query({
   returns: v.string(),
   handler: async () => 7 as unknown as string,
 });
-
-export const endless = query({
-  args: {},
-  handler: async () => {
-    for (;;) {
-      // Runs until the server's limit ends it.
-    }
-  },
-});
-
-export const neverResolves = query({
-  args: {},
-  handler: async () => await new Promise<never>(() => {}),
-});
