@@ -25,7 +25,10 @@ struct Writes {
     set: Option<WriteSetBuilder>,
     /// Relations with changes that older snapshots see too (R17).
     redefined: BTreeSet<RelId>,
-    /// The pre-commit callback has run: what comes now is published at once.
+    /// The pre-commit callback has run: what comes now is published at once. Another extension's
+    /// callback may run after it and write.
+    closing: bool,
+    /// Something was published.
     published: bool,
 }
 
@@ -78,7 +81,7 @@ fn add_redefinition(rel: RelId) {
 
 /// R1: what is captured after the pre-commit callback is published at once.
 fn publish_if_late() {
-    if WRITES.with_borrow(|writes| writes.published) {
+    if WRITES.with_borrow(|writes| writes.closing) {
         publish();
     }
 }
@@ -96,14 +99,18 @@ impl Writes {
 
 fn at_stage(stage: Stage) {
     match stage {
-        Stage::Before => publish(),
+        Stage::Before => {
+            WRITES.with_borrow_mut(|writes| writes.closing = true);
+            publish();
+        }
         Stage::Committed | Stage::Prepared | Stage::Aborted => {
             let published = WRITES.take().published;
             if published && let Some(slot) = shmem::own_slot() {
                 // R5: the transaction has left the ProcArray, or its entry waits in the log.
                 slot.wake_worker();
             }
-            if stage == Stage::Committed && (published || snapshot::is_prepared()) {
+            // Only relays ask for it, after live.prepare_connection(); other writers save the locks.
+            if stage == Stage::Committed && snapshot::is_prepared() {
                 LAST_COMMIT.set(xact::current_xid().map(|_| now()));
             }
         }

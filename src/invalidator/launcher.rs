@@ -6,14 +6,13 @@ use pgrx::pg_sys;
 
 use crate::error::Result;
 use crate::pg::latch::{self, ProcessSeat};
-use crate::pg::shmem::{self, Memory, Slot};
+use crate::pg::shmem::{self, Counter, Memory, Slot};
 use crate::pg::worker::{self, Handle};
 
 /// The shortest time between two starts of the same worker.
 const PACE: Duration = Duration::from_secs(1);
-/// A worker that lives shorter has failed.
-const HEALTHY: Duration = Duration::from_secs(10);
-/// So many failures in a row, and the launcher waits until the worker is asked for again.
+/// So many workers in a row that ended without having begun a boot, and the launcher waits until
+/// one is asked for again.
 const FAILURES: u32 = 5;
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -23,6 +22,8 @@ struct Watched {
     database: u32,
     worker: Option<Handle>,
     started: Option<Instant>,
+    /// How many boots there had been when the worker was started.
+    boots: u64,
     failures: u32,
 }
 
@@ -93,7 +94,7 @@ fn tend(memory: &Memory, slot: &Slot, watched: &mut Watched) -> Duration {
         if since < PACE {
             return PACE - since;
         }
-        watched.failures = if since < HEALTHY {
+        watched.failures = if slot.counter(Counter::Boots) == watched.boots {
             watched.failures + 1
         } else {
             0
@@ -105,9 +106,11 @@ fn tend(memory: &Memory, slot: &Slot, watched: &mut Watched) -> Duration {
             watched.database
         );
         memory.release(slot);
+        *watched = Watched::default();
         return IDLE;
     }
     watched.started = Some(Instant::now());
+    watched.boots = slot.counter(Counter::Boots);
     watched.worker = worker::start_dynamic("pg_live worker", "pg_live_worker_main", slot.index);
     if watched.worker.is_none() {
         pgrx::warning!("pg_live cannot start its worker: raise max_worker_processes");
