@@ -82,6 +82,7 @@ impl ReadSetBuilder {
     /// Adds the whole relation.
     pub fn table(&mut self, rel: RelId) {
         self.rels.insert(rel, Relation::Whole);
+        self.shrink();
     }
 
     /// Adds an entry as it is.
@@ -147,7 +148,9 @@ impl ReadSetBuilder {
                 })
                 .max();
             match heaviest {
-                Some((_, rel)) => self.table(rel),
+                Some((_, rel)) => {
+                    self.rels.insert(rel, Relation::Whole);
+                }
                 None => return,
             }
         }
@@ -245,6 +248,26 @@ mod tests {
             builder.add(entry.clone());
         }
         builder.build().entries
+    }
+
+    #[test]
+    fn a_whole_table_counts_against_the_limit_too() {
+        let limits = ReadLimits {
+            entries: 3,
+            bytes: usize::MAX,
+        };
+        let key = |rel, pk: &str| ReadEntry::Key {
+            rel,
+            pk: pk.as_bytes().to_vec(),
+        };
+        let reads = [
+            key(1, "a"),
+            key(1, "b"),
+            key(1, "c"),
+            ReadEntry::Table { rel: 2 },
+        ];
+        let tables = [ReadEntry::Table { rel: 1 }, ReadEntry::Table { rel: 2 }];
+        assert_eq!(build(&reads, limits), tables);
     }
 
     #[test]
