@@ -1,7 +1,7 @@
 // From a writer's INSERT to the subscriber's new result: pg_live, a server built by hand on NOTIFY,
 // and the floor, in turns.
 import pg from "pg";
-import { relayCounts } from "../../pg_test/lib/metrics.mjs";
+import { counts } from "../../pg_test/lib/metrics.mjs";
 import { sleep } from "../../pg_test/lib/wait.mjs";
 import { figure, ratio } from "../lib/format.mjs";
 import { makePeerDatabase, PeerServer } from "../lib/peer.mjs";
@@ -90,10 +90,10 @@ async function run(scenario, places) {
     const entries = entriesFor(topics);
     const arms = Object.fromEntries(Object.entries(sides).map(([name, side]) => [name, arm(side, entries)]));
     await inTurns(arms, 1); // Warm.
-    const [before, cpu] = [await relayCounts(places.live.url), process.cpuUsage()];
+    const [before, cpu] = [await counts(places.live.url, places.live.admin), process.cpuUsage()];
     const started = performance.now();
     const rounds = await inTurns(arms, ROUNDS);
-    const after = await relayCounts(places.live.url);
+    const after = await counts(places.live.url, places.live.admin);
     const { user, system } = process.cpuUsage(cpu);
     await sides.live.check(topics);
     await sides.requery.check(topics);
@@ -101,6 +101,7 @@ async function run(scenario, places) {
       rounds,
       rerunsPerWrite: (after.reruns - before.reruns) / (ROUNDS * WRITES_PER_ROUND),
       resultsSentPerWrite: (after.pushes - before.pushes) / (ROUNDS * WRITES_PER_ROUND),
+      invalidationsPerWrite: (after.invalidations - before.invalidations) / (ROUNDS * WRITES_PER_ROUND),
       needless: Object.fromEntries(Object.entries(sides).map(([name, { board }]) => [name, board.needless])),
       generatorCpuShare: (user + system) / 1000 / (performance.now() - started),
     };
@@ -112,14 +113,17 @@ async function run(scenario, places) {
 const field = (rounds, name) => rounds.map((samples) => samples.map((sample) => sample[name]));
 
 function figuresOf({ rounds, ...rest }) {
-  const totals = Object.fromEntries(Object.keys(rounds).map((name) => [name, field(rounds[name], "total")]));
-  const of = (name) => ({
-    total: summarize(totals[name].flat()),
-    commit: summarize(field(rounds[name], "commit").flat()),
-    afterCommit: summarize(field(rounds[name], "after").flat()),
-    timesFloor: ratioOfRounds(totals[name], totals.floor),
-    timesRequery: ratioOfRounds(totals[name], totals.requery),
-  });
+  const of = (name) => {
+    const ratioTo = (other, what) => ratioOfRounds(field(rounds[name], what), field(rounds[other], what));
+    return {
+      total: summarize(field(rounds[name], "total").flat()),
+      commit: summarize(field(rounds[name], "commit").flat()),
+      afterCommit: summarize(field(rounds[name], "after").flat()),
+      timesFloor: ratioTo("floor", "total"),
+      timesRequery: ratioTo("requery", "total"),
+      afterCommitTimesRequery: ratioTo("requery", "after"),
+    };
+  };
   return { ...rest, sides: Object.fromEntries(Object.keys(rounds).map((name) => [name, of(name)])) };
 }
 
@@ -159,7 +163,7 @@ export async function measure({ server, say }) {
   const requery = await PeerServer.start("node-requery", peersUrl);
   const floor = await PeerServer.start("floor", peersUrl);
   const places = {
-    live: { url: server.url, databaseUrl: server.env.DATABASE_URL },
+    live: { url: server.url, databaseUrl: server.env.DATABASE_URL, admin: server.sql({ admin: true, max: 1 }) },
     requery: { url: requery.url, databaseUrl: peersUrl },
     floor: { url: floor.url, databaseUrl: peersUrl },
   };
