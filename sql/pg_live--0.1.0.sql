@@ -100,6 +100,8 @@ CREATE TABLE live.indexes (
     fields    text[] NOT NULL,
     key       text NOT NULL,
     relation  name NOT NULL,
+    -- Built in the background; not to be queried before the schema enables it.
+    staged    boolean NOT NULL,
     PRIMARY KEY (component, "table", name),
     FOREIGN KEY (component, "table") REFERENCES live.tables (component, name) ON DELETE CASCADE
 );

@@ -268,6 +268,7 @@ fn ensure_index(
         &wanted.fields,
         &key,
         &relation,
+        wanted.staged,
     )?;
     changes
         .indexes_added

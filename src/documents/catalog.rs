@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use pg_live_readset::{IndexId, RelId};
+use pg_live_values::schema::TableSchema;
 use pg_live_values::{ColumnType, FieldPath, TableLookup, Validator};
 use pgrx::pg_sys;
 
@@ -41,6 +42,8 @@ pub(crate) struct Index {
     pub(crate) key: String,
     /// The name of the Postgres index.
     pub(crate) relation: String,
+    /// Whether it is (being) built but may not be queried before the schema enables it.
+    pub(crate) staged: bool,
 }
 
 /// A table of documents.
@@ -58,6 +61,8 @@ pub(crate) struct Table {
     pub(crate) columns: Vec<Column>,
     /// Its indexes, `by_creation_time` and `by_id` among them.
     pub(crate) indexes: Vec<Index>,
+    /// What the schema in force says of it, enforced or not: search and vector indexes are there.
+    pub(crate) definition: Option<Rc<TableSchema>>,
     /// What a document must match, by the schema in force; `None`: anything.
     pub(crate) document_type: Option<Validator>,
 }
@@ -181,7 +186,7 @@ impl Catalog {
         .collect();
         let mut tables = load_tables(access)?;
         if let Some(deployment) = deployment {
-            attach_document_types(&mut tables, deployment, access)?;
+            attach_definitions(&mut tables, deployment, access)?;
         }
         let deployed_unix_ms = match deployment {
             Some(deployment) => deployed_unix_ms(deployment, access)?,
@@ -248,6 +253,36 @@ impl Table {
     /// An index by its name in the schema.
     pub(crate) fn index(&self, name: &str) -> Option<&Index> {
         self.indexes.iter().find(|index| index.name == name)
+    }
+
+    /// The index of that name, for a query; the error is the message for the function.
+    pub(crate) fn queryable_index(&self, name: &str) -> std::result::Result<&Index, String> {
+        match self.index(name) {
+            Some(index) if index.staged => Err(format!(
+                "Index {}.{name} is currently staged and not available to query until it is \
+                 enabled",
+                self.name
+            )),
+            Some(index) => Ok(index),
+            None => Err(self.other_index(name).map_or_else(
+                || format!("Index {}.{name} not found.", self.name),
+                |kind| {
+                    format!(
+                        "Index {}.{name} is a {kind} index: it cannot be used with `withIndex`, and \
+                         {kind} search is not available in pg_live yet (see LIMITATIONS.md)",
+                        self.name
+                    )
+                },
+            )),
+        }
+    }
+
+    /// The kind of a search or vector index of the schema.
+    fn other_index(&self, name: &str) -> Option<&'static str> {
+        let definition = self.definition.as_ref()?;
+        let text = definition.search_indexes.iter().any(|i| i.name == name);
+        let vector = definition.vector_indexes.iter().any(|i| i.name == name);
+        text.then_some("text").or(vector.then_some("vector"))
     }
 
     /// The index that has this number.
@@ -324,7 +359,7 @@ fn load_tables(access: Access) -> Result<Vec<Table>> {
     )?;
     let mut indexes: HashMap<String, Vec<Index>> = HashMap::new();
     spi::query(
-        "SELECT \"table\", name, number, fields, key, relation::text FROM live.indexes \
+        "SELECT \"table\", name, number, fields, key, relation::text, staged FROM live.indexes \
          WHERE component = '' ORDER BY number",
         &[],
         access,
@@ -343,6 +378,7 @@ fn load_tables(access: Access) -> Result<Vec<Table>> {
                 fields,
                 key: row.need(4)?,
                 relation: row.need(5)?,
+                staged: row.need(6)?,
             });
             Ok(())
         },
@@ -366,6 +402,7 @@ fn load_tables(access: Access) -> Result<Vec<Table>> {
                 relation,
                 columns: columns.remove(&name).unwrap_or_default(),
                 indexes: indexes.remove(&name).unwrap_or_default(),
+                definition: None,
                 document_type: None,
                 name,
             })
@@ -373,7 +410,7 @@ fn load_tables(access: Access) -> Result<Vec<Table>> {
     )
 }
 
-fn attach_document_types(tables: &mut [Table], deployment: i64, access: Access) -> Result<()> {
+fn attach_definitions(tables: &mut [Table], deployment: i64, access: Access) -> Result<()> {
     let schema = spi::query_one(
         "SELECT schema::text FROM live.deployments WHERE id = $1",
         &[Param::Int8(deployment)],
@@ -384,15 +421,15 @@ fn attach_document_types(tables: &mut [Table], deployment: i64, access: Access) 
     let Some(schema) = schema else { return Ok(()) };
     let schema = pg_live_values::Schema::parse(&schema)
         .map_err(|error| Error::Catalog(format!("stored schema: {error}")))?;
-    if !schema.schema_validation {
-        return Ok(());
-    }
     for definition in schema.tables {
         if let Some(table) = tables
             .iter_mut()
             .find(|table| table.name == definition.name)
         {
-            table.document_type = Some(definition.document_type);
+            table.document_type = schema
+                .schema_validation
+                .then(|| definition.document_type.clone());
+            table.definition = Some(Rc::new(definition));
         }
     }
     Ok(())

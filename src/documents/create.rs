@@ -91,8 +91,17 @@ pub(crate) fn table(catalog: &Catalog, name: &str, columns: &[Column]) -> Result
         &[],
         &key,
         &by_creation_time,
+        false,
     )?;
-    enter_index(name, "by_id", BY_ID, &[], "_id", &format!("{name}_pkey"))?;
+    enter_index(
+        name,
+        "by_id",
+        BY_ID,
+        &[],
+        "_id",
+        &format!("{name}_pkey"),
+        false,
+    )?;
     spi::define(&format!(
         "SELECT live.capture_table({}::regclass)",
         literal(&relation)
@@ -129,13 +138,14 @@ pub(crate) fn enter_index(
     fields: &[FieldPath],
     key: &str,
     relation: &str,
+    staged: bool,
 ) -> Result<()> {
     let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
     let fields = serde_json::to_string(&fields)
         .map_err(|error| Error::Catalog(format!("index fields: {error}")))?;
     spi::execute(
         "INSERT INTO live.indexes VALUES ('', $1, $2, $3::pg_catalog.int4, \
-             ARRAY(SELECT pg_catalog.jsonb_array_elements_text($4::pg_catalog.jsonb)), $5, $6::name)",
+             ARRAY(SELECT pg_catalog.jsonb_array_elements_text($4::pg_catalog.jsonb)), $5, $6::name, $7)",
         &[
             Param::Text(table),
             Param::Text(name),
@@ -143,6 +153,7 @@ pub(crate) fn enter_index(
             Param::Text(&fields),
             Param::Text(key),
             Param::Text(relation),
+            Param::Bool(staged),
         ],
     )
 }

@@ -149,9 +149,7 @@ fn open_scan(
         }
         return Ok(None);
     };
-    let index = found
-        .index(&index)
-        .ok_or_else(|| format!("Index {table}.{index} not found."))?;
+    let index = found.queryable_index(&index)?;
     let fields = match index.name.as_str() {
         "by_id" => vec![FieldPath::id()],
         _ => index

@@ -93,6 +93,9 @@ pub struct VectorIndexSchema {
 pub enum SchemaErrorCode {
     EmptyIndex,
     FieldsNotUniqueWithinIndex,
+    IndexNotUnique,
+    SearchIndexFieldNotUnique,
+    VectorIndexFieldNotUnique,
     IndexFieldsContainId,
     IndexFieldsContainCreationTime,
     IndexFieldNameReserved,
@@ -377,7 +380,7 @@ fn parse_index(json: &Json, name: &IndexName, staged: bool) -> Result<IndexSchem
             message,
         ));
     }
-    check_index_fields(&fields, name)?;
+    check_index_fields(&fields, name, SchemaErrorCode::FieldsNotUniqueWithinIndex)?;
     Ok(IndexSchema {
         name: name.index.clone(),
         fields,
@@ -392,8 +395,9 @@ fn parse_search_index(
 ) -> Result<SearchIndexSchema, SchemaError> {
     let search_field = parse_field(member(json, "searchField"), name)?;
     let filter_fields = parse_fields(json, "filterFields", name)?;
-    check_index_fields(&filter_fields, name)?;
-    check_index_fields(std::slice::from_ref(&search_field), name)?;
+    let twice = SchemaErrorCode::SearchIndexFieldNotUnique;
+    check_index_fields(&filter_fields, name, twice)?;
+    check_index_fields(std::slice::from_ref(&search_field), name, twice)?;
     Ok(SearchIndexSchema {
         name: name.index.clone(),
         search_field,
@@ -409,8 +413,9 @@ fn parse_vector_index(
 ) -> Result<VectorIndexSchema, SchemaError> {
     let vector_field = parse_field(member(json, "vectorField"), name)?;
     let filter_fields = parse_fields(json, "filterFields", name)?;
-    check_index_fields(&filter_fields, name)?;
-    check_index_fields(std::slice::from_ref(&vector_field), name)?;
+    let twice = SchemaErrorCode::VectorIndexFieldNotUnique;
+    check_index_fields(&filter_fields, name, twice)?;
+    check_index_fields(std::slice::from_ref(&vector_field), name, twice)?;
     let dimensions = member(json, "dimensions").as_f64().unwrap_or(0.0);
     if dimensions.fract() != 0.0 || !(2.0..=4096.0).contains(&dimensions) {
         return Err(invalid(format!(
@@ -450,7 +455,12 @@ fn parse_field(json: &Json, name: &IndexName) -> Result<FieldPath, SchemaError> 
     FieldPath::parse(path).map_err(|error| invalid(format!("Index {name}: {error}")))
 }
 
-fn check_index_fields(fields: &[FieldPath], name: &IndexName) -> Result<(), SchemaError> {
+/// `twice` is the code for a field that is listed twice.
+fn check_index_fields(
+    fields: &[FieldPath],
+    name: &IndexName,
+    twice: SchemaErrorCode,
+) -> Result<(), SchemaError> {
     if fields.len() > MAX_INDEX_FIELDS {
         let message = format!(
             "Index {name} has {} fields, at most {MAX_INDEX_FIELDS}.",
@@ -472,27 +482,44 @@ fn check_index_fields(fields: &[FieldPath], name: &IndexName) -> Result<(), Sche
         }
         if !seen.insert(field) {
             let message = format!("Index {name} lists `{field}` twice. Remove one.");
-            return Err(fail(SchemaErrorCode::FieldsNotUniqueWithinIndex, message));
+            return Err(fail(twice, message));
         }
     }
     Ok(())
 }
 
 fn check_index_names(table: &TableSchema) -> Result<(), SchemaError> {
-    let names: Vec<&str> = (table.indexes.iter().map(|index| index.name.as_str()))
-        .chain(table.search_indexes.iter().map(|index| index.name.as_str()))
-        .chain(table.vector_indexes.iter().map(|index| index.name.as_str()))
-        .collect();
-    if names.len() > MAX_INDEXES {
+    let kinds: [Vec<&str>; 3] = [
+        table.indexes.iter().map(|i| i.name.as_str()).collect(),
+        table
+            .search_indexes
+            .iter()
+            .map(|i| i.name.as_str())
+            .collect(),
+        table
+            .vector_indexes
+            .iter()
+            .map(|i| i.name.as_str())
+            .collect(),
+    ];
+    let count: usize = kinds.iter().map(Vec::len).sum();
+    if count > MAX_INDEXES {
         let message = format!(
-            "Table `{}` has {} indexes, at most {MAX_INDEXES}.",
-            table.name,
-            names.len()
+            "Table `{}` has {count} indexes, at most {MAX_INDEXES}.",
+            table.name
         );
         return Err(fail(SchemaErrorCode::TooManyIndexes, message));
     }
-    let mut seen = BTreeSet::new();
-    if let Some(twice) = names.into_iter().find(|name| !seen.insert(*name)) {
+    for kind in &kinds {
+        if let Some(twice) = first_twice(kind.iter().copied()) {
+            let message = format!(
+                "Index {}.{twice} is defined twice. Remove one, or rename it.",
+                table.name
+            );
+            return Err(fail(SchemaErrorCode::IndexNotUnique, message));
+        }
+    }
+    if let Some(twice) = first_twice(kinds.into_iter().flatten()) {
         let message = format!(
             "Table `{}` has two indexes named `{twice}`. Rename one: names are unique across \
              ordinary, search and vector indexes.",
@@ -501,6 +528,11 @@ fn check_index_names(table: &TableSchema) -> Result<(), SchemaError> {
         return Err(fail(SchemaErrorCode::IndexNamesNotUnique, message));
     }
     Ok(())
+}
+
+fn first_twice<'n>(mut names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let mut seen = BTreeSet::new();
+    names.find(|name| !seen.insert(*name))
 }
 
 #[cfg(test)]
@@ -613,6 +645,15 @@ mod tests {
             "searchIndexes": [{"indexDescriptor": "i", "searchField": "a", "filterFields": []}],
         });
         assert_eq!(code(twice), C::IndexNamesNotUnique);
+        let same = json!({
+            "indexes": [index("i", &["a"])], "stagedDbIndexes": [index("i", &["b"])]});
+        assert_eq!(code(same), C::IndexNotUnique);
+        let search = json!({"searchIndexes": [
+            {"indexDescriptor": "s", "searchField": "a", "filterFields": ["b", "b"]}]});
+        assert_eq!(code(search), C::SearchIndexFieldNotUnique);
+        let vector = json!({"vectorIndexes": [{"indexDescriptor": "v", "vectorField": "a",
+            "dimensions": 2, "filterFields": ["b", "b"]}]});
+        assert_eq!(code(vector), C::VectorIndexFieldNotUnique);
         let flat = json!({"vectorIndexes": [
             {"indexDescriptor": "v", "vectorField": "v", "dimensions": 1.5, "filterFields": []}]});
         assert_eq!(code(flat), C::InvalidSchema);
