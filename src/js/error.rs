@@ -3,6 +3,9 @@
 use std::any::Any;
 use std::fmt;
 
+/// Longest message of an error that a function threw.
+const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
 /// A host call that did not succeed.
 pub(crate) enum HostError {
     /// Becomes an `Error` that the function can catch.
@@ -56,6 +59,18 @@ impl JsError {
             message: message.into(),
             data: None,
         }
+    }
+
+    /// The error with a message that logs and clients can take.
+    pub(super) fn bounded(mut self) -> Self {
+        let size = self.message.len();
+        if size > MESSAGE_BYTES_MAX {
+            let end = self.message.floor_char_boundary(MESSAGE_BYTES_MAX);
+            self.message.truncate(end);
+            self.message
+                .push_str(&format!("... (cut, the message has {size} bytes)\n"));
+        }
+        self
     }
 }
 

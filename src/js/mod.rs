@@ -9,6 +9,7 @@
 
 mod analysis;
 mod error;
+mod json_text;
 mod log_lines;
 mod source_map;
 mod specifier;

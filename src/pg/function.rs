@@ -11,10 +11,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::CaughtError;
-use pgrx::{FromDatum, IntoDatum};
+use pgrx::{FromDatum, IntoDatum, PgSqlErrorCode};
 
 use crate::error::{Error, Result, SqlState};
-use crate::pg::session;
+use crate::pg::{session, sqlstate};
 
 /// Arguments and result of one call of an SQL function.
 pub(crate) struct Call {
@@ -199,9 +199,10 @@ impl Report {
 
     /// What a panic carries: a Postgres ERROR on its way, or a defect of ours.
     fn of_panic(payload: &(dyn Any + Send)) -> Report {
-        let report = match payload.downcast_ref::<CaughtError>() {
-            Some(CaughtError::PostgresError(report) | CaughtError::ErrorReport(report)) => report,
-            Some(CaughtError::RustPanic { ereport, .. }) => ereport,
+        let (report, noted) = match payload.downcast_ref::<CaughtError>() {
+            Some(CaughtError::PostgresError(report)) => (report, sqlstate::last()),
+            Some(CaughtError::ErrorReport(report)) => (report, None),
+            Some(CaughtError::RustPanic { ereport, .. }) => (ereport, None),
             None => {
                 let message = session::panic_message(payload);
                 return Report::new(&Error::Defect(message));
@@ -209,7 +210,10 @@ impl Report {
         };
         let optional = |text: Option<&str>| text.map_or(std::ptr::null(), palloc_text);
         Report {
-            sqlstate: report.sql_error_code() as c_int,
+            sqlstate: match (report.sql_error_code(), noted) {
+                (PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, Some(code)) => code,
+                (code, _) => code as c_int,
+            },
             message: palloc_text(report.message()),
             detail: optional(report.detail()),
             hint: optional(report.hint()),
@@ -247,7 +251,8 @@ pub(crate) unsafe fn enter(
     fcinfo: pg_sys::FunctionCallInfo,
     body: fn(&mut Call) -> Result<pg_sys::Datum>,
 ) -> pg_sys::Datum {
-    let outcome = match catch_unwind(AssertUnwindSafe(|| body(&mut Call { fcinfo }))) {
+    let run = || catch_unwind(AssertUnwindSafe(|| body(&mut Call { fcinfo })));
+    let outcome = match sqlstate::noting(run) {
         Ok(Ok(datum)) => Ok(datum),
         Ok(Err(error)) => Err(Report::new(&error)),
         Err(payload) => Err(Report::of_panic(payload.as_ref())),

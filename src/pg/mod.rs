@@ -9,6 +9,7 @@ pub(crate) mod session;
 pub(crate) mod shmem;
 pub(crate) mod snapshot;
 pub(crate) mod spi;
+pub(crate) mod sqlstate;
 pub(crate) mod trigger;
 pub(crate) mod tuple;
 pub(crate) mod worker;

@@ -4,6 +4,8 @@
 #![cfg(test)]
 #![allow(dead_code, reason = "the host uses what the tests do not")]
 
+#[path = "../../../src/js/json_text.rs"]
+mod json_text;
 #[path = "../../../src/js/log_lines.rs"]
 mod log_lines;
 #[path = "../../../src/js/source_map.rs"]

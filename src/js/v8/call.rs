@@ -10,7 +10,11 @@ use super::frame::{Frame, HostFault, Pending};
 use super::modules;
 use super::ops;
 use super::runtime::Runtime;
+use crate::js::json_text;
 use crate::js::{Call, Failure, Host, JsError, Kind, Limits, Observed, Outcome};
+
+/// Deepest result: readers of JSON commonly stop at 128.
+const RESULT_DEPTH_MAX: usize = 120;
 
 /// See [`crate::js::invoke`].
 pub(in crate::js) fn invoke(
@@ -35,7 +39,8 @@ pub(in crate::js) fn invoke(
     })?;
     let result = ended
         .result
-        .and_then(|result| bounded(result, limits.result_bytes));
+        .and_then(|result| bounded(result, limits.result_bytes))
+        .map_err(JsError::bounded);
     let log_lines = frame.log_lines.take().into_vec();
     Ok(Outcome {
         result,
@@ -52,14 +57,25 @@ pub(super) fn import_seed(deployment: i64) -> [u8; 32] {
     seed
 }
 
+/// Checks the size of a result, and that it is what it should be: what sends it on does not look again.
 fn bounded(result: String, limit: usize) -> Result<String, JsError> {
-    if result.len() <= limit {
-        return Ok(result);
-    }
     let size = result.len();
-    Err(JsError::plain(format!(
-        "Function return value is too large ({size} bytes > maximum size {limit} bytes)."
-    )))
+    if size > limit {
+        return Err(JsError::plain(format!(
+            "Function return value is too large ({size} bytes > maximum size {limit} bytes)."
+        )));
+    }
+    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&result) {
+        return Err(JsError::plain(format!(
+            "Function return value is not a JSON text: {error}."
+        )));
+    }
+    if json_text::depth(&result) > RESULT_DEPTH_MAX {
+        return Err(JsError::plain(format!(
+            "Function return value is nested too deeply (maximum depth {RESULT_DEPTH_MAX})."
+        )));
+    }
+    Ok(result)
 }
 
 /// Imports the module and runs the function in it.

@@ -62,6 +62,10 @@ pub(super) fn run<R>(
     if frame.reusable.is_none() {
         engine.collect_garbage();
     }
+    if engine.heap.reached() {
+        // Reached by what the ended function has left: the next call must not be stopped for it.
+        engine.wear_out();
+    }
     match (failure, result) {
         (Some(failure), _) => Err(failure),
         (None, Ok(value)) => Ok(Ended {
