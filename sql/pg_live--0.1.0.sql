@@ -121,7 +121,8 @@ CREATE TABLE live.pending_indexes (
     PRIMARY KEY (deployment, component, "table", name)
 );
 
--- owner: the role of the deployment; schema: where its tables are (public).
+-- owner: the role of the deployment; schema: where its tables are (public); handle_key: what function
+-- handles are made with.
 CREATE TABLE live.settings (
     name  text COLLATE "C" PRIMARY KEY,
     value text NOT NULL
@@ -231,6 +232,8 @@ BEGIN
     END IF;
     INSERT INTO live.settings VALUES ('owner', owner)
         ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+    INSERT INTO live.settings VALUES ('handle_key', gen_random_uuid()::text)
+        ON CONFLICT (name) DO NOTHING;
     INSERT INTO live.active (component) VALUES ('')
         ON CONFLICT (component) DO UPDATE SET version = nextval('live.version_seq');
     target := coalesce((SELECT value FROM live.settings WHERE name = 'schema'), 'public');

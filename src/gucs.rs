@@ -1,51 +1,148 @@
-//! Settings, each with its bounds.
+//! Limits of functions as settings. Sessions may lower them, only a superuser may raise them.
 
 use std::ffi::CStr;
+use std::sync::atomic::AtomicI32;
 
-use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
+use crate::pg::guc::{self, Limit, Unit};
 
-static HEAP_SIZE_MB: GucSetting<i32> = GucSetting::<i32>::new(64);
-static USER_TIME_MS: GucSetting<i32> = GucSetting::<i32>::new(5_000);
+const fn limit(
+    name: &'static CStr,
+    unit: Unit,
+    default: i32,
+    bounds: (i32, i32),
+    short: &'static CStr,
+    long: &'static CStr,
+) -> Limit {
+    Limit {
+        name,
+        short,
+        long,
+        bounds,
+        unit,
+        default,
+        value: AtomicI32::new(default),
+    }
+}
+
+static HEAP_SIZE_MB: Limit = limit(
+    c"pg_live.heap_size_mb",
+    Unit::Megabytes,
+    64,
+    (16, 4096),
+    c"JavaScript heap of one session.",
+    c"A function that needs more ends with an error (SQLSTATE 53200).",
+);
+static USER_TIME_MS: Limit = limit(
+    c"pg_live.user_time_ms",
+    Unit::Milliseconds,
+    5_000,
+    (1, 600_000),
+    c"Time that one function may spend in its own JavaScript.",
+    c"Time in SQL does not count. A function that needs more ends with an error (57014).",
+);
+static MAX_DOCUMENTS_READ: Limit = limit(
+    c"pg_live.max_documents_read",
+    Unit::Count,
+    32_000,
+    (1, i32::MAX),
+    c"Documents that one function may read.",
+    c"Functions that it calls count with it, documents that filters drop count, too.",
+);
+static MAX_BYTES_READ: Limit = limit(
+    c"pg_live.max_bytes_read",
+    Unit::Bytes,
+    16 << 20,
+    (1, i32::MAX),
+    c"Bytes of documents that one function may read.",
+    c"Functions that it calls count with it, documents that filters drop count, too.",
+);
+static MAX_DATABASE_QUERIES: Limit = limit(
+    c"pg_live.max_database_queries",
+    Unit::Count,
+    4_096,
+    (1, i32::MAX),
+    c"Ranges of indexes that one function may read.",
+    c"Functions that it calls count with it. A document read by its id is one, too.",
+);
+static MAX_DOCUMENTS_WRITTEN: Limit = limit(
+    c"pg_live.max_documents_written",
+    Unit::Count,
+    16_000,
+    (1, i32::MAX),
+    c"Documents that one function may insert, change or delete.",
+    c"Functions that it calls count with it.",
+);
+static MAX_BYTES_WRITTEN: Limit = limit(
+    c"pg_live.max_bytes_written",
+    Unit::Bytes,
+    16 << 20,
+    (1, i32::MAX),
+    c"Bytes of documents that one function may insert or change.",
+    c"Functions that it calls count with it.",
+);
+static MAX_CALL_DEPTH: Limit = limit(
+    c"pg_live.max_call_depth",
+    Unit::Count,
+    8,
+    (0, 64),
+    c"How deep functions may call one another.",
+    c"0: functions cannot call functions.",
+);
 
 /// Registers the settings; called once when the library is loaded.
 pub(crate) fn register() {
-    let int =
-        |name: &'static CStr, short: &'static CStr, long: &'static CStr, setting, min, max| {
-            GucRegistry::define_int_guc(
-                name,
-                short,
-                long,
-                setting,
-                min,
-                max,
-                GucContext::Suset,
-                GucFlags::default(),
-            );
-        };
-    int(
-        c"pg_live.heap_size_mb",
-        c"JavaScript heap of one session.",
-        c"A function that needs more ends with an error (SQLSTATE 53200).",
+    guc::register([
         &HEAP_SIZE_MB,
-        16,
-        4096,
-    );
-    int(
-        c"pg_live.user_time_ms",
-        c"Time that one function may spend in its own JavaScript.",
-        c"Time in SQL does not count. A function that needs more ends with an error (57014).",
         &USER_TIME_MS,
-        1,
-        600_000,
-    );
+        &MAX_DOCUMENTS_READ,
+        &MAX_BYTES_READ,
+        &MAX_DATABASE_QUERIES,
+        &MAX_DOCUMENTS_WRITTEN,
+        &MAX_BYTES_WRITTEN,
+        &MAX_CALL_DEPTH,
+    ]);
+}
+
+fn value(limit: &Limit) -> usize {
+    usize::try_from(limit.get()).unwrap_or(0)
 }
 
 /// The JavaScript heap limit in bytes.
 pub(crate) fn heap_size_bytes() -> usize {
-    usize::try_from(HEAP_SIZE_MB.get()).unwrap_or(64) << 20
+    value(&HEAP_SIZE_MB) << 20
 }
 
 /// The JavaScript time limit in milliseconds.
 pub(crate) fn user_time_ms() -> u64 {
-    u64::try_from(USER_TIME_MS.get()).unwrap_or(5_000)
+    value(&USER_TIME_MS) as u64
+}
+
+/// Documents that one function may read.
+pub(crate) fn max_documents_read() -> usize {
+    value(&MAX_DOCUMENTS_READ)
+}
+
+/// Bytes of documents that one function may read.
+pub(crate) fn max_bytes_read() -> usize {
+    value(&MAX_BYTES_READ)
+}
+
+/// Ranges of indexes that one function may read.
+pub(crate) fn max_database_queries() -> usize {
+    value(&MAX_DATABASE_QUERIES)
+}
+
+/// Documents that one function may write.
+pub(crate) fn max_documents_written() -> usize {
+    value(&MAX_DOCUMENTS_WRITTEN)
+}
+
+/// Bytes of documents that one function may write.
+pub(crate) fn max_bytes_written() -> usize {
+    value(&MAX_BYTES_WRITTEN)
+}
+
+/// How deep functions may call one another.
+pub(crate) fn max_call_depth() -> usize {
+    value(&MAX_CALL_DEPTH)
 }

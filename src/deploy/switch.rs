@@ -33,7 +33,7 @@ struct Changes {
 
 /// Switches to a staged deployment.
 pub(super) fn switch(push: i64, missing: MissingIndexes) -> Result<Json> {
-    let active = lock_active()?;
+    let active = create::lock_active()?;
     if active == Some(push) {
         return Ok(answer(push, true, &Changes::default(), &functions(push)?));
     }
@@ -80,17 +80,6 @@ fn answer(push: i64, unchanged: bool, changes: &Changes, functions: &[String]) -
         "indexes": {"added": changes.indexes_added, "removed": changes.indexes_removed},
         "functions": functions,
     })
-}
-
-/// The deployment in force; holds off every other switch until the end of the transaction.
-fn lock_active() -> Result<Option<i64>> {
-    let active = spi::query_one(
-        "SELECT deployment FROM live.active WHERE component = '' FOR UPDATE",
-        &[],
-        Access::Write,
-        |row| Ok(row.get::<i64>(0)),
-    )?;
-    Ok(active.flatten())
 }
 
 fn refuse_stale(push: i64, active: Option<i64>) -> Result<()> {

@@ -127,6 +127,8 @@ pub(crate) struct Catalog {
     pub(crate) owner: Option<String>,
     /// The Postgres schema of document tables.
     pub(crate) schema: String,
+    /// What keeps handles of functions from being made up.
+    pub(crate) handle_key: Option<String>,
     tables: HashMap<String, Rc<Table>>,
     functions: HashMap<String, HashMap<String, Rc<Function>>>,
 }
@@ -198,6 +200,7 @@ impl Catalog {
             deployed_unix_ms,
             active_oid,
             owner: settings.get("owner").cloned(),
+            handle_key: settings.get("handle_key").cloned(),
             schema: settings
                 .get("schema")
                 .cloned()

@@ -1,5 +1,7 @@
 //! Making tables of documents, their columns and their indexes.
 
+use std::rc::Rc;
+
 use pg_live_values::FieldPath;
 
 use crate::documents::catalog::{
@@ -29,6 +31,34 @@ pub(crate) fn owner_oid(catalog: &Catalog) -> Result<pgrx::pg_sys::Oid> {
                 .to_owned(),
         )),
     }
+}
+
+/// Makes sure that there is a table without columns of its own, and returns the catalog with it.
+///
+/// Whoever makes a table or deploys holds the row of `live.active` first. If another transaction did
+/// so meanwhile, this one waits for it: then READ COMMITTED sees its table, and REPEATABLE READ and
+/// SERIALIZABLE end with 40001, since their snapshot can not see it; repeated they do.
+pub(crate) fn on_first_insert(name: &str) -> Result<Rc<Catalog>> {
+    lock_active()?;
+    let catalog = Catalog::current(Access::Write)?;
+    if catalog.table(name).is_some() {
+        return Ok(catalog);
+    }
+    table(&catalog, name, &[])?;
+    new_version(None)?;
+    Catalog::current(Access::Write)
+}
+
+/// The deployment in force; holds off every other change of the catalog until the end of the
+/// transaction.
+pub(crate) fn lock_active() -> Result<Option<i64>> {
+    let active = spi::query_one(
+        "SELECT deployment FROM live.active WHERE component = '' FOR UPDATE",
+        &[],
+        Access::Write,
+        |row| Ok(row.get::<i64>(0)),
+    )?;
+    Ok(active.flatten())
 }
 
 /// Creates a table of documents with its two built-in indexes and its capture triggers, and enters

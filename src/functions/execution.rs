@@ -6,29 +6,27 @@ use std::rc::Rc;
 use pg_live_readset::{ReadSet, ReadSetBuilder};
 use pg_live_values::Value;
 use pgrx::pg_sys;
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-use crate::documents::catalog::{Catalog, Table};
+use crate::documents::catalog::{Catalog, FunctionKind, Table};
 use crate::error::{Error, Result};
 use crate::functions::open_query::OpenQuery;
+use crate::functions::run::Observed;
 use crate::functions::syscalls;
+use crate::functions::usage::{Resource, Usage};
 use crate::js::{Host, HostError, Interrupts, ModuleSource};
 use crate::pg::session::{self, UserGuard};
 use crate::pg::spi::{self, Access, Param};
 
-/// Documents that one function may read.
-const DOCUMENTS_READ_MAX: usize = 32_000;
-/// Bytes that one function may read.
-const BYTES_READ_MAX: usize = 16 << 20;
-/// Documents that one function may write.
-const DOCUMENTS_WRITTEN_MAX: usize = 16_000;
-/// Index ranges that one function may read.
-const QUERIES_MAX: usize = 4096;
-
-/// A running function's view of the database.
+/// A running function's view of the database, and of the functions that it calls: those take their
+/// turns with what belongs to one function alone (`nested::Outer`).
 pub(crate) struct Execution {
     /// The catalog at the function's snapshot.
     pub(crate) catalog: Rc<Catalog>,
-    /// Whether statements see a fixed snapshot (queries) or their own transaction (mutations).
+    /// What the running function is: only mutations may write.
+    pub(crate) kind: FunctionKind,
+    /// Whether statements see a fixed snapshot or what the transaction has written, too.
     pub(crate) access: Access,
     /// What has been read by id and by whole table; scans are added when they close.
     pub(crate) reads: ReadSetBuilder,
@@ -36,23 +34,27 @@ pub(crate) struct Execution {
     pub(crate) open: HashMap<u64, OpenQuery>,
     /// The JSON of the caller's identity, or `None`.
     pub(crate) identity: Option<String>,
-    /// Whether the function asked for the identity.
-    pub(crate) identity_observed: bool,
+    /// What the functions looked at that is not in the database.
+    pub(crate) observed: Observed,
     /// The path of the function, `messages:list`.
     pub(crate) path: String,
+    /// The time that all functions see, in whole milliseconds since 1970.
+    pub(crate) now_unix_ms: f64,
+    /// What has been used of the limits.
+    pub(crate) usage: Usage,
+    /// How many functions called one another to get here; 0 for the outermost one.
+    pub(crate) depth: usize,
     definer: pg_sys::Oid,
     next_query: u64,
-    documents_read: usize,
-    bytes_read: usize,
-    documents_written: usize,
-    queries: usize,
+    seed: [u8; 32],
+    nested_calls: u64,
 }
 
 impl Execution {
     /// An execution that has done nothing yet. `definer` may read the extension's catalog.
     pub(crate) fn new(
         catalog: Rc<Catalog>,
-        access: Access,
+        kind: FunctionKind,
         path: String,
         identity: Option<String>,
         definer: pg_sys::Oid,
@@ -62,19 +64,39 @@ impl Execution {
         reads.table(catalog.active_oid);
         Execution {
             catalog,
-            access,
+            kind,
+            access: match kind {
+                FunctionKind::Query => Access::Read,
+                FunctionKind::Mutation | FunctionKind::Action => Access::Write,
+            },
             reads,
             open: HashMap::new(),
             identity,
-            identity_observed: false,
+            observed: Observed::default(),
             path,
+            now_unix_ms: (session::now_us() / 1000) as f64,
+            usage: Usage::new(),
+            depth: 0,
             definer,
             next_query: 1,
-            documents_read: 0,
-            bytes_read: 0,
-            documents_written: 0,
-            queries: 0,
+            seed: rand::random(),
+            nested_calls: 0,
         }
+    }
+
+    /// The seed of the outermost function's random numbers.
+    pub(crate) fn seed(&self) -> [u8; 32] {
+        self.seed
+    }
+
+    /// The seed of the next function that is called: derived from the outermost one.
+    pub(crate) fn nested_seed(&mut self) -> [u8; 32] {
+        self.nested_calls += 1;
+        let mut source = ChaCha12Rng::from_seed(self.seed);
+        source.set_stream(self.nested_calls);
+        let mut seed = [0; 32];
+        source.fill_bytes(&mut seed);
+        seed
     }
 
     /// Runs `body` as the role that may read and change the extension's catalog.
@@ -102,12 +124,16 @@ impl Execution {
         }
     }
 
+    /// Ends the open queries of the running function where they stand.
+    pub(crate) fn close_queries(&mut self) {
+        for (_, query) in self.open.drain() {
+            query.record(&mut self.reads);
+        }
+    }
+
     /// The read-set, with every open query closed where it stands.
     pub(crate) fn into_reads(mut self) -> ReadSet {
-        let numbers: Vec<u64> = self.open.keys().copied().collect();
-        for number in numbers {
-            self.close_query(number);
-        }
+        self.close_queries();
         self.reads.build()
     }
 
@@ -118,44 +144,12 @@ impl Execution {
 
     /// Counts one range read.
     pub(crate) fn count_query(&mut self) -> std::result::Result<(), String> {
-        self.queries += 1;
-        if self.queries > QUERIES_MAX {
-            return Err(format!(
-                "Too many reads in a single function execution (limit: {QUERIES_MAX})."
-            ));
-        }
-        Ok(())
+        self.usage.add(Resource::DatabaseQueries, 1)
     }
 
     /// Counts a document read.
     pub(crate) fn count_read(&mut self, document: &Value) -> std::result::Result<(), String> {
-        self.documents_read += 1;
-        self.bytes_read += document.size();
-        if self.documents_read > DOCUMENTS_READ_MAX {
-            return Err(format!(
-                "Too many documents read in a single function execution (limit: \
-                 {DOCUMENTS_READ_MAX}). Consider using smaller limits in your queries, or an index."
-            ));
-        }
-        if self.bytes_read > BYTES_READ_MAX {
-            return Err(format!(
-                "Too many bytes read in a single function execution (limit: {BYTES_READ_MAX} \
-                 bytes). Consider using smaller limits in your queries, or an index."
-            ));
-        }
-        Ok(())
-    }
-
-    /// Counts a document written.
-    pub(crate) fn count_write(&mut self) -> std::result::Result<(), String> {
-        self.documents_written += 1;
-        if self.documents_written > DOCUMENTS_WRITTEN_MAX {
-            return Err(format!(
-                "Too many documents written in a single function execution (limit: \
-                 {DOCUMENTS_WRITTEN_MAX}). Split the work over several mutations."
-            ));
-        }
-        Ok(())
+        self.usage.add_read(document)
     }
 }
 

@@ -1,6 +1,9 @@
 //! Calls of deployed functions: finding them, checking arguments and results, running them.
 
+mod address;
 pub(crate) mod execution;
+mod nested;
 pub(crate) mod open_query;
 pub(crate) mod run;
 mod syscalls;
+mod usage;

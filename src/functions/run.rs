@@ -4,14 +4,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use pg_live_readset::ReadSet;
-use pg_live_values::{FunctionPath, Value};
+use pg_live_values::{FunctionPath, Value, limits};
+use serde_json::Value as Json;
 
 use crate::documents::catalog::{Catalog, Function, FunctionKind};
 use crate::documents::create;
 use crate::error::{Error, Result};
 use crate::functions::execution::Execution;
 use crate::gucs;
-use crate::js::{self, Call, Failure, JsError, Kind, Limits};
+use crate::js::{self, Call, Failure, JsError, Kind, Limits, Outcome};
 use crate::pg::session::{self, UserGuard};
 use crate::pg::shmem::{self, Counter};
 use crate::pg::spi::Access;
@@ -25,6 +26,8 @@ pub(crate) enum Caller {
     Client,
     /// The relay for its administrator: internal functions too.
     Admin,
+    /// Another function: internal functions too.
+    Function,
 }
 
 /// A call to run.
@@ -64,6 +67,13 @@ pub(crate) struct Observed {
     pub(crate) identity: bool,
 }
 
+impl Observed {
+    fn join(&mut self, other: js::Observed) {
+        self.time |= other.time;
+        self.randomness |= other.randomness;
+    }
+}
+
 /// Runs a call. Errors of the function are in the response; the rest (interrupts, limits, Postgres
 /// errors) is an error or a panic.
 pub(crate) fn run(request: &Request<'_>) -> Result<Response> {
@@ -80,159 +90,151 @@ pub(crate) fn run(request: &Request<'_>) -> Result<Response> {
     let name = path
         .as_ref()
         .map_or_else(|_| request.path.to_owned(), FunctionPath::stripped);
-    let mut execution = Execution::new(
-        Rc::clone(&catalog),
-        access,
-        name,
-        request.identity.clone(),
-        definer,
-    );
-    let checked = match &path {
-        Ok(path) => check(&catalog, path, request),
-        Err(error) => Err(error.to_string()),
-    };
-    let mut observed = Observed::default();
-    let (outcome, log_lines) = match (checked, path) {
-        (Ok((function, args)), Ok(path)) => {
-            let invoked = invoke(&mut execution, &path, &function, &args, request.kind)?;
-            observed = invoked.observed;
-            (invoked.result, invoked.log_lines)
+    let identity = request.identity.clone();
+    let mut execution = Execution::new(Rc::clone(&catalog), request.kind, name, identity, definer);
+    let target = path.map_err(|error| error.to_string()).and_then(|path| {
+        let args = arguments(request.args)?;
+        Target::find(&catalog, path, request.kind, request.caller, args)
+    });
+    let (result, log_lines) = match target {
+        Ok(target) => {
+            let seed = execution.seed();
+            let outcome = {
+                let _user = UserGuard::become_user(create::owner_oid(&catalog)?);
+                call(&mut execution, &target, seed)
+            };
+            let mut outcome = outcome.map_err(failure)?;
+            outcome.log_lines.append(&mut execution.usage.warnings());
+            (outcome.result, outcome.log_lines)
         }
-        (Err(message), _) => (
-            Err(JsError {
-                message,
-                data: None,
-            }),
-            Vec::new(),
-        ),
-        (Ok(_), Err(error)) => (
-            Err(JsError {
-                message: error.to_string(),
-                data: None,
-            }),
-            Vec::new(),
-        ),
+        Err(message) => (Err(JsError::plain(message)), Vec::new()),
     };
     Ok(Response {
-        result: outcome,
+        result,
         log_lines,
+        observed: execution.observed,
         reads: execution.into_reads(),
-        observed,
     })
 }
 
-type Checked = std::result::Result<(Rc<Function>, String), String>;
-
-/// Finds the function and checks the arguments; the error is the message for the caller.
-fn check(catalog: &Catalog, path: &FunctionPath, request: &Request<'_>) -> Checked {
-    let function = find(catalog, path, request)?;
-    let json: serde_json::Value = serde_json::from_str(request.args)
+/// The one object in the arguments of a request: itself, or in an array.
+fn arguments(text: &str) -> std::result::Result<Json, String> {
+    let json: Json = serde_json::from_str(text)
         .map_err(|error| format!("ArgumentValidationError: arguments are not JSON: {error}"))?;
-    let object = match json {
-        serde_json::Value::Array(mut items) if items.len() == 1 => items.remove(0),
-        serde_json::Value::Object(fields) => serde_json::Value::Object(fields),
-        _ => {
-            return Err(
-                "ArgumentValidationError: arguments must be one object, or an array with one"
-                    .to_owned(),
-            );
+    match json {
+        Json::Array(mut items) if items.len() == 1 => Ok(items.remove(0)),
+        Json::Object(fields) => Ok(Json::Object(fields)),
+        _ => Err(
+            "ArgumentValidationError: arguments must be one object, or an array with one"
+                .to_owned(),
+        ),
+    }
+}
+
+/// A function that may be called, with arguments that it takes.
+pub(crate) struct Target {
+    /// Its path.
+    pub(crate) path: FunctionPath,
+    function: Rc<Function>,
+    kind: FunctionKind,
+    /// JSON: the array with one object.
+    args: String,
+}
+
+impl Target {
+    /// Finds the function and checks the arguments; the error is the message for the caller.
+    pub(crate) fn find(
+        catalog: &Catalog,
+        path: FunctionPath,
+        kind: FunctionKind,
+        caller: Caller,
+        args: Json,
+    ) -> std::result::Result<Target, String> {
+        let function = find(catalog, &path, kind, caller)?;
+        let refuse = |error: &dyn std::fmt::Display| format!("ArgumentValidationError: {error}");
+        let args = Value::from_json(args).map_err(|error| refuse(&error))?;
+        if !matches!(args, Value::Object(_)) {
+            return Err(refuse(&"the arguments must be an object"));
         }
-    };
-    let args =
-        Value::from_json(object).map_err(|error| format!("ArgumentValidationError: {error}"))?;
-    if !matches!(args, Value::Object(_)) {
-        return Err("ArgumentValidationError: the arguments must be an object".to_owned());
+        limits::check_arguments(&args).map_err(|error| refuse(&error))?;
+        if let Some(validator) = &function.args {
+            let checked = validator.check(&args, catalog);
+            checked.map_err(|error| refuse(&error))?;
+        }
+        Ok(Target {
+            path,
+            function,
+            kind,
+            args: format!("[{}]", args.to_encoded()),
+        })
     }
-    if let Some(validator) = &function.args {
-        validator
-            .check(&args, catalog)
-            .map_err(|error| format!("ArgumentValidationError: {error}"))?;
-    }
-    Ok((function, format!("[{}]", args.to_encoded())))
 }
 
 fn find(
     catalog: &Catalog,
     path: &FunctionPath,
-    request: &Request<'_>,
+    kind: FunctionKind,
+    caller: Caller,
 ) -> std::result::Result<Rc<Function>, String> {
-    let not_found = || {
-        let what = match request.caller {
-            Caller::Client => "public function",
-            Caller::Sql | Caller::Admin => "function",
-        };
-        format!(
-            "Could not find {what} for '{}'. Did you forget to run `npx convex dev`?",
-            path.stripped()
-        )
-    };
     let function = catalog
         .function(path.module(), path.function())
-        .ok_or_else(not_found)?;
-    if request.caller == Caller::Client && !function.public {
-        return Err(not_found());
-    }
-    if function.kind != request.kind {
+        .filter(|function| function.public || caller != Caller::Client)
+        .ok_or_else(|| not_found(path, caller))?;
+    if function.kind != kind {
         return Err(format!(
             "Trying to execute {}:{} as {}, but it is defined as {}.",
             path.module(),
             path.function(),
-            request.kind.name(),
+            kind.name(),
             function.kind.name()
         ));
     }
     Ok(Rc::clone(function))
 }
 
-struct Invoked {
-    result: std::result::Result<String, JsError>,
-    log_lines: Vec<String>,
-    observed: Observed,
+/// The message about a function that there is not, or not for this caller.
+pub(crate) fn not_found(path: &FunctionPath, caller: Caller) -> String {
+    let what = match caller {
+        Caller::Client => "public function",
+        Caller::Sql | Caller::Admin | Caller::Function => "function",
+    };
+    format!(
+        "Could not find {what} for '{}'. Did you forget to run `npx convex dev`?",
+        path.stripped()
+    )
 }
 
-fn invoke(
+/// Runs a function and checks its result. The current user is the deployment's owner.
+pub(crate) fn call(
     execution: &mut Execution,
-    path: &FunctionPath,
-    function: &Function,
-    args: &str,
-    kind: FunctionKind,
-) -> Result<Invoked> {
+    target: &Target,
+    seed: [u8; 32],
+) -> std::result::Result<Outcome, Failure> {
     let catalog = Rc::clone(&execution.catalog);
-    let deployment = catalog.deployment.ok_or(Error::NothingDeployed)?;
-    let owner = create::owner_oid(&catalog)?;
+    let Some(deployment) = catalog.deployment else {
+        return Err(Failure::Host(Box::new(Error::NothingDeployed)));
+    };
     let call = Call {
         deployment,
-        module: path.module(),
-        export: path.function(),
-        kind: match kind {
+        module: target.path.module(),
+        export: target.path.function(),
+        kind: match target.kind {
             FunctionKind::Query => Kind::Query,
             FunctionKind::Mutation | FunctionKind::Action => Kind::Mutation,
         },
-        args,
-        now_unix_ms: (session::now_us() / 1000) as f64,
-        seed: rand::random(),
+        args: &target.args,
+        now_unix_ms: execution.now_unix_ms,
+        seed,
         import_unix_ms: catalog.deployed_unix_ms,
         reuse_context: false,
     };
-    let outcome = {
-        let _user = UserGuard::become_user(owner);
-        js::invoke(&call, execution, &limits())
-    };
-    let outcome = outcome.map_err(failure)?;
+    let mut outcome = js::invoke(&call, execution, &limits())?;
     count(outcome.user_time);
-    let result = match outcome.result {
-        Ok(text) => check_result(&catalog, function, text),
-        Err(error) => Err(error),
-    };
-    Ok(Invoked {
-        result,
-        log_lines: outcome.log_lines,
-        observed: Observed {
-            time: outcome.observed.time,
-            randomness: outcome.observed.randomness,
-            identity: execution.identity_observed,
-        },
-    })
+    execution.observed.join(outcome.observed);
+    outcome.result = outcome
+        .result
+        .and_then(|text| check_result(&catalog, &target.function, text));
+    Ok(outcome)
 }
 
 fn count(user_time: Duration) {

@@ -21,16 +21,28 @@ impl LogLines {
         if self.overflown {
             return;
         }
+        let mut line = format!("[{level}] {text}");
+        if line.len() > MAX_LINE_BYTES {
+            line.truncate(line.floor_char_boundary(MAX_LINE_BYTES - TRUNCATED.len()));
+            line.push_str(TRUNCATED);
+        }
+        self.push_line(line);
+    }
+
+    /// Adds the lines of a nested call.
+    pub(super) fn append(&mut self, lines: Vec<String>) {
+        lines.into_iter().for_each(|line| self.push_line(line));
+    }
+
+    fn push_line(&mut self, line: String) {
+        if self.overflown {
+            return;
+        }
         if self.lines.len() == MAX_LINES {
             self.overflown = true;
             self.lines.pop();
             self.lines.push(OVERFLOW.to_owned());
             return;
-        }
-        let mut line = format!("[{level}] {text}");
-        if line.len() > MAX_LINE_BYTES {
-            line.truncate(line.floor_char_boundary(MAX_LINE_BYTES - TRUNCATED.len()));
-            line.push_str(TRUNCATED);
         }
         self.lines.push(line);
     }

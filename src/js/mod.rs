@@ -180,6 +180,11 @@ pub(crate) fn invoke(
     v8::invoke(call, host, limits)
 }
 
+/// Adds lines to those of the call whose host call is running: what a call nested in it has logged.
+pub(crate) fn append_log_lines(lines: Vec<String>) {
+    v8::append_log_lines(lines);
+}
+
 /// Imports every one of `modules` (paths) and lists the functions they export.
 ///
 /// # Errors

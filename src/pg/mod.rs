@@ -2,6 +2,7 @@
 
 pub(crate) mod datum;
 pub(crate) mod function;
+pub(crate) mod guc;
 pub(crate) mod latch;
 pub(crate) mod lwlock;
 pub(crate) mod relation;

@@ -1,13 +1,15 @@
 //! What a function may ask about its caller and itself.
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
-use super::Answer;
+use super::{Answer, refuse};
+use crate::functions::address;
 use crate::functions::execution::Execution;
+use crate::functions::run::{self, Caller};
 
 /// `1.0/getUserIdentity`: the caller's identity as JSON, or `null`.
 pub(super) fn user_identity(execution: &mut Execution) -> Answer {
-    execution.identity_observed = true;
+    execution.observed.identity = true;
     Ok(execution
         .identity
         .clone()
@@ -17,4 +19,15 @@ pub(super) fn user_identity(execution: &mut Execution) -> Answer {
 /// `1.0/getFunctionMetadata`
 pub(super) fn function_metadata(execution: &Execution) -> Answer {
     Ok(json!({"name": execution.path, "componentPath": ""}).to_string())
+}
+
+/// `1.0/createFunctionHandle {name | reference | functionHandle} -> "function://..."`
+pub(super) fn create_function_handle(execution: &Execution, args: &Json) -> Answer {
+    let catalog = &execution.catalog;
+    let path = address::resolve(catalog, args).map_err(refuse)?;
+    if catalog.function(path.module(), path.function()).is_none() {
+        return Err(refuse(run::not_found(&path, Caller::Function)));
+    }
+    let handle = address::handle(catalog, &path).map_err(refuse)?;
+    Ok(Json::String(handle).to_string())
 }

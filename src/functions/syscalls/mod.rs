@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 
 use crate::error::Error;
 use crate::functions::execution::{Execution, fatal};
+use crate::functions::nested;
 use crate::js::HostError;
 
 /// What a syscall gives: JSON text, an error for the function, or the end of it.
@@ -96,10 +97,10 @@ pub(super) fn asynchronous(execution: &mut Execution, op: &str, args: &str) -> A
         "1.0/remove" => write::remove(execution, &args),
         "1.0/getUserIdentity" => meta::user_identity(execution),
         "1.0/getFunctionMetadata" => meta::function_metadata(execution),
+        "1.0/getTransactionMetrics" => Ok(execution.usage.metrics().to_string()),
         "1.0/queryPage" => Err(not_yet("paginate()")),
-        "1.0/runUdf" => Err(not_yet(
-            "ctx.runQuery() and ctx.runMutation() in a function",
-        )),
+        "1.0/runUdf" => nested::run_udf(execution, &args),
+        "1.0/createFunctionHandle" => meta::create_function_handle(execution, &args),
         "1.0/schedule" | "1.0/cancel_job" => Err(not_yet("the scheduler")),
         "1.0/storageGetUrl"
         | "1.0/storageGetMetadata"

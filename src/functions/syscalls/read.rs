@@ -41,6 +41,7 @@ pub(super) fn load(
     table: &Rc<Table>,
     id: &str,
 ) -> std::result::Result<Option<Value>, HostError> {
+    execution.count_query().map_err(refuse)?;
     execution.reads.key(table.oid, id.as_bytes().to_vec());
     let document = read::get(table, id, execution.access).map_err(from_error)?;
     if let Some(document) = &document {

@@ -10,18 +10,18 @@ use serde_json::{Value as Json, json};
 
 use super::read::{load, table_of};
 use super::{Answer, document_or_null, from_error, refuse, text};
-use crate::documents::catalog::Table;
+use crate::documents::catalog::{FunctionKind, Table};
 use crate::documents::row::{CREATION_TIME, ID};
 use crate::documents::{create, key, write};
 use crate::functions::execution::Execution;
+use crate::functions::usage::Resource;
 use crate::js::HostError;
-use crate::pg::spi::Access;
 
-fn writable(execution: &mut Execution) -> std::result::Result<(), HostError> {
-    if execution.access == Access::Read {
-        return Err(refuse("Writes are not allowed in queries. Use a mutation."));
+fn writable(execution: &Execution) -> std::result::Result<(), HostError> {
+    match execution.kind {
+        FunctionKind::Query => Err(refuse("Writes are not allowed in queries. Use a mutation.")),
+        FunctionKind::Mutation | FunctionKind::Action => Ok(()),
     }
-    execution.count_write().map_err(refuse)
 }
 
 fn object(method: &str, json: &Json) -> std::result::Result<BTreeMap<String, Value>, HostError> {
@@ -67,13 +67,9 @@ fn table_for_insert(
         return Ok(table);
     }
     schema::check_table_name(name).map_err(|error| refuse(error.to_string()))?;
-    let catalog = Rc::clone(&execution.catalog);
-    let made = execution.as_definer(|| {
-        create::table(&catalog, name, &[])?;
-        create::new_version(None)?;
-        crate::documents::catalog::Catalog::current(Access::Write)
-    });
-    execution.catalog = made.map_err(from_error)?;
+    execution.catalog = execution
+        .as_definer(|| create::on_first_insert(name))
+        .map_err(from_error)?;
     execution
         .table(name)
         .ok_or_else(|| refuse(format!("table {name} could not be created")))
@@ -95,6 +91,7 @@ pub(super) fn insert(execution: &mut Execution, args: &Json) -> Answer {
     let table = table_for_insert(execution, name)?;
     let document = Value::Object(fields);
     validate(execution, &table, &document)?;
+    execution.usage.add_write(&document).map_err(refuse)?;
     let fields = key::fields_of(document).unwrap_or_default();
     let (id, _) = write::insert(&table, &fields).map_err(from_error)?;
     Ok(json!({"_id": id}).to_string())
@@ -117,7 +114,7 @@ fn existing(
 
 /// Writes the new state of a document, unless it is the old one.
 fn store(
-    execution: &Execution,
+    execution: &mut Execution,
     table: &Table,
     id: &str,
     old: &Value,
@@ -127,6 +124,7 @@ fn store(
     validate(execution, table, &document)?;
     let answer = document_or_null(Some(&document));
     if document != *old {
+        execution.usage.add_write(&document).map_err(refuse)?;
         let fields = key::fields_of(document).unwrap_or_default();
         write::update(table, id, &fields).map_err(from_error)?;
     }
@@ -177,6 +175,8 @@ pub(super) fn replace(execution: &mut Execution, args: &Json) -> Answer {
 /// `1.0/remove {id, table?}` (`db.delete`): the old document.
 pub(super) fn remove(execution: &mut Execution, args: &Json) -> Answer {
     let (id, table, old) = existing(execution, "db.delete", "Delete", args)?;
+    let counted = execution.usage.add(Resource::DocumentsWritten, 1);
+    counted.map_err(refuse)?;
     write::delete(&table, &id).map_err(from_error)?;
     Ok(document_or_null(Some(&old)))
 }

@@ -188,6 +188,11 @@ pub(super) fn with_current<R>(body: impl FnOnce(&Frame<'_>) -> R) -> Option<R> {
     unsafe { current.as_ref() }.map(body)
 }
 
+/// See [`crate::js::append_log_lines`].
+pub(in crate::js) fn append_log_lines(lines: Vec<String>) {
+    with_current(|frame| frame.log_lines.borrow_mut().append(lines));
+}
+
 /// V8's callback at an interrupt that the watchdog asked for.
 ///
 /// # Safety

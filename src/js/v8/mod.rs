@@ -19,4 +19,5 @@ mod watchdog;
 
 pub(super) use call::invoke;
 pub(super) use engine::{forget_others, stats};
+pub(super) use frame::append_log_lines;
 pub(super) use introspection::{analyze, evaluate_schema};

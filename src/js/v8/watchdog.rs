@@ -37,8 +37,10 @@ pub(super) struct Watched {
     /// What V8 calls on its own thread at an interrupt.
     pub(super) on_interrupt: InterruptCallback,
     clock: CpuClock,
-    /// Processor time used before `since`.
+    /// Processor time used before `since`, by calls nested in this one, too.
     used: Duration,
+    /// How much of it nested calls used.
+    nested: Duration,
     /// When JavaScript was last entered; `None` during host calls.
     since: Option<Duration>,
     timed_out: bool,
@@ -65,6 +67,7 @@ impl Watched {
             on_interrupt,
             clock,
             used: Duration::ZERO,
+            nested: Duration::ZERO,
             since: None,
             timed_out: false,
             told_of_interrupt: false,
@@ -132,7 +135,7 @@ impl Shared {
 /// What the watchdog has seen of a call.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Verdict {
-    /// Processor time it used.
+    /// Processor time it used, without that of calls nested in it.
     pub(super) user_time: Duration,
     /// That was too much.
     pub(super) timed_out: bool,
@@ -159,10 +162,14 @@ impl Watchdog {
         Ok(Self { shared })
     }
 
-    /// Watches `next` from now on; gives back the call that was watched before, which `next` is nested in.
+    /// Watches `next` from now on; gives back the call that was watched before, which `next` is nested in:
+    /// what that one has left of its time is all that `next` may use.
     pub(super) fn begin(&self, mut next: Watched) -> Option<Watched> {
         next.since = Some(next.clock.now());
         let mut state = self.shared.lock();
+        if let Some(outer) = &state.watched {
+            next.limit = next.limit.min(outer.limit.saturating_sub(outer.used));
+        }
         let outer = state.watched.replace(next);
         if state.asleep {
             state.asleep = false;
@@ -174,12 +181,19 @@ impl Watchdog {
     /// Stops watching the present call and goes back to `outer`.
     pub(super) fn end(&self, outer: Option<Watched>) -> Verdict {
         let mut state = self.shared.lock();
-        let ended = std::mem::replace(&mut state.watched, outer);
-        ended.map_or_else(Verdict::default, |call| Verdict {
-            user_time: call.used_until(call.clock.now()),
-            timed_out: call.timed_out,
-            out_of_memory: call.out_of_memory,
-        })
+        let Some(ended) = std::mem::replace(&mut state.watched, outer) else {
+            return Verdict::default();
+        };
+        let used = ended.used_until(ended.clock.now());
+        if let Some(outer) = &mut state.watched {
+            outer.used += used;
+            outer.nested += used;
+        }
+        Verdict {
+            user_time: used.saturating_sub(ended.nested),
+            timed_out: ended.timed_out,
+            out_of_memory: ended.out_of_memory,
+        }
     }
 
     /// The present call leaves JavaScript for a host call.
