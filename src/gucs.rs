@@ -26,7 +26,7 @@ const fn limit(
 
 static HEAP_SIZE_MB: Limit = limit(
     c"pg_live.heap_size_mb",
-    Unit::Megabytes,
+    Unit::Count,
     64,
     (16, 4096),
     c"JavaScript heap of one session.",
@@ -34,7 +34,7 @@ static HEAP_SIZE_MB: Limit = limit(
 );
 static USER_TIME_MS: Limit = limit(
     c"pg_live.user_time_ms",
-    Unit::Milliseconds,
+    Unit::Count,
     5_000,
     (1, 600_000),
     c"Time that one function may spend in its own JavaScript.",

@@ -130,7 +130,7 @@ fn leave(execution: &mut Execution, outer: Outer) {
     execution.kind = outer.kind;
     execution.access = outer.access;
     execution.open = outer.open;
-    execution.usage.widen(outer.limits);
+    execution.usage.widen(&outer.limits);
     execution.depth -= 1;
 }
 

@@ -221,9 +221,9 @@ impl Usage {
     }
 
     /// Puts the limits back that were in force before; what was used stays counted.
-    pub(crate) fn widen(&mut self, before: Before) {
-        for (meter, limits) in self.0.iter_mut().zip(before.0) {
-            (meter.before, meter.limit) = limits;
+    pub(crate) fn widen(&mut self, before: &Before) {
+        for (meter, limits) in self.0.iter_mut().zip(&before.0) {
+            (meter.before, meter.limit) = *limits;
         }
     }
 

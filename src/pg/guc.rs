@@ -11,14 +11,10 @@ use pgrx::pg_sys;
 /// What the numbers of a limit count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
-    /// Things.
+    /// Things, or what the name says.
     Count,
     /// Bytes, written like `16MB`.
     Bytes,
-    /// Megabytes.
-    Megabytes,
-    /// Milliseconds.
-    Milliseconds,
 }
 
 /// A limit.
@@ -68,8 +64,6 @@ pub(crate) fn register(limits: [&'static Limit; COUNT]) {
         let flags = match limit.unit {
             Unit::Count => 0,
             Unit::Bytes => pg_sys::GUC_UNIT_BYTE,
-            Unit::Megabytes => pg_sys::GUC_UNIT_MB,
-            Unit::Milliseconds => pg_sys::GUC_UNIT_MS,
         };
         let (least, most) = limit.bounds;
         // SAFETY: texts, value and hook are static; Postgres writes the value on this thread, and an
