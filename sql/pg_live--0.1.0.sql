@@ -179,9 +179,24 @@ CREATE FUNCTION live.valid(rule text, id text, extra jsonb) RETURNS boolean
 COMMENT ON FUNCTION live.valid(text, text, jsonb, "any") IS
     'True if the row is a document of the schema; an error that names the field otherwise.';
 
-CREATE FUNCTION live.id_table(id text) RETURNS integer
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'live_id_table';
-COMMENT ON FUNCTION live.id_table IS 'The table number in a document id; NULL if it is not one.';
+CREATE FUNCTION live.id_number(id text) RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'live_id_number';
+COMMENT ON FUNCTION live.id_number IS 'The table number in a document id; NULL if it is not one.';
+
+-- Whoever has an id may learn its table; live.tables itself is for the owner.
+CREATE FUNCTION live.id_table(id text) RETURNS regclass
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT to_regclass(format('%I.%I', schema, relation)) FROM live.tables
+     WHERE number = live.id_number(id)
+    $$;
+COMMENT ON FUNCTION live.id_table IS
+    'The table that a document id belongs to; NULL if it is no id or there is no such table.';
+
+CREATE FUNCTION live.id_time(id text) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'live_id_time';
+COMMENT ON FUNCTION live.id_time IS
+    'When a document id was made; NULL if it is no id or was made by another system.';
 -- Running and deploying functions. Only the deployment''s owner and the relay may call them;
 -- live.setup() grants it to the owner.
 

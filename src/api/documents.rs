@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use pg_live_values::key::encode_key;
-use pg_live_values::{DocumentId, FieldPath, TableLookup, Validator, Value};
-use pgrx::pg_sys::Datum;
+use pg_live_values::{DocumentId, TableLookup, Validator, Value, limits};
+use pgrx::pg_sys::{Datum, Oid};
 
-use crate::documents::row::extra_fields;
 use crate::documents::write;
 use crate::error::{Error, Result};
 use crate::pg::datum;
 use crate::pg::function::Call;
+use crate::pg::jsonb::Jsonb;
+use crate::pg::session;
 
 /// `live.new_id(table_number integer) -> text`
 pub(super) fn new_id(call: &mut Call) -> Result<Datum> {
@@ -29,8 +29,8 @@ pub(super) fn creation_time(call: &mut Call) -> Result<Datum> {
     Ok(call.value(write::creation_time()))
 }
 
-/// `live.id_table(id text) -> integer`
-pub(super) fn id_table(call: &mut Call) -> Result<Datum> {
+/// `live.id_number(id text) -> integer`
+pub(super) fn id_number(call: &mut Call) -> Result<Datum> {
     let id: String = call.required(0, "id")?;
     let number = DocumentId::parse(&id)
         .ok()
@@ -38,71 +38,31 @@ pub(super) fn id_table(call: &mut Call) -> Result<Datum> {
     Ok(call.value(number))
 }
 
-/// The pairs (name, column) from argument `first` on, up to `end`, put over the fields of `_extra`.
-fn fields(call: &Call, extra: usize, first: usize, end: usize) -> Result<BTreeMap<String, Value>> {
-    let mut fields = match call.datum(extra) {
-        Some(extra) => extra_fields(datum::jsonb(extra)?)?,
-        None => BTreeMap::new(),
-    };
-    for position in (first..end).step_by(2) {
-        if let Some(column) = call.datum(position + 1) {
-            let path: String = call.required(position, "field")?;
-            let top = path.split('.').next().unwrap_or_default().to_owned();
-            fields.insert(
-                top,
-                datum::to_value(call.argument_type(position + 1), column)?,
-            );
-        }
-    }
-    Ok(fields)
-}
-
-/// The paths of an index, parsed once per expression.
-struct Paths(Vec<FieldPath>);
-
-impl Paths {
-    fn new(call: &Call, end: usize) -> Result<Paths> {
-        let mut paths = Vec::new();
-        for position in (1..end).step_by(2) {
-            let path: String = call.required(position, "field")?;
-            paths.push(
-                FieldPath::parse(&path).map_err(|error| {
-                    Error::InvalidParameter(format!("field path {path}: {error}"))
-                })?,
-            );
-        }
-        Ok(Paths(paths))
-    }
-}
-
-/// `live.index_key_v1(extra, field, column, ..., "_creationTime", _id) -> bytea`
-pub(super) fn index_key(call: &mut Call) -> Result<Datum> {
-    let count = call.len();
-    if count < 3 || count.is_multiple_of(2) {
-        return Err(Error::InvalidParameter(
-            "live.index_key_v1 takes _extra, pairs of field and column, \"_creationTime\" and _id"
-                .to_owned(),
-        ));
-    }
-    let end = count - 2;
-    let document = Value::Object(fields(call, 0, 1, end)?);
-    let time = call.optional::<f64>(count - 2).map(Value::Float64);
-    let id = call.optional::<String>(count - 1).map(Value::String);
-    let paths = call.cached(|| Paths::new(call, end))?;
-    let components = paths.0.iter().map(|path| path.get(&document));
-    let key = encode_key(components.chain([time.as_ref(), id.as_ref()]));
-    Ok(call.value(key))
+/// `live.id_time(id text) -> timestamptz`
+pub(super) fn id_time(call: &mut Call) -> Result<Datum> {
+    let id: String = call.required(0, "id")?;
+    let time_ms = DocumentId::parse(&id).ok().and_then(|id| id.unix_ms());
+    Ok(call.value(time_ms.map(session::timestamp)))
 }
 
 /// What a document of a table must match, with the numbers of the tables it may refer to.
 pub(crate) struct Rule {
     table: String,
+    /// The number in the ids of the table's own documents, if the rule is to check it.
+    number: Option<u32>,
     validator: Validator,
     numbers: HashMap<String, u32>,
 }
 
 impl Rule {
-    /// The text of a rule, as the CHECK of a table holds it.
+    /// The text of the rule that holds in a table from its creation on, whatever its schema: ids of
+    /// the table, and an `_extra` that holds fields.
+    pub(crate) fn of_table(table: &str, number: u32) -> String {
+        serde_json::json!({"table": table, "number": number, "validator": {"type": "any"}})
+            .to_string()
+    }
+
+    /// The text of the rule that mirrors the schema, as the CHECK of a table holds it.
     pub(crate) fn text(
         table: &str,
         validator: &serde_json::Value,
@@ -124,14 +84,55 @@ impl Rule {
             serde_json::from_str(text).map_err(|error| unreadable(error.to_string()))?;
         let validator = Validator::from_json(&json["validator"])
             .map_err(|error| unreadable(error.to_string()))?;
-        let numbers = serde_json::from_value(json["tables"].clone())
-            .map_err(|error| unreadable(error.to_string()))?;
+        let numbers = match &json["tables"] {
+            serde_json::Value::Null => HashMap::new(),
+            tables => serde_json::from_value(tables.clone())
+                .map_err(|error| unreadable(error.to_string()))?,
+        };
         let table = json["table"].as_str().unwrap_or_default().to_owned();
+        let number = json["number"].as_u64().and_then(|n| u32::try_from(n).ok());
         Ok(Rule {
             table,
+            number,
             validator,
             numbers,
         })
+    }
+}
+
+impl Rule {
+    /// Why a document, given its id and its other fields, does not belong into the table.
+    fn check(&self, id: Option<&str>, document: &Value) -> std::result::Result<(), String> {
+        if let (Some(number), Some(id)) = (self.number, id) {
+            match DocumentId::parse(id) {
+                Ok(id) if id.table == number => {}
+                Ok(id) => {
+                    return Err(format!(
+                        "has an ID of another table in field `_id`: its table number is {}, that of \
+                         \"{}\" is {number}. To make a new one, leave _id out or use \
+                         live.new_id({number}).",
+                        id.table, self.table
+                    ));
+                }
+                Err(error) => {
+                    return Err(format!(
+                        "has no document ID in field `_id`: {error} To make a new one, leave _id out \
+                         or use live.new_id({number})."
+                    ));
+                }
+            }
+        }
+        if let Value::Object(fields) = document
+            && let Some(name) = fields.keys().find(|name| limits::is_system_field(name))
+        {
+            return Err(format!(
+                "has the field `{name}` in _extra. Put it into its own column."
+            ));
+        }
+        limits::check_document(document).map_err(|error| format!("is not allowed: {error}"))?;
+        self.validator
+            .check(document, self)
+            .map_err(|error| format!("does not match the schema: {error}"))
     }
 }
 
@@ -173,18 +174,73 @@ fn referred_tables(validator: &serde_json::Value, names: &mut Vec<String>) {
     }
 }
 
+/// A rule as a CHECK passes it: with the names and types of the columns that follow.
+struct Check {
+    text: Vec<u8>,
+    rule: Rule,
+    columns: Vec<(String, Oid)>,
+}
+
+impl Check {
+    fn parse(call: &Call) -> Result<Check> {
+        let text: String = call.required(0, "rule")?;
+        let columns = (3..call.len()).step_by(2).map(|position| {
+            let field = call.required(position, "field")?;
+            Ok((field, call.argument_type(position + 1)))
+        });
+        Ok(Check {
+            rule: Rule::parse(&text)?,
+            columns: columns.collect::<Result<_>>()?,
+            text: text.into_bytes(),
+        })
+    }
+
+    fn is_that_of(&self, call: &Call) -> bool {
+        let is = |position: usize, text: &[u8]| call.text(position) == Some(text);
+        is(0, &self.text)
+            && self.columns.len() == (call.len() - 3) / 2
+            && (self.columns.iter().enumerate()).all(|(n, (f, _))| is(3 + 2 * n, f.as_bytes()))
+    }
+
+    /// The document in the row: the columns put over the fields of `_extra`.
+    fn document(&self, call: &Call) -> Result<Value> {
+        let mut fields = match call.datum(2) {
+            Some(extra) => Jsonb::new(extra).fields()?,
+            None => BTreeMap::new(),
+        };
+        for (n, (field, of)) in self.columns.iter().enumerate() {
+            if let Some(column) = call.datum(4 + 2 * n) {
+                let value = datum::to_value(*of, column).map_err(|error| {
+                    Error::InvalidParameter(format!("column \"{field}\": {error}"))
+                })?;
+                fields.insert(field.clone(), value);
+            }
+        }
+        Ok(Value::Object(fields))
+    }
+}
+
 /// `live.valid(rule, _id, _extra, field, column, ...) -> boolean`
 pub(super) fn valid(call: &mut Call) -> Result<Datum> {
-    let count = call.len();
-    let document = Value::Object(fields(call, 2, 3, count)?);
+    if call.len() < 3 || call.len().is_multiple_of(2) {
+        return Err(Error::InvalidParameter(
+            "live.valid takes a rule, _id, _extra, and pairs of field and column".to_owned(),
+        ));
+    }
+    let check = call.cached(|kept: &Check| kept.is_that_of(call), || Check::parse(call))?;
     let id: Option<String> = call.optional(1);
-    let rule = call.cached(|| Rule::parse(&call.required::<String>(0, "rule")?))?;
-    rule.validator.check(&document, rule).map_err(|error| {
-        let id = id.map_or_else(String::new, |id| format!(" with ID \"{id}\""));
+    let refuse = |why: String| {
+        let id = id
+            .as_ref()
+            .map_or_else(String::new, |id| format!(" with ID \"{id}\""));
         Error::DocumentRefused(format!(
-            "Document{id} in table \"{}\" does not match the schema: {error}",
-            rule.table
+            "Document{id} in table \"{}\" {why}",
+            check.rule.table
         ))
-    })?;
+    };
+    let document = check
+        .document(call)
+        .map_err(|error| refuse(format!("cannot be read: {error}")))?;
+    check.rule.check(id.as_deref(), &document).map_err(refuse)?;
     Ok(call.value(true))
 }

@@ -3,6 +3,7 @@
 mod documents;
 mod explain;
 mod functions;
+mod index_key;
 mod relay;
 mod status;
 mod subscription;
@@ -14,9 +15,10 @@ use crate::pg::function::sql_functions;
 sql_functions! {
     live_new_id = documents::new_id;
     live_creation_time = documents::creation_time;
-    live_index_key_v1 = documents::index_key;
+    live_index_key_v1 = index_key::index_key;
     live_valid = documents::valid;
-    live_id_table = documents::id_table;
+    live_id_number = documents::id_number;
+    live_id_time = documents::id_time;
     live_query = functions::query;
     live_mutation = functions::mutation;
     live_explain = explain::explain;

@@ -3,7 +3,9 @@
 use std::rc::Rc;
 
 use pg_live_values::FieldPath;
+use pg_live_values::column::relation_name;
 
+use crate::api::Rule;
 use crate::documents::catalog::{
     BY_CREATION_TIME, BY_ID, Catalog, Column, column_type_name, literal, quoted,
 };
@@ -64,7 +66,8 @@ pub(crate) fn lock_active() -> Result<Option<i64>> {
 /// Creates a table of documents with its two built-in indexes and its capture triggers, and enters
 /// it into the catalog. The caller holds the catalog's lock and draws a new version afterwards.
 pub(crate) fn table(catalog: &Catalog, name: &str, columns: &[Column]) -> Result<u32> {
-    let relation = format!("{}.{}", quoted(&catalog.schema), quoted(name));
+    let kept_name = relation_name(name);
+    let relation = format!("{}.{}", quoted(&catalog.schema), quoted(&kept_name));
     let taken = spi::query_one(
         "SELECT pg_catalog.to_regclass($1) IS NOT NULL",
         &[Param::Text(&relation)],
@@ -85,13 +88,19 @@ pub(crate) fn table(catalog: &Catalog, name: &str, columns: &[Column]) -> Result
     )?
     .unwrap_or_default();
     let mut definition = format!(
-        "CREATE TABLE {relation} (_id text COLLATE \"C\" PRIMARY KEY DEFAULT live.new_id({number}), \
+        "CREATE TABLE {relation} (_id text COLLATE \"C\" DEFAULT live.new_id({number}), \
          \"_creationTime\" float8 NOT NULL DEFAULT live.creation_time()"
     );
     for column in columns {
         definition.push_str(&format!(", {}", column_definition(column)));
     }
-    definition.push_str(", _extra jsonb)");
+    let primary_key = relation_name(&format!("{name}_pkey"));
+    definition.push_str(&format!(
+        ", _extra jsonb, CONSTRAINT {} PRIMARY KEY (_id), \
+         CONSTRAINT live_document CHECK (live.valid({}::text, _id, _extra)))",
+        quoted(&primary_key),
+        literal(&Rule::of_table(name, number as u32)),
+    ));
     let by_creation_time = index_name(name, "by_creation_time", BY_CREATION_TIME);
     let key = key::expression(&[], columns);
     as_owner(
@@ -106,11 +115,12 @@ pub(crate) fn table(catalog: &Catalog, name: &str, columns: &[Column]) -> Result
     )?;
     spi::execute(
         "INSERT INTO live.tables (component, name, number, schema, relation) \
-             VALUES ('', $1, $2::pg_catalog.int4, $3::pg_catalog.name, $1::pg_catalog.name)",
+             VALUES ('', $1, $2::pg_catalog.int4, $3::pg_catalog.name, $4::pg_catalog.name)",
         &[
             Param::Text(name),
             Param::Int8(i64::from(number)),
             Param::Text(&catalog.schema),
+            Param::Text(&kept_name),
         ],
     )?;
     enter_columns(name, columns, 0)?;
@@ -123,15 +133,7 @@ pub(crate) fn table(catalog: &Catalog, name: &str, columns: &[Column]) -> Result
         &by_creation_time,
         false,
     )?;
-    enter_index(
-        name,
-        "by_id",
-        BY_ID,
-        &[],
-        "_id",
-        &format!("{name}_pkey"),
-        false,
-    )?;
+    enter_index(name, "by_id", BY_ID, &[], "_id", &primary_key, false)?;
     spi::define(&format!(
         "SELECT live.capture_table({}::regclass)",
         literal(&relation)

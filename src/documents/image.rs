@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use pg_live_readset::RelId;
-use pg_live_values::{ColumnType, Value};
+use pg_live_values::Value;
 
 use crate::capture::RowImage;
 use crate::documents::catalog::{Catalog, Table};
 use crate::documents::key;
-use crate::documents::row::{CREATION_TIME, ID, extra_fields};
+use crate::documents::row::{CREATION_TIME, ID};
 use crate::pg::datum;
+use crate::pg::jsonb::Jsonb;
 use crate::pg::session::{self, Statement};
 use crate::pg::spi::Access;
 use crate::pg::trigger::Row;
@@ -60,31 +61,31 @@ fn image(table: &Table, tuple: &Tuple) -> Option<RowImage> {
     }
 }
 
-/// Only what indexes look at: their fields, `_id` and `_creationTime`.
+/// Only what indexes look at: the fields in which their paths begin, `_id` and `_creationTime`.
 fn indexed_part(table: &Table, tuple: &Tuple) -> Option<Value> {
-    let mut fields = match tuple.by_name("_extra")? {
-        Some((_, extra)) => extra_fields(datum::jsonb(extra).ok()?).ok()?,
-        None => BTreeMap::new(),
-    };
+    let extra = tuple.by_name("_extra")?.map(|(_, extra)| Jsonb::new(extra));
+    let mut fields = BTreeMap::new();
     for name in [ID, CREATION_TIME] {
         let (of, value) = tuple.by_name(name)??;
         fields.insert(name.to_owned(), datum::to_value(of, value).ok()?);
     }
-    for column in &table.columns {
-        if column.of == ColumnType::Jsonb && !is_indexed(table, &column.field) {
+    for path in table.indexes.iter().flat_map(|index| &index.fields) {
+        let field = path.top();
+        if fields.contains_key(field) {
             continue;
         }
-        if let Some((of, value)) = tuple.by_name(&column.field)? {
-            fields.insert(column.field.clone(), datum::to_value(of, value).ok()?);
-        }
+        let has_column = table.columns.iter().any(|column| column.field == field);
+        let column = if has_column {
+            tuple.by_name(field)?
+        } else {
+            None
+        };
+        let value = match (column, &extra) {
+            (Some((of, value)), _) => Some(datum::to_value(of, value).ok()?),
+            (None, Some(extra)) => extra.field(field).ok()?,
+            (None, None) => None,
+        };
+        fields.extend(value.map(|value| (field.to_owned(), value)));
     }
     Some(Value::Object(fields))
-}
-
-fn is_indexed(table: &Table, field: &str) -> bool {
-    table
-        .indexes
-        .iter()
-        .flat_map(|index| &index.fields)
-        .any(|path| path.top() == field)
 }

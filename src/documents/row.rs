@@ -8,6 +8,7 @@ use pg_live_values::{ColumnType, Value};
 use crate::documents::catalog::{Table, quoted};
 use crate::error::{Error, Result};
 use crate::pg::datum;
+use crate::pg::jsonb::Jsonb;
 use crate::pg::spi::{Param, Row, Type};
 
 /// The fields of the system in every document.
@@ -28,7 +29,7 @@ pub(crate) fn select_list(table: &Table) -> String {
 /// The document in a row whose columns begin as [`select_list`] says.
 pub(crate) fn from_row(table: &Table, row: &Row) -> Result<Value> {
     let mut fields = match row.datum(2) {
-        Some(extra) => extra_fields(datum::jsonb(extra)?)?,
+        Some(extra) => Jsonb::new(extra).fields()?,
         None => BTreeMap::new(),
     };
     fields.insert(ID.to_owned(), Value::String(row.need(0)?));
@@ -40,17 +41,6 @@ pub(crate) fn from_row(table: &Table, row: &Row) -> Result<Value> {
         }
     }
     Ok(Value::Object(fields))
-}
-
-/// The fields kept in `_extra`.
-pub(crate) fn extra_fields(json: serde_json::Value) -> Result<BTreeMap<String, Value>> {
-    match Value::from_json(json) {
-        Ok(Value::Object(fields)) => Ok(fields),
-        Ok(_) => Err(Error::InvalidParameter(
-            "_extra must hold a JSON object".to_owned(),
-        )),
-        Err(error) => Err(Error::InvalidParameter(format!("_extra: {error}"))),
-    }
 }
 
 /// A document laid out for its table: one parameter per column, and what is left for `_extra`.

@@ -1,11 +1,12 @@
-//! Column values as document values, and JSON text of jsonb.
+//! Column values as document values.
 
+use pgrx::FromDatum;
 use pgrx::pg_sys;
-use pgrx::{FromDatum, JsonB};
 
 use pg_live_values::Value;
 
 use crate::error::{Error, Result};
+use crate::pg::jsonb::Jsonb;
 
 /// A column's value as a document value.
 ///
@@ -18,10 +19,7 @@ pub(crate) fn to_value(type_oid: pg_sys::Oid, datum: pg_sys::Datum) -> Result<Va
         pg_sys::INT8OID => read::<i64>(datum).map(Value::Int64),
         pg_sys::BOOLOID => read::<bool>(datum).map(Value::Boolean),
         pg_sys::BYTEAOID => read::<Vec<u8>>(datum).map(Value::Bytes),
-        pg_sys::JSONBOID => Some(
-            Value::from_json(jsonb(datum)?)
-                .map_err(|error| Error::InvalidParameter(format!("jsonb column: {error}")))?,
-        ),
+        pg_sys::JSONBOID => Some(Jsonb::new(datum).value()?),
         other => {
             return Err(Error::InvalidParameter(format!(
                 "a document column cannot have the type with oid {}",
@@ -30,13 +28,6 @@ pub(crate) fn to_value(type_oid: pg_sys::Oid, datum: pg_sys::Datum) -> Result<Va
         }
     };
     value.ok_or_else(|| Error::Catalog("unreadable column value".to_owned()))
-}
-
-/// A jsonb datum as JSON.
-pub(crate) fn jsonb(datum: pg_sys::Datum) -> Result<serde_json::Value> {
-    read::<JsonB>(datum)
-        .map(|json| json.0)
-        .ok_or_else(|| Error::Catalog("unreadable jsonb value".to_owned()))
 }
 
 /// A datum as `T`.

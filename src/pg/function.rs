@@ -8,6 +8,7 @@
 use std::any::Any;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::CaughtError;
@@ -76,25 +77,51 @@ impl Call {
         }
     }
 
-    /// A value kept for the lifetime of the calling expression (`fn_extra`), made on first use.
-    pub(crate) fn cached<T: 'static>(&self, make: impl FnOnce() -> Result<T>) -> Result<&T> {
+    /// The bytes of an argument of type text, or `None` for SQL NULL.
+    pub(crate) fn text(&self, index: usize) -> Option<&[u8]> {
+        let datum = self.argument(index)?;
+        // SAFETY: the callers read arguments declared as text, or check `argument_type`; the value
+        // lives as long as the call, and so does a detoasted copy of it.
+        unsafe {
+            let text = pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr());
+            let bytes = pgrx::vardata_any(text).cast::<u8>();
+            Some(std::slice::from_raw_parts(
+                bytes,
+                pgrx::varsize_any_exhdr(text),
+            ))
+        }
+    }
+
+    /// What `make` makes of arguments that are mostly the same in all rows: kept for the lifetime of
+    /// the calling expression (`fn_extra`), and made anew for a row that it does not fit.
+    pub(crate) fn cached<T: 'static>(
+        &self,
+        fits: impl FnOnce(&T) -> bool,
+        make: impl FnOnce() -> Result<T>,
+    ) -> Result<Rc<T>> {
         // SAFETY: fn_extra is ours alone; it is null or a box that this function leaked into the
-        // expression's memory context with a callback that drops it.
+        // expression's memory context with a callback that drops it. Callers share its content, so
+        // exchanging it takes nothing from them.
         unsafe {
             let flinfo = (*self.fcinfo).flinfo;
-            if (*flinfo).fn_extra.is_null() {
-                let boxed = Box::into_raw(Box::new(make()?));
-                let callback = pg_sys::MemoryContextAllocZero(
-                    (*flinfo).fn_mcxt,
-                    size_of::<pg_sys::MemoryContextCallback>(),
-                )
-                .cast::<pg_sys::MemoryContextCallback>();
-                (*callback).func = Some(drop_boxed::<T>);
-                (*callback).arg = boxed.cast();
-                pg_sys::MemoryContextRegisterResetCallback((*flinfo).fn_mcxt, callback);
-                (*flinfo).fn_extra = boxed.cast();
+            if let Some(kept) = (*flinfo).fn_extra.cast::<Rc<T>>().as_mut() {
+                if !fits(kept) {
+                    *kept = Rc::new(make()?);
+                }
+                return Ok(Rc::clone(kept));
             }
-            Ok(&*(*flinfo).fn_extra.cast::<T>())
+            let made = Rc::new(make()?);
+            let callback = pg_sys::MemoryContextAllocZero(
+                (*flinfo).fn_mcxt,
+                size_of::<pg_sys::MemoryContextCallback>(),
+            )
+            .cast::<pg_sys::MemoryContextCallback>();
+            let boxed = Box::into_raw(Box::new(Rc::clone(&made)));
+            (*callback).func = Some(drop_boxed::<Rc<T>>);
+            (*callback).arg = boxed.cast();
+            pg_sys::MemoryContextRegisterResetCallback((*flinfo).fn_mcxt, callback);
+            (*flinfo).fn_extra = boxed.cast();
+            Ok(made)
         }
     }
 

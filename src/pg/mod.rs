@@ -3,6 +3,7 @@
 pub(crate) mod datum;
 pub(crate) mod function;
 pub(crate) mod guc;
+pub(crate) mod jsonb;
 pub(crate) mod latch;
 pub(crate) mod lwlock;
 pub(crate) mod relation;

@@ -171,16 +171,22 @@ pub(crate) fn interrupt_pending() -> bool {
     unsafe { std::ptr::read_volatile(&raw const pg_sys::InterruptPending) != 0 }
 }
 
+/// From 1970 to 2000, where Postgres' timestamps begin.
+const UNIX_TO_POSTGRES_EPOCH_US: i64 = 946_684_800_000_000;
+
+/// A timestamptz, from milliseconds since 1970; the years up to 9999 do not overflow.
+pub(crate) fn timestamp(unix_ms: u64) -> i64 {
+    i64::try_from(unix_ms * 1000).unwrap_or(i64::MAX) - UNIX_TO_POSTGRES_EPOCH_US
+}
+
 /// The transaction's start in microseconds since 1970.
 pub(crate) fn transaction_start_us() -> i64 {
-    const UNIX_TO_POSTGRES_EPOCH_US: i64 = 946_684_800_000_000;
     // SAFETY: a plain read.
     unsafe { pg_sys::GetCurrentTransactionStartTimestamp() + UNIX_TO_POSTGRES_EPOCH_US }
 }
 
 /// Now, in microseconds since 1970.
 pub(crate) fn now_us() -> i64 {
-    const UNIX_TO_POSTGRES_EPOCH_US: i64 = 946_684_800_000_000;
     // SAFETY: reads the clock.
     unsafe { pg_sys::GetCurrentTimestamp() + UNIX_TO_POSTGRES_EPOCH_US }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::validator::{FieldValidator, Validator};
 use crate::value::Value;
 
@@ -107,6 +109,21 @@ pub fn column_name_ok(field: &str) -> bool {
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b == b'_')
         && !SYSTEM_COLUMNS.contains(&field)
+}
+
+/// The name of the relation for a table: its own, or if PostgreSQL would cut it, its beginning and a
+/// hash, so that tables with the same beginning stay apart.
+pub fn relation_name(table: &str) -> String {
+    const HASH_BYTES: usize = 4;
+    if table.len() <= MAX_NAME_BYTES {
+        return table.to_owned();
+    }
+    let hash = Sha256::digest(table);
+    let suffix = hash[..HASH_BYTES]
+        .iter()
+        .fold("_".to_owned(), |text, byte| text + &format!("{byte:02x}"));
+    let kept = table.floor_char_boundary(MAX_NAME_BYTES - suffix.len());
+    table[..kept].to_owned() + &suffix
 }
 
 /// The columns of a table whose documents match `document_type`, by field: the first
@@ -277,6 +294,19 @@ mod tests {
         ] {
             assert!(!column_name_ok(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn long_names_of_tables_are_cut() {
+        let long = "t".repeat(64);
+        assert_eq!(relation_name(&long[1..]), long[1..]);
+        assert_eq!(relation_name(&long), format!("{}_3a33722b", &long[10..]));
+        let other = relation_name(&(long[1..].to_owned() + "u"));
+        assert_ne!(other, relation_name(&long));
+        assert_eq!(
+            (other.len(), relation_name(&"é".repeat(40)).len()),
+            (63, 63)
+        );
     }
 
     #[test]

@@ -74,19 +74,26 @@ impl FieldPath {
 
     /// The value at the path, or `None` if any part of it is absent.
     pub fn get<'v>(&self, document: &'v Value) -> Option<&'v Value> {
-        self.segments
-            .iter()
-            .try_fold(document, |value, name| match value {
-                Value::Object(fields) => fields.get(name),
-                Value::Null
-                | Value::Int64(_)
-                | Value::Float64(_)
-                | Value::Boolean(_)
-                | Value::String(_)
-                | Value::Bytes(_)
-                | Value::Array(_) => None,
-            })
+        descend(document, &self.segments)
     }
+
+    /// As [`FieldPath::get`], from the value of the field in which the path begins.
+    pub fn get_within<'v>(&self, top: &'v Value) -> Option<&'v Value> {
+        descend(top, &self.segments[1..])
+    }
+}
+
+fn descend<'v>(value: &'v Value, names: &[String]) -> Option<&'v Value> {
+    names.iter().try_fold(value, |value, name| match value {
+        Value::Object(fields) => fields.get(name),
+        Value::Null
+        | Value::Int64(_)
+        | Value::Float64(_)
+        | Value::Boolean(_)
+        | Value::String(_)
+        | Value::Bytes(_)
+        | Value::Array(_) => None,
+    })
 }
 
 impl fmt::Display for FieldPath {
@@ -106,7 +113,14 @@ mod tests {
             ("a", object(&[("b", Value::Int64(1)), ("c", Value::Null)])),
             ("list", Value::Array(vec![Value::Null])),
         ]);
-        let get = |path: &str| FieldPath::parse(path).unwrap().get(&document).cloned();
+        let get = |path: &str| {
+            let path = FieldPath::parse(path).unwrap();
+            let found = path.get(&document);
+            let top = FieldPath::parse(path.top()).unwrap();
+            let within = top.get(&document).and_then(|top| path.get_within(top));
+            assert_eq!(found, within);
+            found.cloned()
+        };
         assert_eq!(get("a.b"), Some(Value::Int64(1)));
         assert_eq!(get("a.c"), Some(Value::Null));
         assert_eq!(get("a.c.d"), None);

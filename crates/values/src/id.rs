@@ -18,6 +18,9 @@ pub const MIN_ID_LENGTH: usize = 31;
 /// The length of the longest id, in characters.
 pub const MAX_ID_LENGTH: usize = 37;
 
+/// The years 2020 to 2099: ids that hold another time were not made by [`DocumentId::new`].
+const CREDIBLE_UNIX_MS: std::ops::Range<u64> = 1_577_836_800_000..4_102_444_800_000;
+
 /// The identity of a document: which table, and which document of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DocumentId {
@@ -62,6 +65,15 @@ impl DocumentId {
         DocumentId { table, internal }
     }
 
+    /// When the document was made, in milliseconds since 1970, as [`DocumentId::new`] wrote it.
+    /// `None` outside of the years 2020 to 2100: then another system made the id, of random bytes.
+    pub fn unix_ms(&self) -> Option<u64> {
+        let mut bytes = [0; 8];
+        bytes[2..].copy_from_slice(&self.internal[..6]);
+        let unix_ms = u64::from_be_bytes(bytes);
+        CREDIBLE_UNIX_MS.contains(&unix_ms).then_some(unix_ms)
+    }
+
     /// The text of the id, 31 to 37 characters.
     pub fn encode(&self) -> String {
         let mut bytes = Vec::with_capacity(MAX_ID_BYTES);
@@ -85,24 +97,25 @@ impl DocumentId {
         if !(MIN_ID_LENGTH..=MAX_ID_LENGTH).contains(&text.len()) {
             return Err(IdError::Length(text.chars().count()));
         }
-        let bytes = from_base32(text)?;
-        let (table, varint) = parse_varint(&bytes).ok_or(IdError::Table)?;
+        let mut buffer = [0; MAX_ID_BYTES];
+        let (count, rest) = from_base32(text, &mut buffer)?;
+        let bytes = &buffer[..count];
+        let (table, varint) = parse_varint(bytes).ok_or(IdError::Table)?;
         let (internal, checksum) = bytes[varint..]
             .split_at_checked(INTERNAL_BYTES)
             .ok_or(IdError::Length(text.len()))?;
         if checksum != fletcher16(&bytes[..varint + INTERNAL_BYTES]).to_le_bytes() {
             return Err(IdError::Checksum);
         }
+        // One text for one id: bits that the encoding does not need are zero, and no more of them
+        // than it has to add.
+        if rest != 0 || text.len() != (count * 8).div_ceil(5) {
+            return Err(IdError::Checksum);
+        }
         let internal = internal
             .try_into()
             .map_err(|_| IdError::Length(text.len()))?;
-        let id = DocumentId { table, internal };
-        // The unused low bits of the last character must be zero too: one text for one id.
-        if id.encode() == text {
-            Ok(id)
-        } else {
-            Err(IdError::Checksum)
-        }
+        Ok(DocumentId { table, internal })
     }
 }
 
@@ -165,24 +178,39 @@ fn to_base32(bytes: &[u8]) -> String {
     text
 }
 
-/// The whole bytes that `text` encodes; bits left over are dropped.
-fn from_base32(text: &str) -> Result<Vec<u8>, IdError> {
-    let mut bytes = Vec::with_capacity(MAX_ID_BYTES);
-    let (mut pending, mut bits) = (0u32, 0u32);
-    for character in text.chars() {
-        let digit = ALPHABET
-            .iter()
-            .position(|known| char::from(*known) == character)
-            .ok_or(IdError::Character(character))?;
-        pending = (pending << 5) | digit as u32;
+/// The value of each byte as a digit of base32; [`NO_DIGIT`] for those outside of the alphabet.
+const DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut digit = 0;
+    while digit < ALPHABET.len() {
+        digits[ALPHABET[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    digits
+};
+const NO_DIGIT: u8 = u8::MAX;
+
+/// Writes the whole bytes that `text` encodes; returns their number and the bits left over.
+fn from_base32(text: &str, bytes: &mut [u8; MAX_ID_BYTES]) -> Result<(usize, u32), IdError> {
+    let (mut pending, mut bits, mut count) = (0u32, 0u32, 0);
+    for (position, byte) in text.bytes().enumerate() {
+        let digit = DIGITS[usize::from(byte)];
+        if digit == NO_DIGIT {
+            let character = text.get(position..).and_then(|rest| rest.chars().next());
+            return Err(IdError::Character(
+                character.unwrap_or(char::REPLACEMENT_CHARACTER),
+            ));
+        }
+        pending = (pending << 5) | u32::from(digit);
         bits += 5;
         if bits >= 8 {
             bits -= 8;
-            bytes.push((pending >> bits) as u8);
+            bytes[count] = (pending >> bits) as u8;
+            count += 1;
             pending &= (1 << bits) - 1;
         }
     }
-    Ok(bytes)
+    Ok((count, pending))
 }
 
 #[cfg(test)]
@@ -234,6 +262,9 @@ mod tests {
         let early = DocumentId::new(10_001, 1_700_000_000_000, [255; 10]).encode();
         let late = DocumentId::new(10_001, 1_700_000_000_001, [0; 10]).encode();
         assert!(early < late);
+        let time = |text: &str| DocumentId::parse(text).unwrap().unix_ms();
+        assert_eq!(time(&early), Some(1_700_000_000_000));
+        assert_eq!(time("j57cbywe1te7fvzf26g0x3ftsd7vagd2"), None);
     }
 
     #[test]

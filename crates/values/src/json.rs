@@ -71,6 +71,24 @@ impl Value {
         Value::from_json(serde_json::from_str(text)?)
     }
 
+    /// What an object of the exact encoding stands for, given its decoded fields: a special object
+    /// such as `{"$integer": ...}`, or else an object.
+    ///
+    /// # Errors
+    /// If a field name or the content of a special object breaks the rules of the encoding.
+    pub fn from_encoded_fields(fields: BTreeMap<String, Value>) -> Result<Value, JsonError> {
+        if fields.len() == 1
+            && let Some((key, content)) = fields.first_key_value()
+            && let Some(special) = from_special(key, content)?
+        {
+            return Ok(special);
+        }
+        for name in fields.keys() {
+            check_field_name(name)?;
+        }
+        Ok(Value::Object(fields))
+    }
+
     /// The exact encoding as JSON text: keys sorted, no spaces, numbers as JavaScript prints them.
     /// Equal values give equal texts.
     pub fn to_encoded(&self) -> String {
@@ -161,16 +179,19 @@ fn from_json_at(json: Json, depth: usize) -> Result<Value, JsonError> {
             Ok(Value::Array(items.collect::<Result<_, _>>()?))
         }
         Json::Object(fields) => {
-            if let Some(special) = from_special(&fields)? {
-                return Ok(special);
-            }
-            let depth = deeper(depth)?;
+            let inner = deeper(depth).or_else(|error| {
+                // A special object is a scalar: it may stand where nothing may be nested further.
+                if fields.len() == 1 && fields.keys().all(|key| key.starts_with('$')) {
+                    Ok(depth)
+                } else {
+                    Err(error)
+                }
+            })?;
             let mut object = BTreeMap::new();
             for (key, field) in fields {
-                check_field_name(&key)?;
-                object.insert(key, from_json_at(field, depth)?);
+                object.insert(key, from_json_at(field, inner)?);
             }
-            Ok(Value::Object(object))
+            Value::from_encoded_fields(object)
         }
     }
 }
@@ -183,13 +204,9 @@ fn deeper(depth: usize) -> Result<usize, JsonError> {
     }
 }
 
-/// The value of an object that has one special key and nothing else.
-fn from_special(fields: &serde_json::Map<String, Json>) -> Result<Option<Value>, JsonError> {
-    let mut entries = fields.iter();
-    let (Some((key, content)), None) = (entries.next(), entries.next()) else {
-        return Ok(None);
-    };
-    match key.as_str() {
+/// The value that an object with one special key stands for; `None` if the key is not special.
+fn from_special(key: &str, content: &Value) -> Result<Option<Value>, JsonError> {
+    match key {
         "$integer" => {
             let bytes = eight_bytes("$integer", content)?;
             Ok(Some(Value::Int64(i64::from_le_bytes(bytes))))
@@ -206,7 +223,7 @@ fn from_special(fields: &serde_json::Map<String, Json>) -> Result<Option<Value>,
             })
         }
         "$bytes" => Ok(Some(Value::Bytes(from_base64("$bytes", content)?))),
-        "$undefined" if content.is_null() => Err(JsonError::Undefined),
+        "$undefined" if *content == Value::Null => Err(JsonError::Undefined),
         "$commitTs" => Err(JsonError::Unsupported(
             "Commit timestamps (`db.vars.commitTs`) are not supported. Store `Date.now()` or rely \
              on `_creationTime` instead.",
@@ -221,7 +238,7 @@ fn from_special(fields: &serde_json::Map<String, Json>) -> Result<Option<Value>,
     }
 }
 
-fn eight_bytes(key: &'static str, content: &Json) -> Result<[u8; 8], JsonError> {
+fn eight_bytes(key: &'static str, content: &Value) -> Result<[u8; 8], JsonError> {
     let bytes = from_base64(key, content)?;
     let count = bytes.len();
     <[u8; 8]>::try_from(bytes).map_err(|_| JsonError::Malformed {
@@ -230,11 +247,11 @@ fn eight_bytes(key: &'static str, content: &Json) -> Result<[u8; 8], JsonError> 
     })
 }
 
-fn from_base64(key: &'static str, content: &Json) -> Result<Vec<u8>, JsonError> {
+fn from_base64(key: &'static str, content: &Value) -> Result<Vec<u8>, JsonError> {
     let malformed = |reason: String| JsonError::Malformed { key, reason };
-    let text = content
-        .as_str()
-        .ok_or_else(|| malformed("expected a base64 string".to_owned()))?;
+    let Value::String(text) = content else {
+        return Err(malformed("expected a base64 string".to_owned()));
+    };
     STANDARD
         .decode(text)
         .map_err(|error| malformed(error.to_string()))

@@ -1,6 +1,13 @@
 -- What the definitions of document tables use.
-SELECT length(live.new_id(10001)), live.id_table(live.new_id(10001)), live.id_table('nonsense');
+SELECT length(live.new_id(10001)), live.id_number(live.new_id(10001)), live.id_number('nonsense');
 SELECT live.new_id(0);
+
+-- What an id says of itself. Ids of other systems hold no time.
+SELECT live.id_time('j57032yfwnm00c1h68sk8d9p6ww3k52x') AT TIME ZONE 'UTC' AS ours,
+       live.id_time('j57cbywe1te7fvzf26g0x3ftsd7vagd2') AS foreign_id, live.id_time('nonsense') AS none,
+       live.id_time(live.new_id(10001)) BETWEEN now() - interval '1 minute' AND clock_timestamp() AS now,
+       live.id_number('j57cbywe1te7fvzf26g0x3ftsd7vagd2') AS foreign_number;
+SELECT live.id_table(live.new_id(10001)) AS no_table, live.id_table('nonsense') AS none;
 
 -- Times of creation grow within a transaction.
 BEGIN;
@@ -37,3 +44,26 @@ SELECT live.valid(:'rule', 'x', NULL, 'b'::text, 'v'::text);
 SELECT live.valid(:'rule', 'x', '{"a": 1}');
 SELECT live.valid(:'rule', 'x', '{"a": "v"}', 'b'::text, live.new_id(10001));
 SELECT live.valid('nonsense', 'x', NULL);
+SELECT live.valid(:'rule', 'x', NULL, 'a'::text);
+
+-- The rule and the paths may vary by row.
+SELECT live.index_key_v1('{"a": 1, "b": 2}', path, NULL::text, 0::float8, 'id'::text)
+     = live.index_key_v1(wanted::jsonb, 'c'::text, NULL::text, 0::float8, 'id'::text) AS same
+FROM (VALUES ('a', '{"c": 1}'), ('b', '{"c": 2}'), ('a', '{"c": 1}'), ('d', '{}')) AS row (path, wanted);
+SELECT live.valid(replace(:'rule', '"string"', '"' || of || '"'), NULL, fields::jsonb) AS valid
+FROM (VALUES ('string', '{"a": "v"}'), ('number', '{"a": 1}'), ('string', '{"a": "v"}')) AS row (of, fields);
+SELECT live.valid(replace(:'rule', '"string"', '"' || of || '"'), NULL, fields::jsonb) AS valid
+FROM (VALUES ('string', '{"a": "v"}'), ('number', '{"a": 1}'), ('number', '{"a": "v"}')) AS row (of, fields);
+
+-- What holds in every table of documents: ids of the table, and an _extra that documents can have.
+\set rule '{"table":"t","number":10001,"validator":{"type":"any"}}'
+SELECT live.valid(:'rule', live.new_id(10001), '{"a": {"$integer": "AQAAAAAAAAA="}}');
+SELECT live.valid(:'rule', 'j57032yfwnm00c1h68sk8d9p6ww3k52y', NULL);
+SELECT live.valid(:'rule', 'j57cbywe1te7fvzf26g0x3ftsd7vagd2', NULL);
+SELECT live.valid(:'rule', NULL, '[]');
+SELECT live.valid(:'rule', NULL, '{"a": {"$integer": "nonsense"}}');
+SELECT live.valid(:'rule', NULL, '{"a": 1e400}');
+SELECT live.valid(:'rule', NULL, '{"_id": "a"}');
+SELECT live.valid(:'rule', NULL, '{"_a": "a"}');
+SELECT live.valid(:'rule', NULL, '{"a.b": {"é": 1}}');
+SELECT live.valid(:'rule', NULL, jsonb_build_object('a', repeat('x', 1100000)));
