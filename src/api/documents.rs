@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use pg_live_values::{DocumentId, TableLookup, Validator, Value, limits};
-use pgrx::pg_sys::{Datum, Oid};
+use pgrx::pg_sys::{self, Datum, Oid};
 
 use crate::documents::write;
 use crate::error::{Error, Result};
@@ -185,6 +185,7 @@ impl Check {
     fn parse(call: &Call) -> Result<Check> {
         let text: String = call.required(0, "rule")?;
         let columns = (3..call.len()).step_by(2).map(|position| {
+            call.expect_type(position, "field", pg_sys::TEXTOID)?;
             let field = call.required(position, "field")?;
             Ok((field, call.argument_type(position + 1)))
         });

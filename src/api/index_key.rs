@@ -2,7 +2,7 @@
 
 use pg_live_values::key::encode_component;
 use pg_live_values::{FieldPath, Value};
-use pgrx::pg_sys::{Datum, Oid};
+use pgrx::pg_sys::{self, Datum, Oid};
 
 use crate::error::{Error, Result};
 use crate::pg::datum;
@@ -21,7 +21,11 @@ struct Fields(Vec<Field>);
 
 impl Fields {
     fn parse(call: &Call, count: usize) -> Result<Fields> {
+        let time = 1 + 2 * count;
+        call.expect_type(time, "_creationTime", pg_sys::FLOAT8OID)?;
+        call.expect_type(time + 1, "_id", pg_sys::TEXTOID)?;
         let parse = |position: usize| {
+            call.expect_type(position, "field", pg_sys::TEXTOID)?;
             let path: String = call.required(position, "field")?;
             Ok(Field {
                 path: FieldPath::parse(&path).map_err(|error| {

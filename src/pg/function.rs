@@ -40,7 +40,8 @@ impl Call {
     /// The argument as `T`, or `None` for SQL NULL.
     pub(crate) fn optional<T: FromDatum>(&self, index: usize) -> Option<T> {
         let datum = self.argument(index)?;
-        // SAFETY: the SQL declaration of the function gives the argument the type that T reads.
+        // SAFETY: the SQL declaration of the function gives the argument the type that T reads; where it says
+        // "any", the caller asks `expect_type` first.
         unsafe { T::from_datum(datum, false) }
     }
 
@@ -77,10 +78,23 @@ impl Call {
         }
     }
 
+    /// Fails unless an argument of a `VARIADIC "any"` function has the type as which it will be read.
+    pub(crate) fn expect_type(&self, index: usize, name: &str, of: pg_sys::Oid) -> Result<()> {
+        if self.argument_type(index) == of {
+            return Ok(());
+        }
+        // SAFETY: the name of a type that is built in; the caller's allocation.
+        let wanted = unsafe { CStr::from_ptr(pg_sys::format_type_be(of)) }.to_string_lossy();
+        Err(Error::InvalidParameter(format!(
+            "argument {} ({name}) must be of type {wanted}: add ::{wanted} to it",
+            index + 1
+        )))
+    }
+
     /// The bytes of an argument of type text, or `None` for SQL NULL.
     pub(crate) fn text(&self, index: usize) -> Option<&[u8]> {
         let datum = self.argument(index)?;
-        // SAFETY: the callers read arguments declared as text, or check `argument_type`; the value
+        // SAFETY: the callers read arguments declared as text, or ask `expect_type` first; the value
         // lives as long as the call, and so does a detoasted copy of it.
         unsafe {
             let text = pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr());

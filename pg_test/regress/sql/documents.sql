@@ -35,10 +35,17 @@ SELECT live.index_key_v1(NULL, 'f'::text, 'x'::text, 0::float8, 'id'::text)
      = live.index_key_v1('{"f": 1}', 'f'::text, NULL::text, 0::float8, 'id'::text) AS inside;
 SELECT live.index_key_v1('[]', 'f'::text, NULL::text, 0::float8, 'id'::text);
 SELECT live.index_key_v1('{}', 'f'::text);
+-- Arguments of another type than the one they are read as: untyped, or numbers in place of texts.
+SELECT live.index_key_v1(NULL, 'f', 'x'::text, 0::float8, 'id'::text);
+SELECT live.index_key_v1(NULL, 5, 'x'::text, 0::float8, 'id'::text);
+SELECT live.index_key_v1(NULL, 'f'::text, 'x', 0::float8, 'id'::text);
+SELECT live.index_key_v1(NULL, 'f'::text, 'x'::text, 0, 'id'::text);
+SELECT live.index_key_v1(NULL, 'f'::text, 'x'::text, 0::float8, 7);
 
 -- The check of a table.
 \set rule '{"table":"t","validator":{"type":"object","value":{"a":{"fieldType":{"type":"string"},"optional":false},"b":{"fieldType":{"type":"id","tableName":"t"},"optional":true}}},"tables":{"t":10001}}'
 SELECT live.valid(:'rule', 'x', NULL, 'a'::text, 'v'::text);
+SELECT live.valid(:'rule', 'x', NULL, 5, 'v'::text);
 SELECT live.valid(:'rule', 'x', '{"a": "v"}');
 SELECT live.valid(:'rule', 'x', NULL, 'b'::text, 'v'::text);
 SELECT live.valid(:'rule', 'x', '{"a": 1}');
