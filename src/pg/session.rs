@@ -191,6 +191,20 @@ pub(crate) fn now_us() -> i64 {
     unsafe { pg_sys::GetCurrentTimestamp() + UNIX_TO_POSTGRES_EPOCH_US }
 }
 
+/// The name of the database that this session is connected to.
+pub(crate) fn database_name() -> String {
+    // SAFETY: a catalog lookup in a transaction; the text is palloc'd, and null if the database is gone.
+    unsafe {
+        let name = pg_sys::get_database_name(pg_sys::MyDatabaseId);
+        if name.is_null() {
+            return String::new();
+        }
+        std::ffi::CStr::from_ptr(name)
+            .to_string_lossy()
+            .into_owned()
+    }
+}
+
 /// A number that tells this backend's transactions apart.
 pub(crate) fn local_transaction() -> u32 {
     // SAFETY: MyProc is set in every backend that runs SQL.

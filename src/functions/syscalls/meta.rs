@@ -6,6 +6,7 @@ use super::{Answer, refuse};
 use crate::functions::address;
 use crate::functions::execution::Execution;
 use crate::functions::run::{self, Caller};
+use crate::pg::session;
 
 /// `1.0/getUserIdentity`: the caller's identity as JSON, or `null`.
 pub(super) fn user_identity(execution: &mut Execution) -> Answer {
@@ -19,6 +20,20 @@ pub(super) fn user_identity(execution: &mut Execution) -> Answer {
 /// `1.0/getFunctionMetadata`
 pub(super) fn function_metadata(execution: &Execution) -> Answer {
     Ok(json!({"name": execution.path, "componentPath": ""}).to_string())
+}
+
+/// `1.0/getDeploymentMetadata`: a deployment is a database, its name that one's.
+pub(super) fn deployment_metadata() -> String {
+    let name = session::database_name();
+    json!({"name": name, "region": null, "class": "s16"}).to_string()
+}
+
+/// `1.0/getRequestMetadata`: nobody tells the database about the request of HTTP behind a call.
+pub(super) fn request_metadata() -> String {
+    let nothing = json!({
+        "ip": null, "userAgent": null, "requestId": null, "scheduledFunctionId": null, "authToken": null,
+    });
+    nothing.to_string()
 }
 
 /// `1.0/createFunctionHandle {name | reference | functionHandle} -> "function://..."`

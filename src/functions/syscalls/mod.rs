@@ -79,7 +79,10 @@ pub(super) fn sync(execution: &mut Execution, op: &str, args: &str) -> Answer {
         "1.0/queryCleanup" => read::query_cleanup(execution, &args),
         "1.0/db/normalizeId" => read::normalize_id(execution, &args),
         "1.0/componentArgument" => Ok("{}".to_owned()),
-        "1.0/getSnapshotTs" => Err(refuse("getSnapshotTs is not available in pg_live")),
+        "1.0/getSnapshotTs" => Err(refuse(
+            "ctx.meta.getSnapshotTs() is not available in pg_live: PostgreSQL does not give commits \
+             timestamps that are in the order of commits (see LIMITATIONS.md).",
+        )),
         other => Err(refuse(format!("Unknown operation {other}"))),
     }
 }
@@ -97,6 +100,9 @@ pub(super) fn asynchronous(execution: &mut Execution, op: &str, args: &str) -> A
         "1.0/remove" => write::remove(execution, &args),
         "1.0/getUserIdentity" => meta::user_identity(execution),
         "1.0/getFunctionMetadata" => meta::function_metadata(execution),
+        "1.0/getDeploymentMetadata" => Ok(meta::deployment_metadata()),
+        "1.0/getRequestMetadata" => Ok(meta::request_metadata()),
+        "1.0/auditLog" => Ok("null".to_owned()),
         "1.0/getTransactionMetrics" => Ok(execution.usage.metrics().to_string()),
         "1.0/queryPage" => Err(not_yet("paginate()")),
         "1.0/runUdf" => nested::run_udf(execution, &args),
