@@ -217,18 +217,35 @@ pub(crate) fn query<T>(
     }
     let types: Vec<Type> = params.iter().map(Param::type_of).collect();
     // SAFETY: connect and finish bracket all use of SPI memory; on a panic in between the
-    // transaction or subtransaction aborts and closes the SPI level. Parameters are allocated in
-    // SPI memory after connecting.
+    // transaction or subtransaction aborts and closes the SPI level.
     unsafe {
         pg_sys::SPI_connect();
-        let plan = plan(sql, &types)?;
-        let mut values = Vec::with_capacity(params.len());
-        let mut nulls = Vec::with_capacity(params.len());
-        for param in params {
-            let datum = param.datum();
-            nulls.push(if datum.is_some() { NOT_NULL } else { NULL });
-            values.push(datum.unwrap_or(pg_sys::Datum::from(0)));
-        }
+        let rows = execute_plan(sql, &types, params, access, &mut row);
+        pg_sys::SPI_finish();
+        rows
+    }
+}
+
+/// # Safety
+/// Connected to SPI; what is allocated goes to SPI memory.
+unsafe fn execute_plan<T>(
+    sql: &str,
+    types: &[Type],
+    params: &[Param<'_>],
+    access: Access,
+    row: &mut impl FnMut(&Row) -> Result<T>,
+) -> Result<Vec<T>> {
+    let plan = plan(sql, types)?;
+    let mut values = Vec::with_capacity(params.len());
+    let mut nulls = Vec::with_capacity(params.len());
+    for param in params {
+        let datum = param.datum();
+        nulls.push(if datum.is_some() { NOT_NULL } else { NULL });
+        values.push(datum.unwrap_or(pg_sys::Datum::from(0)));
+    }
+    // SAFETY: as the caller promises; there is a value and a mark for each parameter of the plan.
+    // Rows are read before SPI_finish frees them.
+    unsafe {
         let snapshot = match access {
             Access::Read => pg_sys::GetActiveSnapshot(),
             Access::Write => std::ptr::null_mut(),
@@ -256,7 +273,6 @@ pub(crate) fn query<T>(
                 })?);
             }
         }
-        pg_sys::SPI_finish();
         Ok(rows)
     }
 }

@@ -50,6 +50,12 @@ export const catching = mutation(async () => {
   await insert("outer 2");
   return { caught, notes: await run("query", "list") };
 });
+export const catchingAny = mutation(async ({ body }) => {
+  await insert("before it");
+  const caught = await refused(run("mutation", "add", { body }));
+  await insert("and after it");
+  return caught;
+});
 // The writes of the called mutation go with those of the calling one.
 export const failingOutside = mutation(async () => {
   await run("mutation", "add", { body: "lost" });

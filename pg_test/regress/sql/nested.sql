@@ -80,3 +80,33 @@ ALTER ROLE app RESET pg_live.max_documents_read;
 ALTER ROLE app NOLOGIN;
 DELETE FROM entries;
 DELETE FROM made;
+
+-- Errors of Postgres in a mutation keep their SQLSTATE, one that is not in Postgres' list too. Where a
+-- mutation called the mutation that met one, it can catch it; but no lost race.
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'refused: %', NEW._extra->>'body' USING ERRCODE = NEW._extra->>'body', HINT = 'none';
+END $$;
+CREATE TRIGGER refuse BEFORE INSERT ON entries FOR EACH ROW WHEN (length(NEW._extra->>'body') = 5) EXECUTE FUNCTION refuse();
+
+DO $$
+DECLARE
+    code text;
+BEGIN
+    FOREACH code IN ARRAY ARRAY['23505', 'APP01', 'XX000', '40001'] LOOP
+        BEGIN
+            PERFORM live.mutation('nested:add', json_build_object('body', code));
+        EXCEPTION WHEN OTHERS THEN
+            RAISE INFO '% %', SQLSTATE, SQLERRM;
+        END;
+        BEGIN
+            RAISE INFO 'caught: %', live.mutation('nested:catchingAny', json_build_object('body', code));
+        EXCEPTION WHEN OTHERS THEN
+            RAISE INFO 'not caught: % %', SQLSTATE, SQLERRM;
+        END;
+    END LOOP;
+END $$;
+
+SELECT live.query('nested:list');
+DROP FUNCTION refuse CASCADE;
+DELETE FROM entries;
