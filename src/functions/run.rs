@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::functions::execution::Execution;
 use crate::gucs;
 use crate::js::{self, Call, Failure, JsError, Kind, Limits, Outcome};
+use crate::pg::after_reply;
 use crate::pg::session::{self, UserGuard};
 use crate::pg::shmem::{self, Counter};
 use crate::pg::spi::Access;
@@ -228,6 +229,7 @@ pub(crate) fn call(
         import_unix_ms: catalog.deployed_unix_ms,
         reuse_context: false,
     };
+    after_reply::call(between_statements);
     let mut outcome = js::invoke(&call, execution, &limits())?;
     count(outcome.user_time);
     execution.observed.join(outcome.observed);
@@ -235,6 +237,11 @@ pub(crate) fn call(
         .result
         .and_then(|text| check_result(&catalog, &target.function, text));
     Ok(outcome)
+}
+
+/// Makes ready for the next calls while the client has no statement for us.
+fn between_statements() {
+    js::between_statements(|| !session::interrupt_pending() && !after_reply::client_waits());
 }
 
 fn count(user_time: Duration) {

@@ -4,8 +4,10 @@
 //! returns, logs or throws goes out as an [`Outcome`]. V8 starts at the first call of a process (never
 //! before a fork), lives on the calling thread and is never torn down; `v8/` alone holds unsafe code.
 //!
-//! A call gets a fresh V8 context with the deployment's modules evaluated anew, so nothing of one call
-//! can be seen by another (unless the call says that it may: [`Call::reuse_context`]). Calls nest: a host call may run SQL that calls [`invoke`] again.
+//! A call gets a V8 context of its own with the deployment's modules evaluated anew, so nothing of one call
+//! can be seen by another (unless the call says that it may: [`Call::reuse_context`]). Such contexts are made
+//! ahead, between statements ([`between_statements`]). Calls nest: a host call may run SQL that calls [`invoke`]
+//! again.
 
 mod analysis;
 mod error;
@@ -96,9 +98,9 @@ pub(crate) struct Call<'a> {
     /// Time that module code sees while it is imported: of the deployment, so that a result does not
     /// depend on the clock unless the function itself looks at it.
     pub import_unix_ms: f64,
-    /// Take a context that has served another call of the deployment if there is one, and keep it after. Saves
-    /// most of a call's cost, but the function then sees what earlier calls left in module variables and
-    /// globals: only for deployments known to keep no state there.
+    /// Take a context that has served another call of the module if there is one, and keep it after. Saves
+    /// most of a call's cost, but the function then sees what earlier calls left in module variables: only for
+    /// modules that ask for it.
     pub reuse_context: bool,
 }
 
@@ -209,6 +211,12 @@ pub(crate) fn evaluate_schema(
     import_unix_ms: f64,
 ) -> Result<String, ModuleFailure> {
     v8::evaluate_schema(path, host, limits, import_unix_ms)
+}
+
+/// Makes ready for the calls to come: collects garbage, makes contexts for the modules that were called last.
+/// To be called between statements, outside of a transaction. Asks `go_on` before each longer step.
+pub(crate) fn between_statements(go_on: fn() -> bool) {
+    v8::between_statements(go_on);
 }
 
 /// Drops the cached code of every deployment but `keep`.

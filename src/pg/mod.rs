@@ -1,5 +1,6 @@
 //! Everything that touches Postgres' C interface: with `js/v8` the only place for `unsafe`.
 
+pub(crate) mod after_reply;
 pub(crate) mod datum;
 pub(crate) mod function;
 pub(crate) mod guc;

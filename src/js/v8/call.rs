@@ -7,8 +7,10 @@ use super::convert::{short, string, text};
 use super::engine::Engine;
 use super::exception::{Halt, attempt, describe};
 use super::frame::{Frame, HostFault, Pending};
+use super::kept::{Keep, ModuleKey};
 use super::modules;
 use super::ops;
+use super::prepare;
 use super::runtime::Runtime;
 use crate::js::json_text;
 use crate::js::{Call, Failure, Host, JsError, Kind, Limits, Observed, Outcome};
@@ -30,7 +32,15 @@ pub(in crate::js) fn invoke(
         limits.interrupt_pending,
         import_seed(call.deployment),
     );
-    frame.reusable = call.reuse_context.then_some(call.deployment);
+    let module = ModuleKey {
+        deployment: call.deployment,
+        path: call.module.to_owned(),
+    };
+    frame.keep = if call.reuse_context {
+        Keep::Used(module)
+    } else {
+        Keep::Prepared(module)
+    };
     let mut observed = Observed::default();
     let ended = context::run(&frame, limits, call.import_unix_ms, |scope, runtime| {
         let result = run(scope, &frame, runtime, call);
@@ -41,6 +51,7 @@ pub(in crate::js) fn invoke(
         .result
         .and_then(|result| bounded(result, limits.result_bytes))
         .map_err(JsError::bounded);
+    prepare::want(&frame, call, limits);
     let log_lines = frame.log_lines.take().into_vec();
     Ok(Outcome {
         result,

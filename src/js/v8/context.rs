@@ -6,17 +6,18 @@ use std::time::Duration;
 use deno_core::v8;
 
 use super::call::checkpoint;
-use super::engine::{self, Engine};
+use super::engine;
 use super::exception::{Halt, attempt};
 use super::frame::{self, Frame, Halted, Phase};
-use super::modules::Loaded;
+use super::kept::{Keep, Kept};
 use super::platform;
 use super::runtime::Runtime;
 use super::watchdog::Watched;
+use crate::js::log_lines::LogLines;
 use crate::js::{Failure, JsError, Limits};
 
-/// Most contexts kept for another call.
-const MAX_IDLE: usize = 4;
+/// Garbage that is worth a collection between calls of one statement; less than the young generation holds.
+const GARBAGE_BYTES: usize = 6 * 1024 * 1024;
 
 /// How a call that was not stopped from outside ended.
 pub(super) struct Ended<R> {
@@ -59,8 +60,8 @@ pub(super) fn run<R>(
     if failure.is_some() {
         engine.abandon_queue();
     }
-    if frame.reusable.is_none() {
-        engine.collect_garbage();
+    if matches!(frame.keep, Keep::Nothing | Keep::Prepared(_)) {
+        engine.collect_garbage(GARBAGE_BYTES);
     }
     if engine.heap.reached() {
         // Reached by what the ended function has left: the next call must not be stopped for it.
@@ -90,17 +91,8 @@ fn guarded<R>(frame: &Frame<'_>, body: impl FnOnce() -> Result<R, Halt>) -> Resu
     })
 }
 
-/// A context that has served a call and may serve another one of its deployment.
-pub(super) struct Idle {
-    deployment: i64,
-    /// Depth of the microtask queue it was made with.
-    depth: usize,
-    context: v8::Global<v8::Context>,
-    runtime: v8::Global<v8::Object>,
-    loaded: Loaded,
-}
-
 /// Runs `body` in a context that holds nothing of other calls, unless the call allows to take a used one.
+/// One that was prepared is taken if there is one.
 fn in_context<R>(
     frame: &Frame<'_>,
     import_unix_ms: f64,
@@ -110,11 +102,9 @@ fn in_context<R>(
     let depth = engine.depth.get();
     let mut isolate = engine.isolate();
     v8::scope!(let scope, &mut isolate);
-    let idle = frame
-        .reusable
-        .and_then(|deployment| take_idle(engine, deployment, depth));
-    let context = match &idle {
-        Some(idle) => v8::Local::new(scope, &idle.context),
+    let kept = engine.kept.borrow_mut().take(&frame.keep, depth);
+    let context = match &kept {
+        Some(kept) => v8::Local::new(scope, &kept.context),
         None => {
             let microtask_queue = Some(engine.queue());
             engine::count_context();
@@ -132,8 +122,8 @@ fn in_context<R>(
     let continuation = scope.get_continuation_preserved_embedder_data();
     let nothing = v8::undefined(scope);
     scope.set_continuation_preserved_embedder_data(nothing.into());
-    let runtime = match idle {
-        Some(idle) => reset(scope, frame, idle),
+    let runtime = match kept {
+        Some(kept) => resume(scope, frame, kept),
         None => bootstrap(scope, frame, import_unix_ms),
     };
     let mut result = runtime.and_then(|runtime| body(scope, runtime));
@@ -146,56 +136,55 @@ fn in_context<R>(
     }
     scope.set_continuation_preserved_embedder_data(continuation);
     engine.depth.set(depth);
-    if !matches!(result, Err(Halt::Stopped)) && !frame.stopped() {
-        keep_idle(scope, frame, context);
+    let keepable = match (&frame.keep, &result) {
+        (Keep::Preparing(_), Err(_)) | (_, Err(Halt::Stopped)) => false,
+        (_, Ok(_) | Err(Halt::Thrown(_))) => !frame.stopped(),
+    };
+    if keepable {
+        keep(scope, frame, context);
     }
     result
 }
 
-impl Idle {
-    /// The deployment it belongs to.
-    pub(super) fn deployment(&self) -> i64 {
-        self.deployment
-    }
-}
-
-fn take_idle(engine: &Engine, deployment: i64, depth: usize) -> Option<Idle> {
-    let mut contexts = engine.idle.borrow_mut();
-    let fits = |idle: &Idle| idle.deployment == deployment && idle.depth == depth;
-    contexts
-        .iter()
-        .position(fits)
-        .map(|at| contexts.swap_remove(at))
-}
-
 /// Keeps the present context for another call, if this one allows it.
-fn keep_idle(scope: &v8::PinScope<'_, '_>, frame: &Frame<'_>, context: v8::Local<'_, v8::Context>) {
-    let (Some(deployment), Some(runtime)) = (frame.reusable, frame.runtime.take()) else {
+fn keep(scope: &v8::PinScope<'_, '_>, frame: &Frame<'_>, context: v8::Local<'_, v8::Context>) {
+    let (module, used) = match &frame.keep {
+        Keep::Nothing | Keep::Prepared(_) => return,
+        Keep::Used(module) => (module, true),
+        Keep::Preparing(module) => (module, false),
+    };
+    let Some(runtime) = frame.runtime.take() else {
         return;
     };
-    let mut contexts = frame.engine.idle.borrow_mut();
-    if contexts.len() >= MAX_IDLE {
-        contexts.remove(0);
-    }
-    contexts.push(Idle {
-        deployment,
+    let log_lines = if used {
+        LogLines::default()
+    } else {
+        frame.log_lines.take()
+    };
+    frame.engine.kept.borrow_mut().put(Kept {
+        module: module.clone(),
         depth: frame.engine.depth.get(),
+        used,
         context: v8::Global::new(scope, context),
         runtime,
         loaded: frame.loaded.take(),
+        log_lines,
     });
 }
 
-/// Makes a used context ready: the clock, random numbers and what was observed begin anew.
-fn reset<'s>(
+/// Makes a kept context ready. In a used one the clock, random numbers and what was observed begin anew.
+fn resume<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     frame: &Frame<'_>,
-    idle: Idle,
+    kept: Kept,
 ) -> Result<Runtime<'s>, Halt> {
-    let runtime = Runtime(v8::Local::new(scope, &idle.runtime));
-    frame.runtime.replace(Some(idle.runtime));
-    frame.loaded.replace(idle.loaded);
-    attempt(scope, frame, |scope| runtime.call(scope, "reset", &[]))?;
+    let runtime = Runtime(v8::Local::new(scope, &kept.runtime));
+    frame.runtime.replace(Some(kept.runtime));
+    frame.loaded.replace(kept.loaded);
+    frame.log_lines.replace(kept.log_lines);
+    if kept.used {
+        attempt(scope, frame, |scope| runtime.call(scope, "reset", &[]))?;
+    }
     Ok(runtime)
 }
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use deno_core::v8;
 
-use super::context::Idle;
+use super::kept::KeptContexts;
 use super::memory::{self, BufferAccount, HeapGuard};
 use super::modules::ModuleCache;
+use super::prepare::Wanted;
 use super::sys::{self, CpuClock};
 use super::watchdog::Watchdog;
 use super::{modules, ops, platform, runtime};
@@ -17,8 +18,6 @@ use crate::js::{EngineStats, Failure, Limits};
 
 /// Stack that V8 and the host must have left to enter another function.
 const STACK_RESERVE: usize = 128 * 1024;
-/// Garbage that is worth a collection between calls; less than the young generation holds.
-const GARBAGE_BYTES: usize = 6 * 1024 * 1024;
 /// Least heap an isolate can do with.
 const MIN_HEAP: usize = 16 * 1024 * 1024;
 
@@ -52,8 +51,10 @@ impl Counters {
 pub(super) struct Engine {
     /// Code of deployments.
     pub(super) modules: RefCell<ModuleCache>,
-    /// Contexts that may serve another call.
-    pub(super) idle: RefCell<Vec<Idle>>,
+    /// Contexts for calls to come.
+    pub(super) kept: RefCell<KeptContexts>,
+    /// Modules for which a context should be prepared.
+    pub(super) wanted: RefCell<Vec<Wanted>>,
     /// The runtime's own code.
     pub(super) runtime: runtime::Scripts,
     /// The native operations that the runtime gets.
@@ -150,7 +151,8 @@ impl Engine {
         });
         Ok(Self {
             modules: RefCell::default(),
-            idle: RefCell::default(),
+            kept: RefCell::default(),
+            wanted: RefCell::default(),
             runtime: scripts,
             operations,
             watchdog,
@@ -198,6 +200,7 @@ impl Engine {
     /// Gives up the queue of the present depth, which may hold work of a function that was stopped.
     pub(super) fn abandon_queue(&self) {
         let depth = self.depth.get();
+        self.kept.borrow_mut().forget_depth(depth);
         if let Some(queue) = self.queues.borrow_mut().get_mut(depth) {
             *queue = Queue::new(&mut self.isolate());
         }
@@ -206,13 +209,13 @@ impl Engine {
     /// Collects the contexts of past calls when they have become much. V8 by itself would first copy all of
     /// them to the old generation: it learns only in a full collection that a context is dead, and that is
     /// cheap here, between calls, when nearly nothing is alive.
-    pub(super) fn collect_garbage(&self) {
+    pub(super) fn collect_garbage(&self, worth: usize) {
         if self.depth.get() > 0 || self.worn_out.get() {
             return;
         }
         let mut isolate = self.isolate();
         let live = self.live.get();
-        if isolate.get_heap_statistics().used_heap_size() > live + live.max(GARBAGE_BYTES) {
+        if isolate.get_heap_statistics().used_heap_size() > live + live.max(worth) {
             platform::collect_garbage(&mut isolate);
             self.live
                 .set(isolate.get_heap_statistics().used_heap_size());
@@ -225,6 +228,16 @@ impl Engine {
         self.heap.reset(&mut self.isolate());
         self.worn_out.set(true);
     }
+}
+
+/// This thread's engine, if it has one that may be used and runs nothing.
+pub(super) fn resting() -> Option<Rc<Engine>> {
+    ENGINE.with(|slot| {
+        let slot = slot.try_borrow().ok()?;
+        let engine = slot.as_ref()?;
+        let rests = engine.depth.get() == 0 && !engine.worn_out.get();
+        rests.then(|| Rc::clone(engine))
+    })
 }
 
 /// The watchdog of this thread.
@@ -260,10 +273,7 @@ pub(in crate::js) fn forget_others(keep: i64) {
             && let Some(engine) = slot.as_ref()
         {
             engine.modules.borrow_mut().forget_others(keep);
-            engine
-                .idle
-                .borrow_mut()
-                .retain(|idle| idle.deployment() == keep);
+            engine.kept.borrow_mut().forget_others(keep);
         }
     });
 }

@@ -12,6 +12,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use super::engine::Engine;
+use super::kept::Keep;
 use super::modules::Loaded;
 use super::platform;
 use crate::js::log_lines::LogLines;
@@ -66,8 +67,8 @@ pub(super) struct Frame<'a> {
     /// Under which number the code is cached; none for code that is being analysed.
     pub(super) deployment: Option<i64>,
     pub(super) phase: Cell<Phase>,
-    /// The deployment whose used contexts the call may take; none if it must have a fresh one.
-    pub(super) reusable: Option<i64>,
+    /// Which kept contexts the call may take, and whether its own is kept after it.
+    pub(super) keep: Keep,
     /// Whether the server wants to interrupt.
     pub(super) interrupt_pending: fn() -> bool,
     random: RefCell<ChaCha12Rng>,
@@ -95,7 +96,7 @@ impl<'a> Frame<'a> {
             host: RefCell::new(host),
             deployment,
             phase: Cell::new(Phase::Import),
-            reusable: None,
+            keep: Keep::Nothing,
             interrupt_pending,
             random: RefCell::new(ChaCha12Rng::from_seed(seed)),
             log_lines: RefCell::default(),
