@@ -217,7 +217,8 @@ CREATE FUNCTION live.explain(path text, args json DEFAULT '{}')
 COMMENT ON FUNCTION live.explain IS 'The read-set of a query: what must change for it to run again.';
 
 CREATE FUNCTION live.run_query(
-        path text, args text, identity text, owner bigint, sub bigint, generation bigint)
+        path text, args text, identity text, owner bigint, sub bigint, generation bigint,
+        known_journal text DEFAULT NULL)
     RETURNS TABLE (ok boolean, value text, error text, error_data text, log_lines text[],
                    journal text, c bigint, boot bigint, pos bigint, registered boolean,
                    not_live text)
@@ -275,10 +276,10 @@ CREATE FUNCTION live.deploy(source json) RETURNS json
 COMMENT ON FUNCTION live.deploy IS 'live.deploy_start() and live.deploy_finish() in one call; builds indexes while it blocks writers.';
 
 REVOKE EXECUTE ON FUNCTION live.query(text, json), live.mutation(text, json), live.explain(text, json),
-    live.run_query(text, text, text, bigint, bigint, bigint),
+    live.run_query(text, text, text, bigint, bigint, bigint, text),
     live.run_mutation(text, text, text, text, bigint),
     live.setup(name), live.deploy(json), live.deploy_start(json), live.deploy_finish(bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION live.run_query(text, text, text, bigint, bigint, bigint),
+GRANT EXECUTE ON FUNCTION live.run_query(text, text, text, bigint, bigint, bigint, text),
     live.run_mutation(text, text, text, text, bigint), live.query(text, json), live.mutation(text, json)
     TO live_relay;
 

@@ -20,6 +20,7 @@ pub(super) fn explain(call: &mut Call) -> Result<Datum> {
         identity: None,
         kind: FunctionKind::Query,
         caller: Caller::Sql,
+        journal: None,
     })?;
     if let Err(error) = response.result {
         return Err(Error::Function {

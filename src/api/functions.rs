@@ -15,6 +15,7 @@ fn request<'a>(path: &'a str, args: &'a str, kind: FunctionKind) -> Request<'a> 
         identity: None,
         kind,
         caller: Caller::Sql,
+        journal: None,
     }
 }
 

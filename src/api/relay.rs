@@ -58,6 +58,7 @@ fn failed(message: String, access: Access) -> Result<Response> {
         log_lines: Vec::new(),
         reads: reads.build(),
         observed: Observed::default(),
+        journal: None,
     })
 }
 
@@ -82,7 +83,7 @@ fn run_contained(request: &Request<'_>) -> Result<Response> {
     }
 }
 
-/// `live.run_query(path, args, identity, owner, sub, generation)`, one row.
+/// `live.run_query(path, args, identity, owner, sub, generation, journal)`, one row.
 pub(super) fn run_query(call: &mut Call) -> Result<Datum> {
     if !session::has_transaction_snapshot() || !session::is_read_only() {
         return Err(Error::WrongTransaction(
@@ -105,6 +106,7 @@ pub(super) fn run_query(call: &mut Call) -> Result<Datum> {
         identity,
         kind: FunctionKind::Query,
         caller,
+        journal: call.optional(6),
     };
     let response = run_contained(&request)?;
     if capture::ddl_conflict(&snapshot, &response.reads) {
@@ -124,7 +126,7 @@ pub(super) fn run_query(call: &mut Call) -> Result<Datum> {
         text(error),
         text(data),
         response.log_lines.into_datum(),
-        None,
+        text(response.journal),
         completed.cast_signed().into_datum(),
         boot.cast_signed().into_datum(),
         registered.and_then(|done| done.position.cast_signed().into_datum()),
@@ -161,6 +163,7 @@ pub(super) fn run_mutation(call: &mut Call) -> Result<Datum> {
         identity,
         kind: FunctionKind::Mutation,
         caller,
+        journal: None,
     };
     let outcome = session::subtransaction(
         || catch_unwind(AssertUnwindSafe(|| run_and_store(&request, key.as_ref()))),

@@ -11,11 +11,16 @@ use pg_live_values::{FieldPath, ResolvedRange, Value, compare};
 use crate::documents::catalog::{BY_ID, Index, Table};
 use crate::documents::row;
 use crate::error::{Error, Result};
+use crate::pg::shmem::{self, Counter};
 use crate::pg::spi::{self, Access, Param, PreferIndexes};
+use crate::pg::xact::{self, CommandId};
 
-/// Rows fetched at first when nothing limits the scan; doubles up to [`CHUNK_MAX`].
+/// Rows fetched at first when nothing limits the scan; doubles up to [`CHUNK_MAX`]. So no scan
+/// fetches more than twice the rows that it gives, and these.
 const CHUNK_FIRST: usize = 64;
 const CHUNK_MAX: usize = 1024;
+/// Documents held ahead of need; the rest of a chunk is left where it is, and fetched again.
+const AHEAD_BYTES_MAX: usize = 8 << 20;
 /// Greater than every key.
 const KEY_END: &[u8] = b"\xff";
 /// Greater than every id, which is base32.
@@ -31,9 +36,17 @@ pub(crate) fn get(table: &Table, id: &str, access: Access) -> Result<Option<Valu
         table.relation
     );
     let _planner = PreferIndexes::new();
-    spi::query_one(&sql, &[Param::Text(id)], access, |found| {
+    let document = spi::query_one(&sql, &[Param::Text(id)], access, |found| {
         row::from_row(table, found)
-    })
+    })?;
+    count_fetched(document.iter().len());
+    Ok(document)
+}
+
+fn count_fetched(rows: usize) {
+    if let Some(slot) = shmem::own_slot() {
+        slot.count(Counter::RowsFetched, rows as u64);
+    }
 }
 
 /// How many documents the table has.
@@ -51,12 +64,23 @@ pub(crate) enum Direction {
     Descending,
 }
 
-/// What a scan reads of its index.
+impl Direction {
+    /// Whether a scan in this direction meets `first` before `second`, or they are the same.
+    pub(crate) fn is_in_order(self, first: &[u8], second: &[u8]) -> bool {
+        match self {
+            Direction::Ascending => first <= second,
+            Direction::Descending => first >= second,
+        }
+    }
+}
+
+/// What a scan reads of its index: from (and with) the lower bound to (and without) the upper one.
+#[derive(Clone)]
 enum Bounds {
     /// Keys of an expression index.
     Keys(KeyRange),
-    /// Ids, as text from (and with) the first to (and without) the second.
-    Ids(String, String),
+    /// Ids.
+    Ids { lower: String, upper: String },
 }
 
 /// A scan of one index range in one direction. Rows are fetched ahead in chunks; what counts as
@@ -71,9 +95,11 @@ pub(crate) struct Scan {
     direction: Direction,
     buffer: VecDeque<(Vec<u8>, Value)>,
     chunk: usize,
+    /// The key of the row fetched last: the next chunk begins behind it.
     last_fetched: Option<Vec<u8>>,
-    last_fetched_id: Option<String>,
     fetched_all: bool,
+    /// What of the own transaction the fetched rows show.
+    fetched_at: Option<CommandId>,
     last_returned: Option<Vec<u8>>,
     started: bool,
     finished: bool,
@@ -90,7 +116,7 @@ impl Scan {
     ) -> Scan {
         let bounds = if index.number == BY_ID {
             let (lower, upper) = id_bounds(&range);
-            Bounds::Ids(lower, upper)
+            Bounds::Ids { lower, upper }
         } else {
             Bounds::Keys(range.key_range())
         };
@@ -104,22 +130,44 @@ impl Scan {
             buffer: VecDeque::new(),
             chunk: at_most.map_or(CHUNK_FIRST, |rows| rows.clamp(1, CHUNK_MAX)),
             last_fetched: None,
-            last_fetched_id: None,
             fetched_all: false,
+            fetched_at: None,
             last_returned: None,
             started: false,
             finished: false,
         }
     }
 
-    /// The next document, or `None` at the end of the range.
-    pub(crate) fn next(&mut self, access: Access) -> Result<Option<Value>> {
+    /// Leaves out everything up to and with the row of this key, in the direction of the scan.
+    /// `None` if no row can have the key.
+    pub(crate) fn start_after(&mut self, key: &[u8]) -> Option<()> {
+        match self.direction {
+            Direction::Ascending => self.bounds.raise(key, true),
+            Direction::Descending => self.bounds.lower(key, false),
+        }
+    }
+
+    /// Leaves out everything behind the row of this key, in the direction of the scan. `None` if no
+    /// row can have the key.
+    pub(crate) fn end_with(&mut self, key: &[u8]) -> Option<()> {
+        match self.direction {
+            Direction::Ascending => self.bounds.lower(key, true),
+            Direction::Descending => self.bounds.raise(key, false),
+        }
+    }
+
+    /// The next document with its key, or `None` at the end of the range.
+    pub(crate) fn next(&mut self, access: Access) -> Result<Option<(Vec<u8>, Value)>> {
         self.started = true;
+        let now = xact::command_id();
+        if access == Access::Write && self.fetched_at.is_some_and(|at| at != now) {
+            self.forget_ahead();
+        }
         loop {
             if let Some((key, document)) = self.buffer.pop_front() {
-                self.last_returned = Some(key);
+                self.last_returned = Some(key.clone());
                 if self.wanted(&document)? {
-                    return Ok(Some(document));
+                    return Ok(Some((key, document)));
                 }
                 continue;
             }
@@ -129,6 +177,16 @@ impl Scan {
             }
             self.fetch(access)?;
         }
+    }
+
+    /// The transaction has written since: rows fetched ahead are fetched anew. A function that
+    /// writes once may do so after each row, so few are fetched.
+    fn forget_ahead(&mut self) {
+        self.chunk = 1;
+        self.fetched_at = None;
+        self.buffer.clear();
+        self.last_fetched.clone_from(&self.last_returned);
+        self.fetched_all = false;
     }
 
     /// Adds what was read: from the start of the range to where reading stopped.
@@ -154,14 +212,14 @@ impl Scan {
     fn key_bounds(&self) -> (Vec<u8>, Option<Vec<u8>>) {
         match &self.bounds {
             Bounds::Keys(range) => (range.lower.clone(), range.upper.clone()),
-            Bounds::Ids(lower, upper) => (id_key(lower), Some(id_key(upper))),
+            Bounds::Ids { lower, upper } => (id_key(lower), Some(id_key(upper))),
         }
     }
 
     /// Where keys are cut a range may hold rows that do not match; compares the values themselves.
     fn wanted(&self, document: &Value) -> Result<bool> {
         match &self.bounds {
-            Bounds::Ids(..) => Ok(true),
+            Bounds::Ids { .. } => Ok(true),
             Bounds::Keys(range) if range.exact => Ok(true),
             Bounds::Keys(_) => {
                 let index = self
@@ -180,54 +238,99 @@ impl Scan {
     }
 
     fn fetch(&mut self, access: Access) -> Result<()> {
-        let limit = Param::Int8(self.chunk.try_into().unwrap_or(i64::MAX));
         let table = Rc::clone(&self.table);
-        let id_column = 0;
         let key_column = 3 + table.columns.len();
-        let by_id = matches!(self.bounds, Bounds::Ids(..));
-        let read = |found: &spi::Row| -> Result<(Vec<u8>, Value, String)> {
-            let id: String = found.need(id_column)?;
+        let by_id = matches!(self.bounds, Bounds::Ids { .. });
+        let (mut fetched, mut bytes) = (0, 0);
+        let read = |found: &spi::Row| -> Result<Option<(Vec<u8>, Value)>> {
+            fetched += 1;
+            if bytes > AHEAD_BYTES_MAX {
+                return Ok(None);
+            }
             let key = if by_id {
-                id_key(&id)
+                id_key(&found.need::<String>(0)?)
             } else {
                 found.need(key_column)?
             };
-            Ok((key, row::from_row(&table, found)?, id))
+            let document = row::from_row(&table, found)?;
+            bytes += document.size();
+            Ok(Some((key, document)))
         };
-        let _planner = PreferIndexes::new();
-        let rows = match &self.bounds {
-            Bounds::Keys(range) => {
-                let mut lower = range.lower.clone();
-                let mut upper = range.upper.clone().unwrap_or_else(|| KEY_END.to_vec());
-                match (self.last_fetched.take(), self.direction) {
-                    (None, _) => {}
-                    (Some(last), Direction::Ascending) => lower = successor(last),
-                    (Some(last), Direction::Descending) => upper = last,
-                }
-                let params = [Param::Bytes(&lower), Param::Bytes(&upper), limit];
-                spi::query(&self.sql, &params, access, read)?
-            }
-            Bounds::Ids(lower, upper) => {
-                let mut lower = lower.clone();
-                let mut upper = upper.clone();
-                match (self.last_fetched_id.take(), self.direction) {
-                    (None, _) => {}
-                    (Some(last), Direction::Ascending) => lower = after_id(&last),
-                    (Some(last), Direction::Descending) => upper = last,
-                }
-                let params = [Param::Text(&lower), Param::Text(&upper), limit];
-                spi::query(&self.sql, &params, access, read)?
-            }
-        };
-        self.fetched_all = rows.len() < self.chunk;
-        self.chunk = (self.chunk * 2).min(CHUNK_MAX);
-        if let Some((key, _, id)) = rows.last() {
-            self.last_fetched = Some(key.clone());
-            self.last_fetched_id = Some(id.clone());
+        let mut bounds = self.bounds.clone();
+        if let Some(key) = self.last_fetched.take() {
+            let narrowed = match self.direction {
+                Direction::Ascending => bounds.raise(&key, true),
+                Direction::Descending => bounds.lower(&key, false),
+            };
+            narrowed.ok_or_else(|| Error::Catalog("a row without a key".to_owned()))?;
         }
-        self.buffer
-            .extend(rows.into_iter().map(|(key, document, _)| (key, document)));
+        let limit = Param::Int8(self.chunk.try_into().unwrap_or(i64::MAX));
+        self.fetched_at = Some(xact::command_id());
+        let _planner = PreferIndexes::new();
+        let rows = match &bounds {
+            Bounds::Keys(range) => {
+                let upper = range.upper.as_deref().unwrap_or(KEY_END);
+                let params = [Param::Bytes(&range.lower), Param::Bytes(upper), limit];
+                spi::query(&self.sql, &params, access, read)?
+            }
+            Bounds::Ids { lower, upper } => {
+                let params = [Param::Text(lower), Param::Text(upper), limit];
+                spi::query(&self.sql, &params, access, read)?
+            }
+        };
+        count_fetched(fetched);
+        let held: Vec<_> = rows.into_iter().flatten().collect();
+        self.fetched_all = fetched < self.chunk && held.len() == fetched;
+        self.chunk = if held.len() == fetched {
+            (self.chunk * 2).min(CHUNK_MAX)
+        } else {
+            held.len().max(1)
+        };
+        self.last_fetched = held.last().map(|(key, _)| key.clone());
+        self.buffer.extend(held);
         Ok(())
+    }
+}
+
+impl Bounds {
+    /// Begins at this key, or after it; never before where it began. `None` if no row can have the
+    /// key.
+    fn raise(&mut self, key: &[u8], past: bool) -> Option<()> {
+        match self {
+            Bounds::Keys(range) => {
+                let key = place(key, past);
+                if key > range.lower {
+                    range.lower = key;
+                }
+            }
+            Bounds::Ids { lower, .. } => {
+                let id = place_id(key, past)?;
+                if id > *lower {
+                    *lower = id;
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// Ends before this key, or after it; never after where it ended. `None` if no row can have the
+    /// key.
+    fn lower(&mut self, key: &[u8], past: bool) -> Option<()> {
+        match self {
+            Bounds::Keys(range) => {
+                let key = place(key, past);
+                if range.upper.as_ref().is_none_or(|upper| key < *upper) {
+                    range.upper = Some(key);
+                }
+            }
+            Bounds::Ids { upper, .. } => {
+                let id = place_id(key, past)?;
+                if id < *upper {
+                    *upper = id;
+                }
+            }
+        }
+        Some(())
     }
 }
 
@@ -250,6 +353,28 @@ fn scan_sql(table: &Table, index: &Index, direction: Direction) -> String {
 
 fn id_key(id: &str) -> Vec<u8> {
     encode_key([Some(&Value::String(id.to_owned()))])
+}
+
+/// The id in a key of `by_id`.
+fn id_of_key(key: &[u8]) -> Option<&str> {
+    let (start, end) = (id_key(""), 2);
+    let id = key.strip_prefix(&start[..start.len() - end])?;
+    let id = id.strip_suffix(&start[start.len() - end..])?;
+    std::str::from_utf8(id).ok().filter(|id| !id.contains('\0'))
+}
+
+/// This key, or the smallest one after it.
+fn place(key: &[u8], past: bool) -> Vec<u8> {
+    if past {
+        successor(key.to_vec())
+    } else {
+        key.to_vec()
+    }
+}
+
+fn place_id(key: &[u8], past: bool) -> Option<String> {
+    let id = id_of_key(key)?;
+    Some(if past { after_id(id) } else { id.to_owned() })
 }
 
 /// The smallest key after this one.

@@ -12,6 +12,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 use crate::documents::catalog::{Catalog, FunctionKind, Table};
 use crate::error::{Error, Result};
 use crate::functions::open_query::OpenQuery;
+use crate::functions::pages::Pages;
 use crate::functions::run::Observed;
 use crate::functions::syscalls;
 use crate::functions::usage::{Resource, Usage};
@@ -32,6 +33,8 @@ pub(crate) struct Execution {
     pub(crate) reads: ReadSetBuilder,
     /// Queries whose rows are being read.
     pub(crate) open: HashMap<u64, OpenQuery>,
+    /// The pages that were read.
+    pub(crate) pages: Pages,
     /// The JSON of the caller's identity, or `None`.
     pub(crate) identity: Option<String>,
     /// What the functions looked at that is not in the database.
@@ -71,6 +74,7 @@ impl Execution {
             },
             reads,
             open: HashMap::new(),
+            pages: Pages::default(),
             identity,
             observed: Observed::default(),
             path,
@@ -131,10 +135,10 @@ impl Execution {
         }
     }
 
-    /// The read-set, with every open query closed where it stands.
-    pub(crate) fn into_reads(mut self) -> ReadSet {
+    /// The read-set, with every open query closed where it stands, and the journal.
+    pub(crate) fn into_reads(mut self) -> (ReadSet, Option<String>) {
         self.close_queries();
-        self.reads.build()
+        (self.reads.build(), self.pages.into_journal())
     }
 
     /// A table by the name that the function uses.
@@ -145,6 +149,11 @@ impl Execution {
     /// Counts one range read.
     pub(crate) fn count_query(&mut self) -> std::result::Result<(), String> {
         self.usage.add(Resource::DatabaseQueries, 1)
+    }
+
+    /// How many more documents, and bytes of them, may be read.
+    pub(crate) fn reads_left(&self) -> (usize, usize) {
+        self.usage.reads_left()
     }
 
     /// Counts a document read.

@@ -4,6 +4,8 @@ mod address;
 pub(crate) mod execution;
 mod nested;
 pub(crate) mod open_query;
+pub(crate) mod pages;
 pub(crate) mod run;
+mod source;
 mod syscalls;
 mod usage;

@@ -57,6 +57,7 @@ struct Outer {
     kind: FunctionKind,
     access: Access,
     open: HashMap<u64, OpenQuery>,
+    page_read: bool,
     /// The read-set, if the called function does not add to it.
     reads: Option<ReadSetBuilder>,
     limits: usage::Before,
@@ -115,6 +116,7 @@ fn enter(execution: &mut Execution, mode: Mode, target: &Target, limits: usage::
         kind: std::mem::replace(&mut execution.kind, mode.kind()),
         access: std::mem::replace(&mut execution.access, access),
         open: std::mem::take(&mut execution.open),
+        page_read: std::mem::take(&mut execution.pages.one_read),
         reads,
         limits,
     }
@@ -130,6 +132,7 @@ fn leave(execution: &mut Execution, outer: Outer) {
     execution.kind = outer.kind;
     execution.access = outer.access;
     execution.open = outer.open;
+    execution.pages.one_read = outer.page_read;
     execution.usage.widen(&outer.limits);
     execution.depth -= 1;
 }

@@ -11,6 +11,7 @@ use crate::documents::catalog::{Catalog, Function, FunctionKind};
 use crate::documents::create;
 use crate::error::{Error, Result};
 use crate::functions::execution::Execution;
+use crate::functions::pages::Pages;
 use crate::gucs;
 use crate::js::{self, Call, Failure, JsError, Kind, Limits, Outcome};
 use crate::pg::after_reply;
@@ -43,6 +44,8 @@ pub(crate) struct Request<'a> {
     pub(crate) kind: FunctionKind,
     /// Who asks.
     pub(crate) caller: Caller,
+    /// Of an earlier run of the same call: where its pages ended.
+    pub(crate) journal: Option<String>,
 }
 
 /// What a call gave.
@@ -55,6 +58,8 @@ pub(crate) struct Response {
     pub(crate) reads: ReadSet,
     /// What else the result depends on.
     pub(crate) observed: Observed,
+    /// Where its pages ended; `None` if it read none.
+    pub(crate) journal: Option<String>,
 }
 
 /// What of the outside a function looked at.
@@ -93,6 +98,7 @@ pub(crate) fn run(request: &Request<'_>) -> Result<Response> {
         .map_or_else(|_| request.path.to_owned(), FunctionPath::stripped);
     let identity = request.identity.clone();
     let mut execution = Execution::new(Rc::clone(&catalog), request.kind, name, identity, definer);
+    execution.pages = Pages::new(request.journal.clone());
     let target = path.map_err(|error| error.to_string()).and_then(|path| {
         let args = arguments(request.args)?;
         Target::find(&catalog, path, request.kind, request.caller, args)
@@ -110,11 +116,14 @@ pub(crate) fn run(request: &Request<'_>) -> Result<Response> {
         }
         Err(message) => (Err(JsError::plain(message)), Vec::new()),
     };
+    let observed = execution.observed;
+    let (reads, journal) = execution.into_reads();
     Ok(Response {
         result,
         log_lines,
-        observed: execution.observed,
-        reads: execution.into_reads(),
+        observed,
+        reads,
+        journal,
     })
 }
 

@@ -179,6 +179,12 @@ impl Usage {
         self.add(R::BytesRead, document.size())
     }
 
+    /// How many more documents, and bytes of them, may be read.
+    pub(crate) fn reads_left(&self) -> (usize, usize) {
+        let left = |resource: Resource| self.0[resource.number()].remaining();
+        (left(R::DocumentsRead), left(R::BytesRead))
+    }
+
     /// Counts a document that is written.
     pub(crate) fn add_write(&mut self, document: &Value) -> Result<(), String> {
         self.add(R::DocumentsWritten, 1)?;

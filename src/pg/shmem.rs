@@ -49,11 +49,13 @@ pub(crate) enum Counter {
     Functions,
     /// Microseconds of processor time spent in their JavaScript.
     FunctionTimeUs,
+    /// Rows of document tables fetched by functions, those ahead of need too.
+    RowsFetched,
 }
 
 impl Counter {
     /// Every counter with its name in `live.stats`.
-    pub(crate) const ALL: [(Counter, &'static str); 13] = [
+    pub(crate) const ALL: [(Counter, &'static str); 14] = [
         (Counter::Published, "write_sets_published"),
         (Counter::Widened, "write_sets_widened"),
         (Counter::Overflows, "log_overflows"),
@@ -70,6 +72,7 @@ impl Counter {
         (Counter::Boots, "boots"),
         (Counter::Functions, "functions_run"),
         (Counter::FunctionTimeUs, "function_time_us"),
+        (Counter::RowsFetched, "rows_fetched"),
     ];
 }
 

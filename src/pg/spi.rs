@@ -311,6 +311,7 @@ pub(crate) struct PreferIndexes {
     seqscan: bool,
     bitmapscan: bool,
     sort: bool,
+    jit: bool,
 }
 
 impl PreferIndexes {
@@ -322,10 +323,13 @@ impl PreferIndexes {
                 seqscan: pg_sys::enable_seqscan,
                 bitmapscan: pg_sys::enable_bitmapscan,
                 sort: pg_sys::enable_sort,
+                jit: pg_sys::jit_enabled,
             };
             pg_sys::enable_seqscan = false;
             pg_sys::enable_bitmapscan = false;
             pg_sys::enable_sort = false;
+            // On large tables the estimate of a scan of which little is read would ask for it.
+            pg_sys::jit_enabled = false;
             before
         }
     }
@@ -338,6 +342,7 @@ impl Drop for PreferIndexes {
             pg_sys::enable_seqscan = self.seqscan;
             pg_sys::enable_bitmapscan = self.bitmapscan;
             pg_sys::enable_sort = self.sort;
+            pg_sys::jit_enabled = self.jit;
         }
     }
 }

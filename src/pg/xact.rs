@@ -42,6 +42,16 @@ pub(crate) fn isolation() -> Isolation {
     }
 }
 
+/// How far the running transaction has written: what a statement at this point sees of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CommandId(pg_sys::CommandId);
+
+/// The present one; it grows with each statement that writes.
+pub(crate) fn command_id() -> CommandId {
+    // SAFETY: reads a counter of the backend; `false` does not mark it as used.
+    CommandId(unsafe { pg_sys::GetCurrentCommandId(false) })
+}
+
 /// Where a transaction is when a callback runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {

@@ -91,6 +91,8 @@ pub struct RunQuery {
     pub path: String,
     /// JSON array with one object.
     pub args: String,
+    /// That of the result that is shown: pages end where they did.
+    pub journal: Option<String>,
 }
 
 /// A mutation to be run.
@@ -115,7 +117,7 @@ pub struct QueryResult {
     pub outcome: Result<String, Failure>,
     /// `console` output.
     pub log_lines: Vec<String>,
-    /// Bounds of pages.
+    /// Bounds of pages. `None` of an error: those of the result before stay.
     pub journal: Option<String>,
     /// Whether invalidations will come. If not, it is run again soon.
     pub registered: bool,

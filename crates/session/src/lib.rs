@@ -28,7 +28,8 @@
 //! let mut session = Session::new(1, Limits::default());
 //! let connect = ClientMessage::Connect { session_id: "s".into(), max_observed_timestamp: None };
 //! session.handle(0, Event::Message(connect));
-//! let add = Modification::Add { query_id: 0, path: "messages:list".into(), args: "[{}]".into() };
+//! let (path, args) = ("messages:list".into(), "[{}]".into());
+//! let add = Modification::Add { query_id: 0, path, args, journal: None };
 //! let commands = session.handle(0, Event::Message(ClientMessage::ModifyQuerySet {
 //!     base_version: 0, new_version: 1, modifications: vec![add],
 //! }));

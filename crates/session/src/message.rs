@@ -74,6 +74,8 @@ pub enum Modification {
         path: String,
         /// JSON array with one object.
         args: String,
+        /// What the client was sent with the last result of this query, on an earlier connection.
+        journal: Option<String>,
     },
     /// Removes a query.
     Remove {

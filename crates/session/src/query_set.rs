@@ -15,6 +15,8 @@ pub(crate) struct Query {
     pub(crate) id: QueryId,
     path: String,
     args: String,
+    /// Of the last result that was shown, here or on an earlier connection.
+    journal: Option<String>,
     /// Version of the change that removed it.
     removed_in: Option<u32>,
     /// The run whose result is in force; 0 before the first.
@@ -71,8 +73,9 @@ impl QuerySet {
                     query_id,
                     path,
                     args,
+                    journal,
                 } => {
-                    self.add(query_id, path, args)?;
+                    self.add(query_id, path, args, journal)?;
                     added = true;
                 }
                 Modification::Remove { query_id } => self.remove(query_id, new)?,
@@ -82,7 +85,13 @@ impl QuerySet {
         Ok(added)
     }
 
-    fn add(&mut self, id: QueryId, path: String, args: String) -> Result<(), String> {
+    fn add(
+        &mut self,
+        id: QueryId,
+        path: String,
+        args: String,
+        journal: Option<String>,
+    ) -> Result<(), String> {
         if self.live.contains_key(&id) {
             return Err(format!("Query {id} was added twice"));
         }
@@ -101,6 +110,7 @@ impl QuerySet {
             id,
             path,
             args,
+            journal,
             removed_in: None,
             generation: 0,
             sent: None,
@@ -137,6 +147,7 @@ impl QuerySet {
             sub: *sub,
             path: q.path.clone(),
             args: q.args.clone(),
+            journal: q.journal.clone(),
         })
         .collect()
     }
@@ -160,6 +171,17 @@ impl QuerySet {
     pub(crate) fn take_all(&mut self) -> Vec<Sub> {
         self.live.clear();
         std::mem::take(&mut self.queries).into_keys().collect()
+    }
+}
+
+impl Query {
+    /// Takes over the journal of a new result. An error that came before any page was read says
+    /// nothing about pages: they keep their ends, and the client is told those.
+    pub(crate) fn remember_journal(&mut self, result: &mut QueryResult) {
+        if result.outcome.is_err() && result.journal.is_none() {
+            result.journal.clone_from(&self.journal);
+        }
+        self.journal.clone_from(&result.journal);
     }
 }
 

@@ -195,10 +195,11 @@ impl Session {
         &mut self,
         run: RunNumber,
         sub: Sub,
-        result: QueryResult,
+        mut result: QueryResult,
     ) -> Option<StateModification> {
         let query = self.queries.get_mut(sub)?;
         query.generation = run;
+        query.remember_journal(&mut result);
         let fingerprint = fingerprint(&result);
         if query.sent.replace(fingerprint) == Some(fingerprint) {
             self.counts.results_unchanged += 1;

@@ -208,6 +208,7 @@ impl World {
                 query_id: self.client.next_query,
                 path: key.to_string(),
                 args: "[{}]".into(),
+                journal: None,
             },
         };
         match (&modification, add) {

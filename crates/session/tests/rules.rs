@@ -22,6 +22,7 @@ fn add(query_id: QueryId) -> Modification {
         query_id,
         path: format!("m:q{query_id}"),
         args: "[{}]".into(),
+        journal: None,
     }
 }
 
@@ -630,4 +631,69 @@ fn nothing_is_unregistered_before_the_run_that_registers_it_is_over() {
         [Command::Unregister(subs)]
     );
     assert!(driver.session.is_finished());
+}
+
+/// The end of a page: what a run is given, and what the client is sent.
+#[test]
+fn the_journal_of_the_shown_result_goes_into_the_next_run() {
+    let mut driver = Driver::new();
+    let kept = Modification::Add {
+        query_id: 1,
+        path: "m:q1".into(),
+        args: "[{}]".into(),
+        journal: Some("from before".into()),
+    };
+    let mut run = only_run(driver.modify(0, vec![add(0), kept]));
+    let journals = |run: &Run| -> Vec<Option<String>> {
+        run.queries.iter().map(|q| q.journal.clone()).collect()
+    };
+    assert_eq!(journals(&run), [None, Some("from before".into())]);
+    let failure = || Failure {
+        message: "no".into(),
+        data: None,
+    };
+    // What a run gives for each query (is it an error, its journal), and what is sent and given on.
+    type Given<'a> = [(bool, Option<&'a str>); 2];
+    let steps: [(Given<'_>, [Option<&str>; 2]); 4] = [
+        (
+            [(false, Some("a")), (true, None)],
+            [Some("a"), Some("from before")],
+        ),
+        ([(true, None), (true, Some("b"))], [Some("a"), Some("b")]),
+        ([(false, None), (false, Some("c"))], [None, Some("c")]),
+        ([(true, None), (false, None)], [None, None]),
+    ];
+    for (n, (results, expected)) in (0u32..).zip(steps) {
+        let result = |(failed, journal): (bool, Option<&str>)| QueryResult {
+            outcome: if failed {
+                Err(failure())
+            } else {
+                Ok(n.to_string())
+            },
+            journal: journal.map(Into::into),
+            ..value("")
+        };
+        let subs: Vec<Sub> = run.queries.iter().map(|q| q.sub).collect();
+        let number = run.number;
+        let c = 10 + u64::from(n);
+        let shown = only_transition(driver.event(Event::RunFinished {
+            run: number,
+            moment: at(c),
+            results: subs.iter().copied().zip(results.map(result)).collect(),
+        }));
+        for modification in &shown.modifications {
+            if let StateModification::Updated {
+                query_id, journal, ..
+            } = modification
+            {
+                assert_eq!(journal.as_deref(), expected[*query_id as usize], "step {n}");
+            }
+        }
+        run = only_run(driver.invalidate(subs[0], number, c + 1));
+        assert_eq!(
+            journals(&run),
+            expected.map(|journal| journal.map(Into::into)),
+            "step {n}"
+        );
+    }
 }

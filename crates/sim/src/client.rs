@@ -265,6 +265,7 @@ fn add(query_id: QueryId, query: Query) -> Modification {
         query_id,
         path: query.to_string(),
         args: "[{}]".into(),
+        journal: None,
     }
 }
 

@@ -5,16 +5,20 @@
 #![forbid(unsafe_code)]
 
 pub mod column;
+pub mod cursor;
 pub mod field;
 pub mod filter;
+pub mod fingerprint;
 pub mod id;
 pub mod index_range;
 pub mod json;
 pub mod key;
 pub mod limits;
+pub mod page;
 pub mod path;
 pub mod query;
 pub mod schema;
+pub mod system_tables;
 pub mod validation;
 pub mod validator;
 pub mod value;

@@ -17,7 +17,8 @@ pub(crate) mod sql {
     pub(crate) const BEGIN_MUTATION: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE";
     pub(crate) const RUN_QUERY: &str = "SELECT ok, value::text, error, error_data::text, \
         log_lines, journal, c, boot, registered, not_live \
-        FROM live.run_query($1::text, $2::text, $3::text, $4::bigint, $5::bigint, $6::bigint)";
+        FROM live.run_query($1::text, $2::text, $3::text, $4::bigint, $5::bigint, $6::bigint, \
+        $7::text)";
     pub(crate) const RUN_MUTATION: &str = "SELECT ok, value::text, error, error_data::text, \
         log_lines, replayed \
         FROM live.run_mutation($1::text, $2::text, $3::text, $4::text, $5::bigint)";

@@ -182,6 +182,7 @@ async fn run_query(relay: &Relay, call: &Call) -> Result<FunctionResult, ApiErro
         path,
         args,
         identity: caller.identity,
+        journal: None,
         registration: None,
     }];
     let run = async {

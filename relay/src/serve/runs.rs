@@ -25,6 +25,8 @@ pub(crate) struct Call {
     pub(crate) path: String,
     pub(crate) args: String,
     pub(crate) identity: Option<String>,
+    /// Where its pages end.
+    pub(crate) journal: Option<String>,
     /// What to register it as.
     pub(crate) registration: Option<(Sub, RunNumber)>,
 }
@@ -52,6 +54,7 @@ pub(crate) async fn run(relay: &Relay, run: Run, gone: &CancellationToken) -> Ev
             path: query.path,
             args: query.args,
             identity: identity.clone(),
+            journal: query.journal,
             registration: Some((query.sub, number)),
         })
         .collect();
@@ -240,13 +243,14 @@ async fn execute_one(
         path,
         args,
         identity,
+        journal,
         ..
     } = call;
     let row = connection
         .client
         .query_one(
             &connection.run_query,
-            &[path, args, identity, &owner, &sub, &generation],
+            &[path, args, identity, &owner, &sub, &generation, journal],
         )
         .await;
     (n, row.and_then(|row| QueryRow::from_row(&row)))

@@ -73,6 +73,7 @@ fn modification(modification: QuerySetModification) -> Modification {
             query_id: query.query_id.get_id(),
             path: String::from(query.udf_path),
             args: query.args.get().to_owned(),
+            journal: query.journal.flatten(),
         },
         QuerySetModification::Remove { query_id } => Modification::Remove {
             query_id: query_id.get_id(),
@@ -343,7 +344,7 @@ mod tests {
         );
         let modify = parse_ok(
             r#"{"type":"ModifyQuerySet","baseVersion":0,"newVersion":1,"modifications":[
-            {"type":"Add","queryId":3,"udfPath":"a/b:c","args":[{"n":1}]},
+            {"type":"Add","queryId":3,"udfPath":"a/b:c","args":[{"n":1}],"journal":"j"},
             {"type":"Remove","queryId":2}]}"#,
         );
         let args = r#"[{"n":1}]"#.to_owned();
@@ -352,6 +353,7 @@ mod tests {
                 query_id: 3,
                 path: "a/b:c".into(),
                 args,
+                journal: Some("j".into()),
             },
             Modification::Remove { query_id: 2 },
         ];

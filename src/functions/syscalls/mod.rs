@@ -1,6 +1,7 @@
 //! The syscalls of `convex/server`, one file per family. Names and forms are those of the npm package.
 
 mod meta;
+mod page;
 mod read;
 mod write;
 
@@ -104,7 +105,7 @@ pub(super) fn asynchronous(execution: &mut Execution, op: &str, args: &str) -> A
         "1.0/getRequestMetadata" => Ok(meta::request_metadata()),
         "1.0/auditLog" => Ok("null".to_owned()),
         "1.0/getTransactionMetrics" => Ok(execution.usage.metrics().to_string()),
-        "1.0/queryPage" => Err(not_yet("paginate()")),
+        "1.0/queryPage" => page::query_page(execution, &args),
         "1.0/runUdf" => nested::run_udf(execution, &args),
         "1.0/createFunctionHandle" => meta::create_function_handle(execution, &args),
         "1.0/schedule" | "1.0/cancel_job" => Err(not_yet("the scheduler")),
