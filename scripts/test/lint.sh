@@ -32,10 +32,23 @@ pure_crates() {
     [ -z "$found" ] || { echo "without forbid(unsafe_code): $found"; return 1; }
 }
 
+# What the extension includes of npm packages is in git; it must be what their sources give.
+runtime_bundles() {
+    local web=src/js/runtime/web made
+    made=$(mktemp -d) || return
+    . pg_test/npm-packages.sh
+    npm_packages "$web" >/dev/null && node "$web/build.mjs" "$made/bundles" \
+        && diff -r "$made/bundles" src/js/runtime/bundles
+    local result=$?
+    rm -rf "$made"
+    return $result
+}
+
 check "formatting (cargo fmt)" cargo fmt --all --check
 check "lints (cargo clippy)" cargo clippy --release --workspace --all-targets --quiet -- -D warnings
 check "file sizes" file_sizes
 check "pure crates" pure_crates
+check "bundles of the runtime (src/js/runtime/web)" runtime_bundles
 check "shell scripts parse" bash -n scripts/*.sh scripts/test/*.sh
 if command -v cargo-deny >/dev/null; then
     check "licences and bans (cargo deny)" cargo deny --offline check bans licenses sources

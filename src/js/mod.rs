@@ -10,6 +10,7 @@
 //! again.
 
 mod analysis;
+mod crypto;
 mod error;
 mod json_text;
 mod log_lines;

@@ -14,18 +14,20 @@
 
   let operations;
   const web = () => (operations ??= host.web());
-  const load = (file) => host.load(file)(web(), shared);
 
-  // Defines globals that evaluate their file of the runtime when first read.
+  // What a file of the runtime gives, evaluated at its first use.
+  const used = Object.create(null);
+  const use = (file) => (used[file] ??= host.load(file)(web(), shared));
+
+  // Defines globals that evaluate their file of the runtime when first read. A frozen global object keeps the
+  // accessors, which then give the same values.
   const defineLazily = (file, names) => {
     for (const name of names) {
       Object.defineProperty(globalThis, name, {
         get() {
-          const values = load(file);
-          for (const other of names) {
-            define(globalThis, other, values[other]);
-          }
-          return values[name];
+          const value = use(file)[name];
+          Reflect.defineProperty(globalThis, name, { value, writable: true, enumerable: false, configurable: true });
+          return value;
         },
         set(value) {
           define(globalThis, name, value);
@@ -36,8 +38,18 @@
     }
   };
 
+  // What functions must not use ends them: they can not catch it.
   const notInFunctions = (what) =>
     new Error(`Can't use ${what} in queries and mutations. Please consider using an action.`);
+  const refuse = (what) => {
+    if (!running) throw new Error(`Can't use ${what} at import time.`);
+    const error = notInFunctions(what);
+    host.end(error);
+    throw error;
+  };
+  const notImplemented = (what, of) => {
+    throw new Error(`Not implemented: ${what} for ${of}. Please remove its use from your functions.`);
+  };
 
   const now = () => {
     if (running) observed.time = true;
@@ -50,11 +62,19 @@
   };
 
   const inspect = (value) => {
-    if (typeof value === "string" && value.length < 100 && /^[\x20-\x7e]*$/.test(value) && !/['\\]/.test(value)) {
-      return `'${value}'`;
+    switch (typeof value) {
+      // The usual ones by hand: the formatter is evaluated for those that need it.
+      case "string":
+        if (value.length < 100 && /^[\x20-\x7e]*$/.test(value) && !/['\\]/.test(value)) return `'${value}'`;
+        break;
+      case "boolean":
+      case "undefined":
+        return `${value}`;
+      case "number":
+        if (value !== 0) return `${value}`;
+        break;
     }
-    shared.inspector ??= load("inspect");
-    return shared.inspector.inspect(value);
+    return use("inspect").inspect(value);
   };
 
   const encodeUtf8 = (text) => {
@@ -63,7 +83,7 @@
     return bytes;
   };
 
-  const shared = { randomBytes, notInFunctions, encodeUtf8, inspector: undefined };
+  const shared = { use, now, randomBytes, notInFunctions, refuse, notImplemented, encodeUtf8 };
 
   // The clock: stands still during a call.
   const NativeDate = Date;
@@ -144,8 +164,13 @@
   delete globalThis.Atomics;
 
   const log = (level, args) => host.log(level, args.map(inspect).join(" "));
+  // The clock stands still, so a timer always shows 0.
   const timers = new Set();
-  const elapsed = (label, args) => log("INFO", [`${label}: 0ms`, ...args]);
+  const elapsed = (label, args) => {
+    if (timers.has(label)) log("INFO", [`${label}: 0ms`, ...args]);
+    else log("WARN", [`Timer '${label}' does not exist`]);
+    return timers.has(label);
+  };
   globalThis.console = {
     debug: (...args) => log("DEBUG", args),
     error: (...args) => log("ERROR", args),
@@ -153,13 +178,17 @@
     log: (...args) => log("LOG", args),
     warn: (...args) => log("WARN", args),
     trace: (...args) => log("LOG", [...args, new Error("Trace").stack]),
-    time: (label = "default") => void timers.add(`${label}`),
-    timeLog: (label = "default", ...args) => timers.has(`${label}`) && elapsed(label, args),
-    timeEnd: (label = "default") => timers.delete(`${label}`) && elapsed(label, []),
+    time: (label = "default") => {
+      if (timers.has(`${label}`)) log("WARN", [`Timer '${label}' already exists`]);
+      else timers.add(`${label}`);
+    },
+    timeLog: (label = "default", ...args) => void elapsed(`${label}`, args),
+    timeEnd: (label = "default") => {
+      if (elapsed(`${label}`, [])) timers.delete(`${label}`);
+    },
   };
 
   globalThis.self = globalThis;
-  globalThis.performance = { now: () => 0, timeOrigin: importTime, mark() {}, measure() {}, toJSON: () => ({}) };
   globalThis.process = {
     env: new Proxy(Object.create(null), {
       get: (_, name) => (typeof name === "string" ? host.environmentVariable(name) : undefined),
@@ -170,21 +199,23 @@
     }),
   };
   globalThis.structuredClone = function structuredClone(value, options) {
-    if (options?.transfer?.length > 0) throw new Error("structuredClone: transfer is not supported");
-    return web().structuredClone(value);
+    if (options?.transfer?.length > 0) notImplemented("transfer", "structuredClone");
+    try {
+      return web().structuredClone(value);
+    } catch (error) {
+      if (error?.name !== "DataCloneError") throw error;
+      const { DOMException } = use("events");
+      throw new DOMException(error.message, "DataCloneError");
+    }
   };
-  globalThis.queueMicrotask = function queueMicrotask(callback) {
-    if (typeof callback !== "function") throw new TypeError("queueMicrotask: the callback must be a function");
-    Promise.resolve().then(() => callback());
-  };
-  globalThis.fetch = function fetch() {
-    throw notInFunctions("fetch()");
+  globalThis.fetch = async function fetch() {
+    refuse("fetch()");
   };
   globalThis.setTimeout = function setTimeout() {
-    throw notInFunctions("setTimeout()");
+    refuse("setTimeout()");
   };
   globalThis.setInterval = function setInterval() {
-    throw notInFunctions("setInterval()");
+    refuse("setInterval()");
   };
   globalThis.clearTimeout = function clearTimeout() {};
   globalThis.clearInterval = function clearInterval() {};
@@ -193,17 +224,13 @@
   defineLazily("url", ["URL", "URLSearchParams"]);
   defineLazily("events", ["DOMException", "Event", "EventTarget", "AbortController", "AbortSignal"]);
   defineLazily("storage", ["AsyncLocalStorage", "AsyncResource"]);
-
-  // Classes that modules may name (in a subclass, in an action's handler) but queries and mutations can not use.
-  globalThis.Blob = function Blob() { throw notInFunctions("Blob"); };
-  globalThis.File = function File() { throw notInFunctions("File"); };
-  globalThis.FormData = function FormData() { throw notInFunctions("FormData"); };
-  globalThis.Headers = function Headers() { throw notInFunctions("Headers"); };
-  globalThis.Request = function Request() { throw notInFunctions("Request"); };
-  globalThis.Response = function Response() { throw notInFunctions("Response"); };
-  globalThis.ReadableStream = function ReadableStream() { throw notInFunctions("ReadableStream"); };
-  globalThis.WritableStream = function WritableStream() { throw notInFunctions("WritableStream"); };
-  globalThis.TransformStream = function TransformStream() { throw notInFunctions("TransformStream"); };
+  defineLazily("blob", ["Blob", "File", "FormData"]);
+  defineLazily("fetch", ["Headers", "Request", "Response"]);
+  defineLazily("performance", ["performance", "Performance", "PerformanceEntry", "PerformanceMark", "PerformanceMeasure"]);
+  defineLazily("streams", [
+    "ReadableStream", "ReadableStreamBYOBReader", "ReadableStreamDefaultReader", "TextDecoderStream",
+    "TextEncoderStream", "TransformStream", "WritableStream", "WritableStreamDefaultWriter",
+  ]);
 
   // What npm's server library talks to.
   globalThis.Convex = {
@@ -213,6 +240,9 @@
       throw new Error(`Unknown operation ${op}`);
     },
   };
+
+  // Hidden from loops over the global object, as built-ins are.
+  for (const name of Object.keys(globalThis)) Object.defineProperty(globalThis, name, { enumerable: false });
 
   // The one kind of function that an export is: "Query", "Mutation", "Action" or undefined.
   const kindOf = (value) => {
@@ -231,6 +261,7 @@
       nextWord = RANDOM_WORDS;
       observed.time = observed.randomness = false;
       timers.clear();
+      used.performance?.forget();
     },
 
     // Starts the export `name` of a module; gives its promise, or a string that says why it can not be run.

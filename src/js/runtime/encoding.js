@@ -1,4 +1,4 @@
-// Text and base64, as in browsers; of the decoders only UTF-8 and UTF-16LE.
+// Text and base64, as in browsers.
 (function encoding(host, shared) {
   "use strict";
 
@@ -28,22 +28,18 @@
     return 0;
   };
 
-  const decodeUtf16 = (bytes, fatal) => {
-    let text = "";
-    for (let i = 0; i + 1 < bytes.length; i += 2) text += String.fromCharCode(bytes[i] | (bytes[i + 1] << 8));
-    if (bytes.length % 2 === 1) text += "\ud800";
-    if (fatal && !text.isWellFormed()) throw new TypeError("The encoded data was not valid for encoding utf-16le");
-    return text.toWellFormed();
-  };
-
   class TextEncoder {
     get encoding() {
       return "utf-8";
+    }
+    get [Symbol.toStringTag]() {
+      return "TextEncoder";
     }
     encode(text = "") {
       return shared.encodeUtf8(`${text}`);
     }
     encodeInto(text, target) {
+      if (!(target instanceof Uint8Array)) throw new TypeError("encodeInto writes to a Uint8Array");
       let read = 0;
       let written = 0;
       for (const character of `${text}`) {
@@ -57,19 +53,17 @@
     }
   }
 
-  const LABELS = new Map([
-    ["utf-8", "utf-8"], ["utf8", "utf-8"], ["unicode-1-1-utf-8", "utf-8"],
-    ["utf-16le", "utf-16le"], ["utf-16", "utf-16le"], ["ucs-2", "utf-16le"], ["unicode", "utf-16le"],
-  ]);
-
   class TextDecoder {
     #encoding;
     #fatal;
     #ignoreBOM;
-    #pending = new Uint8Array(0);
     #started = false;
+    // UTF-8: the bytes of a character that is not complete. Others: all bytes of the stream, of which the text up
+    // to #given is out already.
+    #pending = new Uint8Array(0);
+    #given = 0;
     constructor(label = "utf-8", options = {}) {
-      this.#encoding = LABELS.get(`${label}`.trim().toLowerCase());
+      this.#encoding = host.encodingName(`${label}`);
       if (this.#encoding === undefined) throw new RangeError(`The encoding "${label}" is not supported`);
       this.#fatal = Boolean(options?.fatal);
       this.#ignoreBOM = Boolean(options?.ignoreBOM);
@@ -83,21 +77,50 @@
     get ignoreBOM() {
       return this.#ignoreBOM;
     }
-    decode(input, options = {}) {
-      let bytes = join(this.#pending, bytesOf(input));
-      const utf8 = this.#encoding === "utf-8";
-      const keep = !options?.stream ? 0 : utf8 ? incompleteUtf8(bytes) : bytes.length % 2;
-      this.#pending = bytes.slice(bytes.length - keep);
-      bytes = bytes.subarray(0, bytes.length - keep);
-      let text = utf8 ? host.decodeUtf8(bytes, this.#fatal) : decodeUtf16(bytes, this.#fatal);
-      if (!this.#started && !this.#ignoreBOM && text.charCodeAt(0) === 0xfeff) text = text.slice(1);
-      this.#started = Boolean(options?.stream) && (this.#started || bytes.length > 0);
+    get [Symbol.toStringTag]() {
+      return "TextDecoder";
+    }
+    decode(input = undefined, options = {}) {
+      const more = Boolean(options?.stream);
+      const bytes = join(this.#pending, bytesOf(input));
+      let text;
+      try {
+        text = this.#encoding === "utf-8" ? this.#decodeUtf8(bytes, more) : this.#decodeOther(bytes, more);
+      } catch (error) {
+        this.#forget();
+        throw error;
+      }
+      if (text !== "" && !this.#started) {
+        this.#started = true;
+        if (!this.#ignoreBOM && this.#encoding.startsWith("utf-") && text.charCodeAt(0) === 0xfeff) text = text.slice(1);
+      }
+      if (!more) this.#forget();
       return text;
+    }
+    #decodeUtf8(bytes, more) {
+      const keep = more ? incompleteUtf8(bytes) : 0;
+      this.#pending = bytes.slice(bytes.length - keep);
+      return host.decodeUtf8(bytes.subarray(0, bytes.length - keep), this.#fatal);
+    }
+    #decodeOther(bytes, more) {
+      const text = host.decodeText(this.#encoding, bytes, this.#fatal, !more);
+      const news = text.slice(this.#given);
+      this.#pending = bytes.slice();
+      this.#given = text.length;
+      return news;
+    }
+    #forget() {
+      this.#pending = new Uint8Array(0);
+      this.#given = 0;
+      this.#started = false;
     }
   }
 
   const CHUNK = 0x2000;
-  const invalid = (message) => new DOMException(message, "InvalidCharacterError");
+  const invalid = (message) => {
+    const { DOMException } = shared.use("events");
+    return new DOMException(message, "InvalidCharacterError");
+  };
 
   function atob(text) {
     let bytes;

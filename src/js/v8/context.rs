@@ -49,9 +49,18 @@ pub(super) fn run<R>(
     if out_of_memory {
         engine.wear_out();
     }
-    let failure = match (frame.take_halted(), &result) {
+    let (halted, result) = match frame.take_halted() {
+        // The microtasks it has left must not run in the next call.
+        Some(Halted::Ended(error)) => {
+            engine.abandon_queue();
+            (None, Err(Halt::Thrown(error)))
+        }
+        halted => (halted, result),
+    };
+    let failure = match (halted, &result) {
         (Some(Halted::Host(payload)), _) => Some(Failure::Host(payload)),
         (Some(Halted::Interrupted), _) => Some(Failure::Interrupted),
+        (Some(Halted::Ended(_)), _) => None,
         (None, _) if out_of_memory => Some(Failure::OutOfMemory),
         (None, _) if verdict.timed_out => Some(Failure::TimedOut),
         (None, Err(Halt::Stopped)) => Some(Failure::Engine("stopped without a reason".to_owned())),

@@ -138,8 +138,6 @@ impl Engine {
         isolate.set_promise_reject_callback(ops::on_promise_rejection);
         isolate.set_host_import_module_dynamically_callback(modules::refuse_dynamic_import);
         let heap = HeapGuard::install(&mut isolate, heap_bytes);
-        let scripts = runtime::Scripts::compile(&mut isolate)
-            .ok_or_else(|| Failure::Engine("the runtime's code does not compile".to_owned()))?;
         let operations = ops::Templates::new(&mut isolate);
         // SAFETY: the pointer is used by this engine only, which owns the isolate.
         let raw = unsafe { isolate.as_raw_isolate_ptr() };
@@ -153,7 +151,7 @@ impl Engine {
             modules: RefCell::default(),
             kept: RefCell::default(),
             wanted: RefCell::default(),
-            runtime: scripts,
+            runtime: runtime::Scripts::default(),
             operations,
             watchdog,
             heap,

@@ -16,7 +16,7 @@ use super::kept::Keep;
 use super::modules::Loaded;
 use super::platform;
 use crate::js::log_lines::LogLines;
-use crate::js::{Host, HostError, Interrupts};
+use crate::js::{Host, HostError, Interrupts, JsError};
 
 thread_local! {
     /// The innermost call; null outside of calls.
@@ -36,6 +36,8 @@ pub(super) enum Halted {
     Host(Box<dyn Any + Send>),
     /// The server interrupts.
     Interrupted,
+    /// The function used what it must not: it ends with this error, and can not catch it.
+    Ended(JsError),
 }
 
 /// How far a call has got.

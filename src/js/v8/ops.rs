@@ -9,7 +9,8 @@
 use deno_core::v8;
 
 use super::convert::{short, string, text};
-use super::frame::{Frame, HostFault, Pending, Phase, with_current};
+use super::exception::{Halt, describe};
+use super::frame::{Frame, Halted, HostFault, Pending, Phase, with_current};
 use super::ops_web;
 
 /// The templates of the objects that hold the operations.
@@ -33,6 +34,7 @@ impl Templates {
                 "environmentVariable",
                 v8::FunctionTemplate::new(scope, environment_variable),
             ),
+            ("end", v8::FunctionTemplate::new(scope, end)),
             ("load", v8::FunctionTemplate::new(scope, load)),
             ("log", v8::FunctionTemplate::new(scope, log)),
             ("random", v8::FunctionTemplate::new(scope, random)),
@@ -45,10 +47,21 @@ impl Templates {
                 v8::FunctionTemplate::new(scope, continuation),
             ),
             (
+                "crypto",
+                v8::FunctionTemplate::new(scope, ops_web::crypto_operation),
+            ),
+            (
+                "decodeText",
+                v8::FunctionTemplate::new(scope, ops_web::decode_text),
+            ),
+            (
                 "decodeUtf8",
                 v8::FunctionTemplate::new(scope, ops_web::decode_utf8),
             ),
-            ("digest", v8::FunctionTemplate::new(scope, ops_web::digest)),
+            (
+                "encodingName",
+                v8::FunctionTemplate::new(scope, ops_web::encoding_name),
+            ),
             (
                 "parseUrl",
                 v8::FunctionTemplate::new(scope, ops_web::parse_url),
@@ -256,6 +269,19 @@ fn load(
     with_current(|frame| {
         if let Some(function) = frame.engine.runtime.evaluate(scope, &name) {
             result.set(function.into());
+        }
+    });
+}
+
+/// Ends the function with an error that it can not catch.
+fn end<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    args: v8::FunctionCallbackArguments<'s>,
+    _result: v8::ReturnValue<'_, v8::Value>,
+) {
+    with_current(|frame| {
+        if let Halt::Thrown(error) = describe(scope, frame, args.get(0), None) {
+            frame.halt(Halted::Ended(error));
         }
     });
 }

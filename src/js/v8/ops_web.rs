@@ -1,14 +1,15 @@
-//! Native operations behind the web's interfaces: text, URLs, structured clones.
+//! Native operations behind the web's interfaces: text, URLs, Web Crypto, structured clones.
 
 #![allow(clippy::needless_pass_by_value, reason = "the signature is V8's")]
 
 use deno_core::v8;
 use deno_core::v8::{ValueDeserializerHelper, ValueSerializerHelper};
-use sha2::{Digest, Sha256, Sha384, Sha512};
+use encoding_rs::Encoding;
 use url::{Url, quirks};
 
 use super::convert::{short, string, text};
 use super::ops::{throw, throw_type_error};
+use crate::js::crypto::{self, Arg};
 
 /// The bytes of a typed array.
 pub(super) fn view_bytes<'s>(
@@ -73,30 +74,86 @@ pub(super) fn decode_utf8(
     }
 }
 
-/// Writes the digest of the bytes of a typed array (second argument) to another (third).
-pub(super) fn digest(
+/// The name of an encoding that goes by the given label; undefined if there is none.
+pub(super) fn encoding_name(
     scope: &mut v8::PinScope<'_, '_>,
     args: v8::FunctionCallbackArguments<'_>,
-    _result: v8::ReturnValue<'_, v8::Value>,
+    mut result: v8::ReturnValue<'_, v8::Value>,
 ) {
-    let input = v8::Local::<v8::ArrayBufferView>::try_from(args.get(1));
-    let output = v8::Local::<v8::ArrayBufferView>::try_from(args.get(2));
-    let (Some(name), Ok(input), Ok(output)) = (text(scope, args.get(0)), input, output) else {
-        return throw_type_error(scope, "digest takes a name and two typed arrays");
-    };
-    let bytes = view_bytes(scope, input);
-    let digest = match name.as_str() {
-        "SHA-256" => Sha256::digest(&*bytes).to_vec(),
-        "SHA-384" => Sha384::digest(&*bytes).to_vec(),
-        "SHA-512" => Sha512::digest(&*bytes).to_vec(),
-        _ => return throw(scope, "unknown digest"),
-    };
-    let output = view_bytes(scope, output);
-    if output.len() == digest.len() {
-        output.copy_from_slice(&digest);
-    } else {
-        throw_type_error(scope, "digest takes an array of the digest's length");
+    let label = text(scope, args.get(0)).unwrap_or_default();
+    if let Some(encoding) = Encoding::for_label_no_replacement(label.as_bytes()) {
+        result.set(short(scope, &encoding.name().to_lowercase()).into());
     }
+}
+
+/// A typed array decoded by a named encoding; malformed bytes throw if the third argument is true. Unless the
+/// fourth is true more bytes follow: a character that is not complete is left out.
+pub(super) fn decode_text(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments<'_>,
+    mut result: v8::ReturnValue<'_, v8::Value>,
+) {
+    let label = text(scope, args.get(0)).unwrap_or_default();
+    let encoding = Encoding::for_label_no_replacement(label.as_bytes());
+    let view = v8::Local::<v8::ArrayBufferView>::try_from(args.get(1));
+    let (Some(encoding), Ok(view)) = (encoding, view) else {
+        return throw_type_error(scope, "decodeText takes an encoding and a typed array");
+    };
+    let bytes = view_bytes(scope, view);
+    let mut decoder = encoding.new_decoder_without_bom_handling();
+    let Some(capacity) = decoder.max_utf8_buffer_length(bytes.len()) else {
+        return throw(scope, "The text is too long");
+    };
+    let mut decoded = String::with_capacity(capacity);
+    let (_, _, malformed) = decoder.decode_to_string(bytes, &mut decoded, args.get(3).is_true());
+    if malformed && args.get(2).is_true() {
+        let message = format!("The encoded data was not valid for encoding {label}");
+        return throw_type_error(scope, &message);
+    }
+    match string(scope, &decoded) {
+        Some(decoded) => result.set(decoded.into()),
+        None => throw(scope, "The text is too long"),
+    }
+}
+
+/// An operation of Web Crypto: its name, then what it takes. Gives bytes, or a text that says why not.
+pub(super) fn crypto_operation(
+    scope: &mut v8::PinScope<'_, '_>,
+    args: v8::FunctionCallbackArguments<'_>,
+    mut result: v8::ReturnValue<'_, v8::Value>,
+) {
+    let name = text(scope, args.get(0)).unwrap_or_default();
+    let taken: Option<Vec<Arg>> = (1..args.length())
+        .map(|at| crypto_argument(scope, args.get(at)))
+        .collect();
+    let Some(taken) = taken else {
+        return throw_type_error(scope, "An argument of crypto is of another type");
+    };
+    match crypto::run(&name, &taken) {
+        Ok(bytes) => {
+            let length = bytes.len();
+            let store = v8::ArrayBuffer::new_backing_store_from_vec(bytes).make_shared();
+            let buffer = v8::ArrayBuffer::with_backing_store(scope, &store);
+            if let Some(array) = v8::Uint8Array::new(scope, buffer, 0, length) {
+                result.set(array.into());
+            }
+        }
+        Err(error) => result.set(short(scope, &error.to_string()).into()),
+    }
+}
+
+fn crypto_argument(scope: &v8::PinScope<'_, '_>, value: v8::Local<'_, v8::Value>) -> Option<Arg> {
+    if let Ok(view) = v8::Local::<v8::ArrayBufferView>::try_from(value) {
+        return Some(Arg::Bytes(view_bytes(scope, view).to_vec()));
+    }
+    if let Some(text) = text(scope, value) {
+        return Some(Arg::Text(text));
+    }
+    // Lengths and counts; what is none saturates and is refused for its size.
+    value
+        .number_value(scope)
+        .filter(|_| value.is_number())
+        .map(|number| Arg::Number(number as usize))
 }
 
 /// Parses a URL, relative to the second argument if given; undefined if it is none.

@@ -1,51 +1,51 @@
-//! The runtime's own JavaScript: compiled once per isolate, run in every context.
+//! The runtime's own JavaScript: each file compiled once per isolate, run in every context that needs it.
+
+use std::cell::OnceCell;
 
 use deno_core::v8;
 
 use super::convert::{member, short};
 
-/// Files that are evaluated when a context first touches one of their globals.
-const FILES: [(&str, &str); 7] = [
+/// The files: expressions, each a function. Those of `bundles/` are made of npm packages by `web/build.mjs`.
+const FILES: [(&str, &str); 13] = [
+    ("blob", include_str!("../runtime/blob.js")),
     ("bootstrap", include_str!("../runtime/bootstrap.js")),
     ("crypto", include_str!("../runtime/crypto.js")),
+    ("crypto_keys", include_str!("../runtime/crypto_keys.js")),
     ("encoding", include_str!("../runtime/encoding.js")),
     ("events", include_str!("../runtime/events.js")),
-    ("inspect", include_str!("../runtime/inspect.js")),
+    ("fetch", include_str!("../runtime/fetch.js")),
+    ("inspect", include_str!("../runtime/bundles/inspect.js")),
+    ("multipart", include_str!("../runtime/multipart.js")),
+    ("performance", include_str!("../runtime/performance.js")),
     ("storage", include_str!("../runtime/storage.js")),
+    ("streams", include_str!("../runtime/bundles/streams.js")),
     ("url", include_str!("../runtime/url.js")),
 ];
 
-/// The compiled files.
+/// The files, compiled when they are first needed.
+#[derive(Default)]
 pub(super) struct Scripts {
-    compiled: Vec<(&'static str, v8::Global<v8::UnboundScript>)>,
+    compiled: [OnceCell<v8::Global<v8::UnboundScript>>; FILES.len()],
 }
 
 impl Scripts {
-    /// Compiles the files; `None` if one is no JavaScript.
-    pub(super) fn compile(isolate: &mut v8::Isolate) -> Option<Self> {
-        v8::scope!(let scope, isolate);
-        let context = v8::Context::new(scope, v8::ContextOptions::default());
-        let scope = &mut v8::ContextScope::new(scope, context);
-        let mut compiled = Vec::with_capacity(FILES.len());
-        for (name, source) in FILES {
-            let script = compile(
-                scope,
-                &format!("{}{name}", crate::js::specifier::RUNTIME_SCHEME),
-                source,
-            )?;
-            compiled.push((name, v8::Global::new(scope, script)));
-        }
-        Some(Self { compiled })
-    }
-
     /// Evaluates a file in the present context: a function.
     pub(super) fn evaluate<'s>(
         &self,
         scope: &v8::PinScope<'s, '_>,
         name: &str,
     ) -> Option<v8::Local<'s, v8::Function>> {
-        let (_, script) = self.compiled.iter().find(|(file, _)| *file == name)?;
-        let script = v8::Local::new(scope, script);
+        let at = FILES.iter().position(|(file, _)| *file == name)?;
+        let script = match self.compiled[at].get() {
+            Some(script) => v8::Local::new(scope, script),
+            None => {
+                let name = format!("{}{name}", crate::js::specifier::RUNTIME_SCHEME);
+                let script = compile(scope, &name, FILES[at].1)?;
+                self.compiled[at].get_or_init(|| v8::Global::new(scope, script));
+                script
+            }
+        };
         script
             .bind_to_current_context(scope)
             .run(scope)?
@@ -57,7 +57,7 @@ impl Scripts {
 fn compile<'s>(
     scope: &v8::PinScope<'s, '_>,
     name: &str,
-    source: &str,
+    source: &'static str,
 ) -> Option<v8::Local<'s, v8::UnboundScript>> {
     let name = short(scope, name);
     let origin = v8::ScriptOrigin::new(
@@ -73,7 +73,8 @@ fn compile<'s>(
         false,
         None,
     );
-    let source = v8::String::new(scope, source)?;
+    // Not copied into the heap: the texts are ASCII and part of the library.
+    let source = v8::String::new_external_onebyte_static(scope, source.as_bytes())?;
     let mut source = v8::script_compiler::Source::new(source, Some(&origin));
     v8::script_compiler::compile_unbound_script(
         scope,
