@@ -83,6 +83,8 @@ SELECT live.query('messages:hoard');
 -- Each call begins anew, without the outside world.
 SELECT live.query('messages:environment');
 SELECT live.query('messages:environment');
+-- What belongs to actions ends the function; it can not catch that.
+SELECT live.query('messages:fetches');
 
 -- A table outside of the schema comes with its first document.
 SELECT length(live.mutation('messages:insert', '{"table": "notes", "value": {"any": [1, {"thing": true}]}}')::text);
