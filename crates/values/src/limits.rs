@@ -157,6 +157,43 @@ pub fn check_result(result: &Value) -> Result<(), LimitError> {
     check_size(result, MAX_RESULT_BYTES)
 }
 
+/// Whether the exact encoding of a value shows at a glance that the value keeps the limits of results:
+/// no nesting, array, object or size near them. A `false` says nothing; then the value itself is to be
+/// checked. Reads each byte once and makes nothing, so it costs little where results are small.
+pub fn surely_small(json: &str) -> bool {
+    // An element takes two bytes at least and counts as nine.
+    if json.len() > MAX_RESULT_BYTES / 9 * 2 {
+        return false;
+    }
+    let (mut in_string, mut escaped) = (false, false);
+    let mut commas = [0_usize; MAX_VALUE_NESTING];
+    let mut depth = 0;
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'[' | b'{' => {
+                if depth == MAX_VALUE_NESTING {
+                    return false;
+                }
+                commas[depth] = 0;
+                depth += 1;
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b',' if depth > 0 => {
+                commas[depth - 1] += 1;
+                if commas[depth - 1] == MAX_OBJECT_FIELDS {
+                    return false;
+                }
+            }
+            _ => {}
+        }
+    }
+    true
+}
+
 /// Checks a value that is to be stored as a document, with or without its system fields.
 ///
 /// # Errors
@@ -246,7 +283,8 @@ fn dotted(rest: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::object;
+    use crate::testing::{any_value, object};
+    use proptest::prelude::*;
 
     fn nested(levels: usize) -> Value {
         (1..levels).fold(Value::Array(vec![]), |inner, _| Value::Array(vec![inner]))
@@ -308,6 +346,32 @@ mod tests {
             check_document(&document(nul)),
             Err(LimitError::Nul("a.b[1]".to_owned()))
         );
+    }
+
+    #[test]
+    fn small_at_a_glance() {
+        for small in [
+            "null",
+            "[]",
+            r#"{"a":[1,2,{"b":"]]]]\\"[["}]}"#,
+            &nested(64).to_encoded(),
+        ] {
+            assert!(surely_small(small), "{small}");
+        }
+        let wide = Value::Array(vec![Value::Null; 1025]).to_encoded();
+        assert!(!surely_small(&wide));
+        assert!(!surely_small(&nested(65).to_encoded()));
+        assert!(!surely_small(&format!("\"{}\"", "x".repeat(4 << 20))));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_small_at_a_glance_keeps_the_limits(value in any_value(), wrap in 0_usize..80) {
+            let value = (0..wrap).fold(value, |inner, _| Value::Array(vec![inner]));
+            if surely_small(&value.to_encoded()) {
+                prop_assert_eq!(check_result(&value), Ok(()));
+            }
+        }
     }
 
     #[test]

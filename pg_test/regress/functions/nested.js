@@ -139,6 +139,24 @@ export const fromQuery = query(async () => ({
 export const writesInQuery = query(() => insert("x"));
 export const queryWrites = mutation(() => refused(run("query", "writesInQuery")));
 
+export const wide = query(({ n }) => new Array(n).fill(1));
+export const nest = query(({ n }) => {
+  let value = [];
+  for (let i = 1; i < n; i++) value = [value];
+  return value;
+});
+// What ends a function that is called ends its caller, too.
+export const busy = query(() => {
+  for (let i = 0; i < 1e6; i++);
+});
+export const forever = query(() => {
+  for (;;);
+});
+export const busyForever = mutation(async () => {
+  for (;;) await refused(run("query", "busy"));
+});
+export const catchForever = mutation(() => refused(run("query", "forever")));
+
 // Handles.
 const handle = (name) => call("1.0/createFunctionHandle", { name: `nested:${name}` });
 export const handleOf = query(({ name }) => handle(name));

@@ -24,6 +24,22 @@ SELECT jsonb_pretty(live.mutation('nested:refusals')::jsonb);
 SELECT jsonb_pretty(live.query('nested:fromQuery')::jsonb);
 SELECT live.mutation('nested:queryWrites');
 
+-- Limits of values.
+SELECT json_array_length(live.query('nested:wide', '{"n": 8192}'));
+SELECT live.query('nested:wide', '{"n": 8193}');
+SELECT length(live.query('nested:nest', '{"n": 64}')::text);
+SELECT live.query('nested:nest', '{"n": 65}');
+SELECT live.query('nested:list', json_build_object('a', array_fill(1, ARRAY[8193])));
+
+-- What ends a function that is called ends its caller, too: time is counted over all of them.
+SET pg_live.user_time_ms = 50;
+SELECT live.mutation('nested:busyForever');
+SELECT live.mutation('nested:catchForever');
+RESET pg_live.user_time_ms;
+SET statement_timeout = 200;
+SELECT live.mutation('nested:catchForever');
+RESET statement_timeout;
+
 -- What is read below is read.
 SELECT kind, "table", index, lower, upper FROM live.explain('nested:list') ORDER BY 1, 2;
 SELECT kind, "table", index, lower, upper FROM live.explain('nested:listBelow') ORDER BY 1, 2;
