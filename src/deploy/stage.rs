@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use pg_live_values::Schema;
+use pg_live_values::{Schema, Validator};
 use serde_json::Value as Json;
 
 use crate::deploy::refused;
@@ -177,6 +177,14 @@ fn store_module(push: i64, module: &Module) -> Result<()> {
 
 fn store_functions(push: i64, module: &AnalyzedModule) -> Result<()> {
     for function in &module.functions {
+        for (what, validator) in [("args", &function.args), ("returns", &function.returns)] {
+            check_validator(validator.as_deref()).map_err(|error| {
+                refused(format!(
+                    "{}:{}: {what}: {error}",
+                    module.path, function.name
+                ))
+            })?;
+        }
         spi::execute(
             "INSERT INTO live.functions VALUES ($1, '', $2, $3, $4, $5, $6::json, $7::json)",
             &[
@@ -191,6 +199,18 @@ fn store_functions(push: i64, module: &AnalyzedModule) -> Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// Whether a function can be called with this validator; `null` is none.
+fn check_validator(text: Option<&str>) -> std::result::Result<(), String> {
+    let Some(text) = text else { return Ok(()) };
+    let json: Json = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if json.is_null() {
+        return Ok(());
+    }
+    Validator::from_json(&json)
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 fn optional(text: &Option<String>) -> Param<'_> {

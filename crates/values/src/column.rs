@@ -40,9 +40,7 @@ impl ColumnType {
         match validator {
             Validator::Null | Validator::Literal(Value::Null) => None,
             Validator::Float64 | Validator::Literal(Value::Float64(_)) => Some(ColumnType::Float8),
-            Validator::Int64 | Validator::CommitTs | Validator::Literal(Value::Int64(_)) => {
-                Some(ColumnType::Int8)
-            }
+            Validator::Int64 | Validator::Literal(Value::Int64(_)) => Some(ColumnType::Int8),
             Validator::Boolean | Validator::Literal(Value::Boolean(_)) => Some(ColumnType::Bool),
             Validator::String | Validator::Id(_) | Validator::Literal(Value::String(_)) => {
                 Some(ColumnType::Text)
@@ -163,7 +161,6 @@ fn collect_fields<'v>(
         Validator::Null
         | Validator::Float64
         | Validator::Int64
-        | Validator::CommitTs
         | Validator::Boolean
         | Validator::String
         | Validator::Bytes
@@ -218,7 +215,6 @@ mod tests {
             (literal("x"), Some(ColumnType::Text)),
             (Validator::Float64, Some(ColumnType::Float8)),
             (Validator::Int64, Some(ColumnType::Int8)),
-            (Validator::CommitTs, Some(ColumnType::Int8)),
             (Validator::Boolean, Some(ColumnType::Bool)),
             (Validator::Bytes, Some(ColumnType::Bytea)),
             (Validator::Any, Some(ColumnType::Jsonb)),

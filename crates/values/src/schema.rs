@@ -283,7 +283,6 @@ fn check_document_type(table: &str, validator: &Validator) -> Result<(), SchemaE
         Validator::Null
         | Validator::Float64
         | Validator::Int64
-        | Validator::CommitTs
         | Validator::Boolean
         | Validator::String
         | Validator::Bytes

@@ -116,7 +116,7 @@ impl Check<'_> {
             (Validator::Any, _)
             | (Validator::Null, Value::Null)
             | (Validator::Float64, Value::Float64(_))
-            | (Validator::Int64 | Validator::CommitTs, Value::Int64(_))
+            | (Validator::Int64, Value::Int64(_))
             | (Validator::Boolean, Value::Boolean(_))
             | (Validator::String, Value::String(_))
             | (Validator::Bytes, Value::Bytes(_)) => true,
@@ -146,7 +146,6 @@ impl Check<'_> {
                 Validator::Null
                 | Validator::Float64
                 | Validator::Int64
-                | Validator::CommitTs
                 | Validator::Boolean
                 | Validator::String
                 | Validator::Bytes
@@ -226,7 +225,6 @@ impl Check<'_> {
             Validator::Null
             | Validator::Float64
             | Validator::Int64
-            | Validator::CommitTs
             | Validator::Boolean
             | Validator::Bytes
             | Validator::Literal(_)

@@ -21,8 +21,6 @@ pub enum Validator {
     Float64,
     /// `v.int64()`, alias `v.bigint()`
     Int64,
-    /// `v.commitTs()`: an integer once it is stored
-    CommitTs,
     /// `v.boolean()`
     Boolean,
     /// `v.string()`
@@ -76,6 +74,12 @@ pub enum ValidatorError {
     /// A field name that no object can have.
     #[error("Invalid object validator: {0}")]
     FieldName(#[from] FieldNameError),
+    /// `v.commitTs()`
+    #[error(
+        "v.commitTs() is not supported: PostgreSQL does not give commits timestamps that are in the \
+         order of commits. Use v.number() and store Date.now(), or rely on _creationTime."
+    )]
+    CommitTs,
     /// Nested too deep.
     #[error("Invalid validator: it is nested more than {MAX_NESTING} levels deep.")]
     TooNested,
@@ -111,7 +115,7 @@ fn from_json_at(json: &Json, depth: usize) -> Result<Validator, ValidatorError> 
         "null" => Validator::Null,
         "number" => Validator::Float64,
         "bigint" => Validator::Int64,
-        "commitTs" => Validator::CommitTs,
+        "commitTs" => return Err(ValidatorError::CommitTs),
         "boolean" => Validator::Boolean,
         "string" => Validator::String,
         "bytes" => Validator::Bytes,
@@ -181,7 +185,6 @@ impl fmt::Display for Validator {
             Validator::Null => f.write_str("v.null()"),
             Validator::Float64 => f.write_str("v.float64()"),
             Validator::Int64 => f.write_str("v.int64()"),
-            Validator::CommitTs => f.write_str("v.commitTs()"),
             Validator::Boolean => f.write_str("v.boolean()"),
             Validator::String => f.write_str("v.string()"),
             Validator::Bytes => f.write_str("v.bytes()"),
@@ -241,14 +244,14 @@ mod tests {
                   "optional": true},
             "u": {"fieldType": {"type": "union", "value": [
                 {"type": "null"}, {"type": "bigint"}, {"type": "boolean"}, {"type": "any"},
-                {"type": "commitTs"}, {"type": "literal", "value": "x"},
+                {"type": "literal", "value": "x"},
                 {"type": "literal", "value": {"$integer": "AQAAAAAAAAA="}}]}, "optional": false},
         }});
         assert_eq!(
             validator(&json).to_string(),
             "v.object({a: v.array(v.id(\"users\")), \
              \"b c\": v.optional(v.record(v.string(), v.bytes())), \
-             u: v.union(v.null(), v.int64(), v.boolean(), v.any(), v.commitTs(), \
+             u: v.union(v.null(), v.int64(), v.boolean(), v.any(), \
              v.literal(\"x\"), v.literal(1n))})"
         );
         assert!(validator(&json).is_object_or_any());
@@ -261,6 +264,7 @@ mod tests {
             json!(null),
             json!({}),
             json!({"type": "date"}),
+            json!({"type": "commitTs"}),
             json!({"type": "id"}),
             json!({"type": "array"}),
             json!({"type": "object", "value": {"$a": {"fieldType": {"type": "any"}}}}),

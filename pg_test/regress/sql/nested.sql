@@ -126,3 +126,13 @@ END $$;
 SELECT live.query('nested:list');
 DROP FUNCTION refuse CASCADE;
 DELETE FROM entries;
+
+-- Validators that cannot be kept are refused when they are deployed.
+SELECT live.deploy(json_build_object('modules', json_build_array(json_build_object('path', 'bad.js', 'source', $$
+    export const f = Object.assign(() => {}, { isQuery: true, isPublic: true, exportReturns: () => "null",
+      exportArgs: () => '{"type":"object","value":{"at":{"fieldType":{"type":"commitTs"},"optional":false}}}' });
+$$))));
+SELECT live.deploy(json_build_object('modules', '[]'::json, 'schema', json_build_object('path', 'schema.js', 'source', $$
+    export default { export: () => JSON.stringify({ schemaValidation: true, tables: [{ tableName: "t", indexes: [], documentType:
+      { type: "object", value: { at: { fieldType: { type: "commitTs" }, optional: false } } } }] }) };
+$$)));
