@@ -33,7 +33,9 @@ CREATE TABLE live.deployments (
     message     text,
     hash        text NOT NULL,
     -- What schema.ts exports; NULL without a schema.
-    schema      json
+    schema      json,
+    -- The deployment that was in force when this one was staged: it is prepared for that one only.
+    base        bigint
 );
 
 -- The deployment in force, by component; the row comes with live.setup(). `version` is drawn from a sequence at every change of the
@@ -107,19 +109,52 @@ CREATE TABLE live.indexes (
 );
 CREATE SEQUENCE live.index_number_seq START 3;
 
--- Indexes of a staged deployment on tables that hold rows: `statement` builds one without blocking
--- writers, by itself and outside of a transaction, before live.deploy_finish().
-CREATE TABLE live.pending_indexes (
-    deployment bigint NOT NULL REFERENCES live.deployments (id) ON DELETE CASCADE,
+-- Indexes that are built or dropped beside readers and writers, by statements of their own outside
+-- of transactions: those that a staged deployment waits for, and (deployment NULL) those to drop.
+CREATE TABLE live.index_builds (
+    relation   name PRIMARY KEY,
     component  text COLLATE "C" NOT NULL,
+    schema     name NOT NULL,
     "table"    text COLLATE "C" NOT NULL,
-    name       text COLLATE "C" NOT NULL,
+    deployment bigint REFERENCES live.deployments (id) ON DELETE SET NULL,
+    -- The index of the schema; NULL: the one that holds the rows that do not match the new schema.
+    name       text COLLATE "C",
     number     integer NOT NULL,
-    key        text NOT NULL,
-    relation   name NOT NULL,
-    statement  text NOT NULL,
-    PRIMARY KEY (deployment, component, "table", name)
+    -- What follows CREATE INDEX ... ON; the condition again by itself.
+    definition text NOT NULL,
+    predicate  text,
+    error      text,
+    created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    FOREIGN KEY (component, "table") REFERENCES live.tables (component, name) ON DELETE CASCADE
 );
+
+CREATE VIEW live.pending_indexes AS
+    SELECT w.component, w."table", w.index,
+        CASE WHEN p.pid IS NOT NULL THEN 'building'
+             WHEN w.dropped THEN 'to be dropped'
+             WHEN i.indisvalid THEN 'built'
+             WHEN i.indexrelid IS NOT NULL THEN 'invalid'
+             ELSE 'waiting' END AS state,
+        p.phase,
+        pg_catalog.round(100.0 * CASE WHEN p.blocks_total > 0 THEN p.blocks_done::numeric / p.blocks_total
+            WHEN p.tuples_total > 0 THEN p.tuples_done::numeric / p.tuples_total END, 1) AS percent,
+        w.error, w.deployment, w.staged, w.relation
+    FROM (
+        SELECT b.component, b.schema, b."table", coalesce(b.name, '(documents that do not match)') AS index,
+            b.relation, b.deployment, b.deployment IS NULL AS dropped, false AS staged, b.error
+        FROM live.index_builds AS b
+        UNION ALL
+        SELECT x.component, t.schema, x."table", x.name, x.relation, a.deployment, false, true, NULL
+        FROM live.indexes AS x JOIN live.tables AS t ON t.component = x.component AND t.name = x."table"
+        LEFT JOIN live.active AS a ON a.component = x.component
+        WHERE x.staged
+    ) AS w
+    LEFT JOIN pg_catalog.pg_index AS i
+        ON i.indexrelid = pg_catalog.to_regclass(pg_catalog.format('%I.%I', w.schema, w.relation))
+    LEFT JOIN pg_catalog.pg_stat_progress_create_index AS p ON p.index_relid = i.indexrelid
+    WHERE NOT (w.dropped AND i.indexrelid IS NULL) AND NOT (w.staged AND i.indisvalid IS TRUE);
+COMMENT ON VIEW live.pending_indexes IS
+    'Indexes that deploys wait for, build in the background or have yet to drop; phase and percent while one is built.';
 
 -- owner: the role of the deployment; schema: where its tables are (public); handle_key: what function
 -- handles are made with.
@@ -146,6 +181,7 @@ SELECT pg_catalog.pg_extension_config_dump('live.functions', '');
 SELECT pg_catalog.pg_extension_config_dump('live.tables', '');
 SELECT pg_catalog.pg_extension_config_dump('live.columns', '');
 SELECT pg_catalog.pg_extension_config_dump('live.indexes', '');
+SELECT pg_catalog.pg_extension_config_dump('live.index_builds', '');
 SELECT pg_catalog.pg_extension_config_dump('live.outcomes', '');
 SELECT pg_catalog.pg_extension_config_dump('live.active', '');
 SELECT pg_catalog.pg_extension_config_dump('live.settings', '');
@@ -178,6 +214,14 @@ CREATE FUNCTION live.valid(rule text, id text, extra jsonb) RETURNS boolean
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'live_valid';
 COMMENT ON FUNCTION live.valid(text, text, jsonb, "any") IS
     'True if the row is a document of the schema; an error that names the field otherwise.';
+
+-- The same as an answer: for rows that were written before the rule is in force.
+CREATE FUNCTION live.matches(rule text, id text, extra jsonb, VARIADIC fields "any") RETURNS boolean
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'live_matches';
+CREATE FUNCTION live.matches(rule text, id text, extra jsonb) RETURNS boolean
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'live_matches';
+COMMENT ON FUNCTION live.matches(text, text, jsonb, "any") IS
+    'Whether the row is a document of the schema.';
 
 CREATE FUNCTION live.id_number(id text) RETURNS integer
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'live_id_number';
@@ -256,29 +300,63 @@ BEGIN
     EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO %I', target, owner);
     EXECUTE format('GRANT EXECUTE ON FUNCTION live.query(text, json), live.mutation(text, json),'
         ' live.explain(text, json), live.deploy(json), live.deploy_start(json),'
-        ' live.deploy_finish(bigint), live.status(), live.counters() TO %I', owner);
+        ' live.deploy_finish(bigint), live.deploy_abandon(bigint, text),'
+        ' live.prune(integer, interval), live.status(), live.counters() TO %I', owner);
     EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA live TO %I', owner);
 END $$;
 COMMENT ON FUNCTION live.setup IS 'Names the role that owns the deployment: its functions run as it, its tables belong to it.';
 
+-- Locks are had at once or given back, and tried again: nobody queues up behind a deploy.
 CREATE FUNCTION live.deploy_start(source json) RETURNS json
     LANGUAGE c VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '100ms' SET deadlock_timeout = '50ms'
     AS 'MODULE_PATHNAME', 'live_deploy_start';
 COMMENT ON FUNCTION live.deploy_start IS
-    'Stages a deployment and returns its number and the index builds to run before live.deploy_finish().';
+    'Stages a deployment and returns its number and the statements (index builds) to run, each by itself, before live.deploy_finish().';
 CREATE FUNCTION live.deploy_finish(push bigint) RETURNS json
     LANGUAGE c VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '100ms' SET deadlock_timeout = '50ms'
     AS 'MODULE_PATHNAME', 'live_deploy_finish';
-COMMENT ON FUNCTION live.deploy_finish IS 'Switches to a staged deployment, all or nothing.';
+COMMENT ON FUNCTION live.deploy_finish IS
+    'Switches to a staged deployment, all or nothing, and returns the statements to run, each by itself, afterwards.';
+CREATE FUNCTION live.deploy_abandon(push bigint, reason text) RETURNS json
+    LANGUAGE c VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '100ms' SET deadlock_timeout = '50ms'
+    AS 'MODULE_PATHNAME', 'live_deploy_abandon';
+COMMENT ON FUNCTION live.deploy_abandon IS
+    'Gives a staged deployment up and returns the statements that remove what was built for it.';
 CREATE FUNCTION live.deploy(source json) RETURNS json
     LANGUAGE c VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '100ms' SET deadlock_timeout = '50ms'
     AS 'MODULE_PATHNAME', 'live_deploy';
-COMMENT ON FUNCTION live.deploy IS 'live.deploy_start() and live.deploy_finish() in one call; builds indexes while it blocks writers.';
+COMMENT ON FUNCTION live.deploy IS 'live.deploy_start() and live.deploy_finish() in one call; reads and indexes tables while others wait.';
+
+-- Sources go only if no deployment is being staged, which may use one that is there already.
+CREATE FUNCTION live.prune(keep integer DEFAULT 20, outcomes interval DEFAULT '7 days') RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    DELETE FROM live.outcomes AS o WHERE o.created_at < now() - outcomes;
+    DELETE FROM live.deployments AS d
+    WHERE NOT EXISTS (SELECT FROM live.active AS a WHERE a.deployment = d.id)
+        AND d.id NOT IN (SELECT f.id FROM live.deployments AS f
+            WHERE f.finished_at IS NOT NULL ORDER BY f.finished_at DESC, f.id DESC LIMIT greatest(keep, 0))
+        AND (d.finished_at IS NOT NULL OR d.created_at < now() - interval '1 day');
+    BEGIN
+        LOCK TABLE live.sources IN SHARE ROW EXCLUSIVE MODE NOWAIT;
+        DELETE FROM live.sources AS s
+        WHERE NOT EXISTS (SELECT FROM live.modules AS m WHERE m.hash = s.hash);
+    EXCEPTION WHEN lock_not_available THEN
+        NULL; -- The next one does it.
+    END;
+END $$;
+COMMENT ON FUNCTION live.prune IS
+    'Removes all but the newest deployments with their sources, and outcomes of mutations that no client will ask for again.';
 
 REVOKE EXECUTE ON FUNCTION live.query(text, json), live.mutation(text, json), live.explain(text, json),
     live.run_query(text, text, text, bigint, bigint, bigint, text),
     live.run_mutation(text, text, text, text, bigint),
-    live.setup(name), live.deploy(json), live.deploy_start(json), live.deploy_finish(bigint) FROM PUBLIC;
+    live.setup(name), live.deploy(json), live.deploy_start(json), live.deploy_finish(bigint),
+    live.deploy_abandon(bigint, text), live.prune(integer, interval) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION live.run_query(text, text, text, bigint, bigint, bigint, text),
     live.run_mutation(text, text, text, text, bigint), live.query(text, json), live.mutation(text, json)
     TO live_relay;

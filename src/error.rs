@@ -63,6 +63,9 @@ pub(crate) enum Error {
     /// A row that is not a document of its table's schema.
     #[error("{0}")]
     DocumentRefused(String),
+    /// A deploy could not have a lock for the moment that it needs it; the text says who holds it.
+    #[error("the switch needs the tables that change for a moment and could not have them: {0}")]
+    Busy(String),
     /// Another transaction changed a relation's definition after the snapshot.
     #[error("a table read by the function was redefined meanwhile")]
     Redefined,
@@ -101,6 +104,7 @@ impl Error {
             Error::StackDepth => b"54001",
             Error::Untranslatable(_) => b"22021",
             Error::DocumentRefused(_) => b"23514",
+            Error::Busy(_) => b"55P03",
             Error::Redefined => b"40001",
         }
     }
@@ -125,6 +129,7 @@ impl Error {
             | Error::StackDepth
             | Error::Untranslatable(_)
             | Error::DocumentRefused(_)
+            | Error::Busy(_)
             | Error::Redefined
             | Error::Catalog(_)
             | Error::Defect(_)
@@ -153,6 +158,9 @@ impl Error {
             Error::OutOfMemory => Some("Read less at once, or raise pg_live.heap_size_mb."),
             Error::StackDepth => Some("Make functions and SQL call each other less deeply."),
             Error::TimedOut(_) => Some("Do less per call, or raise pg_live.user_time_ms."),
+            Error::Busy(_) => Some(
+                "Deploy again when they have ended, or end them with pg_terminate_backend(). What ran before keeps running.",
+            ),
             Error::Redefined => Some("Run the query again."),
             Error::DeployRefused(_)
             | Error::WrongTransaction(_)

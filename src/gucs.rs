@@ -88,6 +88,14 @@ static MAX_CALL_DEPTH: Limit = limit(
     c"How deep functions may call one another.",
     c"0: functions cannot call functions.",
 );
+static SMALL_TABLE_KB: Limit = limit(
+    c"pg_live.small_table_kb",
+    Unit::Count,
+    256,
+    (0, 1 << 20),
+    c"Size up to which a deploy reads and indexes a table while it holds its lock.",
+    c"Larger tables are checked and indexed beside their readers and writers.",
+);
 
 /// Registers the settings; called once when the library is loaded.
 pub(crate) fn register() {
@@ -100,6 +108,7 @@ pub(crate) fn register() {
         &MAX_DOCUMENTS_WRITTEN,
         &MAX_BYTES_WRITTEN,
         &MAX_CALL_DEPTH,
+        &SMALL_TABLE_KB,
     ]);
 }
 
@@ -145,4 +154,9 @@ pub(crate) fn max_bytes_written() -> usize {
 /// How deep functions may call one another.
 pub(crate) fn max_call_depth() -> usize {
     value(&MAX_CALL_DEPTH)
+}
+
+/// The size in bytes up to which a table is small.
+pub(crate) fn small_table_bytes() -> i64 {
+    (value(&SMALL_TABLE_KB) as i64) << 10
 }

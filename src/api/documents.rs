@@ -221,8 +221,8 @@ impl Check {
     }
 }
 
-/// `live.valid(rule, _id, _extra, field, column, ...) -> boolean`
-pub(super) fn valid(call: &mut Call) -> Result<Datum> {
+/// Checks a row, given as the arguments of `live.valid`, against the rule.
+fn check(call: &Call) -> Result<()> {
     if call.len() < 3 || call.len().is_multiple_of(2) {
         return Err(Error::InvalidParameter(
             "live.valid takes a rule, _id, _extra, and pairs of field and column".to_owned(),
@@ -242,6 +242,18 @@ pub(super) fn valid(call: &mut Call) -> Result<Datum> {
     let document = check
         .document(call)
         .map_err(|error| refuse(format!("cannot be read: {error}")))?;
-    check.rule.check(id.as_deref(), &document).map_err(refuse)?;
+    check.rule.check(id.as_deref(), &document).map_err(refuse)
+}
+
+/// `live.valid(rule, _id, _extra, field, column, ...) -> boolean`
+pub(super) fn valid(call: &mut Call) -> Result<Datum> {
+    check(call)?;
     Ok(call.value(true))
+}
+
+/// `live.matches(rule, _id, _extra, field, column, ...) -> boolean`: writers meet it before the rule
+/// is in force, so whatever is wrong with a row is `false`.
+pub(super) fn matches(call: &mut Call) -> Result<Datum> {
+    let matches = check(call).is_ok();
+    Ok(call.value(matches))
 }

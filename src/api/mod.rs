@@ -17,6 +17,7 @@ sql_functions! {
     live_creation_time = documents::creation_time;
     live_index_key_v1 = index_key::index_key;
     live_valid = documents::valid;
+    live_matches = documents::matches;
     live_id_number = documents::id_number;
     live_id_time = documents::id_time;
     live_query = functions::query;
@@ -26,5 +27,6 @@ sql_functions! {
     live_run_mutation = relay::run_mutation;
     live_deploy_start = crate::deploy::start;
     live_deploy_finish = crate::deploy::finish;
+    live_deploy_abandon = crate::deploy::abandon;
     live_deploy = crate::deploy::deploy;
 }

@@ -185,6 +185,7 @@ pub(super) fn run_mutation(call: &mut Call) -> Result<Datum> {
         Ok(Ok(response)) => response,
         Ok(Err(error @ (Error::Redefined | Error::NothingDeployed))) => return Err(error),
         Ok(Err(error)) => failed(error.to_string(), Access::Write)?,
+        Err(_) if redefined_meanwhile()? => return Err(Error::Redefined),
         Err(payload) => std::panic::resume_unwind(payload),
     };
     let (ok, value, error, data) = split(response.result);
@@ -197,6 +198,16 @@ pub(super) fn run_mutation(call: &mut Call) -> Result<Datum> {
         false.into_datum(),
     ];
     Ok(call.rows(vec![row]))
+}
+
+/// Whether a mutation failed perhaps only because a deploy has changed its tables since its snapshot:
+/// its code is that of the deployment before, columns and checks are not. It is to run again.
+fn redefined_meanwhile() -> Result<bool> {
+    let Ok(snapshot) = snapshot::transaction_snapshot() else {
+        return Ok(false);
+    };
+    let tables = failed(String::new(), Access::Write)?;
+    Ok(capture::ddl_conflict(&snapshot, &tables.reads))
 }
 
 fn run_and_store(request: &Request<'_>, key: Option<&(String, i64)>) -> Result<Response> {

@@ -5,9 +5,9 @@ use std::rc::Rc;
 use pg_live_values::{Schema, Validator};
 use serde_json::Value as Json;
 
-use crate::deploy::refused;
 use crate::deploy::source::{Module, Source, Workbench};
-use crate::deploy::tables::{self, Definition};
+use crate::deploy::tables::Definition;
+use crate::deploy::{Mode, prepare, refused};
 use crate::documents::catalog::Catalog;
 use crate::documents::create;
 use crate::error::{Error, Result};
@@ -30,23 +30,28 @@ pub(super) enum Staged {
 }
 
 /// Stages a source.
-pub(super) fn stage(source: &Source) -> Result<Staged> {
+pub(super) fn stage(source: &Source, mode: Mode) -> Result<Staged> {
     let catalog = Catalog::current(Access::Write)?;
     create::owner_oid(&catalog)?;
     let hash = source.hash();
     if let Some(deployment) = catalog.deployment
         && hash_of(deployment)?.as_deref() == Some(hash.as_str())
+        && prepare::is_sound(&catalog, &stored_schema(deployment)?)?
     {
         return Ok(Staged::Unchanged(deployment));
     }
     let (schema, definitions) = evaluate_schema(source)?;
     let analysis = analyze(source)?;
     let push = spi::query_one(
-        "INSERT INTO live.deployments (hash, message, schema) VALUES ($1, $2, $3::json) RETURNING id",
+        "INSERT INTO live.deployments (hash, message, schema, base) \
+         VALUES ($1, $2, $3::json, $4) RETURNING id",
         &[
             Param::Text(&hash),
             optional(&source.message),
             optional(&schema),
+            catalog
+                .deployment
+                .map_or(Param::Null(Type::Int8), Param::Int8),
         ],
         Access::Write,
         |row| row.need::<i64>(0),
@@ -59,8 +64,14 @@ pub(super) fn stage(source: &Source) -> Result<Staged> {
     analysis
         .iter()
         .try_for_each(|module| store_functions(push, module))?;
-    tables::check_rows(&catalog, &definitions)?;
-    let statements = tables::pending_indexes(&catalog, push, &definitions)?;
+    prepare::check_rows(&catalog, &definitions)?;
+    let statements = match mode {
+        Mode::Beside => prepare::statements(&catalog, push, &definitions)?,
+        Mode::AtOnce => {
+            prepare::drop_unused(&catalog, &definitions)?;
+            Vec::new()
+        }
+    };
     Ok(Staged::New { push, statements })
 }
 

@@ -6,53 +6,53 @@ use std::rc::Rc;
 use pg_live_values::schema::IndexSchema;
 use serde_json::{Value as Json, json};
 
-use crate::deploy::refused;
+use crate::deploy::columns::{self, Physical};
+use crate::deploy::locks::with_short_locks;
+use crate::deploy::prepare::alter;
 use crate::deploy::stage::stored_schema;
 use crate::deploy::tables::{self, Definition};
-use crate::documents::catalog::{BY_ID, Catalog, Table, quoted};
+use crate::deploy::{Mode, builds, refused};
+use crate::documents::catalog::{BY_ID, Catalog, Column, Index, Table, quoted};
 use crate::documents::{create, key};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pg::spi::{self, Access, Param};
-
-/// What to do about an index on a table with rows that nobody has built yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum MissingIndexes {
-    /// Refuse, and say how to build it.
-    Refuse,
-    /// Build it now; writers of the table wait.
-    Build,
-}
 
 /// What a switch changed, for the answer.
 #[derive(Default)]
 struct Changes {
+    unchanged: bool,
     tables: Vec<String>,
     indexes_added: Vec<String>,
     indexes_removed: Vec<String>,
 }
 
 /// Switches to a staged deployment.
-pub(super) fn switch(push: i64, missing: MissingIndexes) -> Result<Json> {
+pub(super) fn switch(push: i64, mode: Mode) -> Result<Json> {
+    let changes = with_short_locks(|| attempt(push, mode))?;
+    answer(push, &changes)
+}
+
+fn attempt(push: i64, mode: Mode) -> Result<Changes> {
+    let mut changes = Changes::default();
     let active = create::lock_active()?;
     if active == Some(push) {
-        return Ok(answer(push, true, &Changes::default(), &functions(push)?));
+        changes.unchanged = true;
+        return Ok(changes);
     }
     refuse_stale(push, active)?;
     let definitions = stored_schema(push)?;
-    let mut changes = Changes::default();
     create_tables(&definitions, &mut changes)?;
     let catalog = reload()?;
     for definition in &definitions {
         if let Some(table) = catalog.table(&definition.table.name) {
-            let table = extend_table(&catalog, table, definition)?;
-            exchange_check(&catalog, &table, definition)?;
+            let table = change_table(&catalog, push, table, definition, mode)?;
             for wanted in definition.indexes() {
-                ensure_index(&catalog, push, &table, wanted, missing, &mut changes)?;
+                ensure_index(&catalog, push, &table, wanted, mode, &mut changes)?;
             }
         }
     }
     for table in catalog.tables() {
-        remove_indexes(&catalog, table, &definitions, &mut changes)?;
+        remove_indexes(&catalog, table, &definitions, mode, &mut changes)?;
         if !definitions
             .iter()
             .any(|definition| definition.table.name == table.name)
@@ -60,44 +60,42 @@ pub(super) fn switch(push: i64, missing: MissingIndexes) -> Result<Json> {
             drop_check(&catalog, table)?;
         }
     }
-    spi::execute(
-        "DELETE FROM live.pending_indexes WHERE deployment <= $1",
-        &[Param::Int8(push)],
-    )?;
+    builds::end()?;
     spi::execute(
         "UPDATE live.deployments SET finished_at = pg_catalog.now() WHERE id = $1",
         &[Param::Int8(push)],
     )?;
     create::new_version(Some(push))?;
-    Ok(answer(push, false, &changes, &functions(push)?))
+    Ok(changes)
 }
 
-fn answer(push: i64, unchanged: bool, changes: &Changes, functions: &[String]) -> Json {
-    json!({
+fn answer(push: i64, changes: &Changes) -> Result<Json> {
+    Ok(json!({
         "deployment": push,
-        "unchanged": unchanged,
+        "unchanged": changes.unchanged,
         "tables": {"added": changes.tables},
         "indexes": {"added": changes.indexes_added, "removed": changes.indexes_removed},
-        "functions": functions,
-    })
+        "functions": functions(push)?,
+    }))
 }
 
+/// What was prepared holds for the deployment that was in force then: its columns, its indexes.
 fn refuse_stale(push: i64, active: Option<i64>) -> Result<()> {
-    let finished = spi::query_one(
-        "SELECT finished_at IS NOT NULL FROM live.deployments WHERE id = $1",
+    let staged = spi::query_one(
+        "SELECT finished_at IS NOT NULL, base FROM live.deployments WHERE id = $1",
         &[Param::Int8(push)],
         Access::Write,
-        |row| row.need::<bool>(0),
+        |row| Ok((row.need::<bool>(0)?, row.get::<i64>(1))),
     )?;
-    match finished {
+    match staged {
         None => Err(refused(format!(
             "there is no staged deployment {push}; start the deploy anew"
         ))),
-        Some(true) => Err(refused(format!("deployment {push} was finished before"))),
-        Some(false) if active.is_some_and(|active| active > push) => Err(refused(format!(
+        Some((true, _)) => Err(refused(format!("deployment {push} was finished before"))),
+        Some((false, base)) if active != base => Err(refused(format!(
             "another deploy has finished since deployment {push} was staged; start it anew"
         ))),
-        Some(false) => Ok(()),
+        Some((false, _)) => Ok(()),
     }
 }
 
@@ -129,22 +127,112 @@ fn reload() -> Result<Rc<Catalog>> {
     Catalog::current(Access::Write)
 }
 
-/// Adds the columns that the table lacks; returns it with them.
-fn extend_table(
+/// Columns and check of a table, in one statement. Returns the table with its columns.
+fn change_table(
     catalog: &Catalog,
+    push: i64,
     table: &Rc<Table>,
     definition: &Definition,
+    mode: Mode,
 ) -> Result<Rc<Table>> {
-    let missing = tables::missing_columns(table, definition);
-    if missing.is_empty() {
-        return Ok(Rc::clone(table));
+    let rule = definition.new_rule(catalog)?;
+    let had_check = tables::stored_rule(&table.name)?.is_some();
+    let goes = had_check && (rule.is_some() || definition.rule(catalog).is_none());
+    let physical = Physical::load(table)?;
+    let missing = physical.missing(table, definition);
+    if rule.is_none() && missing.is_empty() {
+        return if goes {
+            drop_check(catalog, table).map(|()| Rc::clone(table))
+        } else {
+            Ok(Rc::clone(table))
+        };
     }
-    tables::add_columns(catalog, table, &missing)?;
-    create::enter_columns(&table.name, &missing, table.columns.len())?;
-    let extended = reload()?;
-    extended.table(&table.name).cloned().ok_or_else(|| {
-        crate::error::Error::Catalog(format!("table {} vanished during a deploy", table.name))
-    })
+    lock(table)?;
+    let proof = match &rule {
+        Some(rule) => prove(push, table, rule, mode)?,
+        None => Proof::Scan,
+    };
+    let without = match rule {
+        Some(_) => columns::without_fields(table, definition),
+        None => Vec::new(),
+    };
+    let mut after: Vec<Column> = table.columns.clone();
+    after.retain(|column| !without.contains(column));
+    let kept = after.len();
+    after.extend(missing);
+    let mut unused = physical.unused.clone();
+    unused.retain(|column| !after.contains(column));
+    unused.extend_from_slice(&without);
+
+    let mut parts = columns::say_unused(&physical, &unused);
+    if goes {
+        parts.push("DROP CONSTRAINT IF EXISTS live_valid".to_owned());
+    }
+    parts.extend(columns::add(&after[kept..]));
+    if let Some(rule) = &rule {
+        let check = tables::check_expression("valid", rule, &after);
+        parts.push(format!(
+            "ADD CONSTRAINT live_valid CHECK ({check}){}",
+            proof.constraint_ending()
+        ));
+    }
+    alter(catalog, table, &parts)?;
+    if rule.is_some() || goes {
+        store_rule(table, rule.as_deref())?;
+    }
+    create::forget_columns(&table.name, &without)?;
+    create::enter_columns(&table.name, &after[kept..])?;
+    let changed = reload()?;
+    changed
+        .table(&table.name)
+        .cloned()
+        .ok_or_else(|| Error::Catalog(format!("table {} vanished during a deploy", table.name)))
+}
+
+/// Keeps everyone else from the table until the end of the transaction.
+fn lock(table: &Table) -> Result<()> {
+    spi::define(&format!(
+        "LOCK TABLE {} IN ACCESS EXCLUSIVE MODE",
+        table.relation
+    ))
+}
+
+/// How it is known that all rows match a new rule.
+#[derive(Clone, Copy)]
+enum Proof {
+    /// They were read, under the lock.
+    Scan,
+    /// The index of those that do not match is empty, under the lock.
+    Index,
+}
+
+impl Proof {
+    /// Postgres need not read a large table again, under the lock: it does so after the switch.
+    fn constraint_ending(self) -> &'static str {
+        match self {
+            Proof::Scan => "",
+            Proof::Index => " NOT VALID",
+        }
+    }
+}
+
+/// Makes sure, under the table's lock, that all rows match a rule. An error names one that does not.
+fn prove(push: i64, table: &Table, rule: &str, mode: Mode) -> Result<Proof> {
+    if let Some(built) = builds::built(push, table, None)?
+        && let Some(predicate) = &built.predicate
+    {
+        tables::check_mismatches(table, rule, predicate)?;
+        return Ok(Proof::Index);
+    }
+    if mode == Mode::Beside && !tables::is_small(table)? {
+        return Err(refused(format!(
+            "the rows of table {} are not checked yet: the statements of live.deploy_start were not \
+             run, another deploy was started since, or the table has grown. Start the deploy anew",
+            table.name
+        )));
+    }
+    tables::check_rows(table, rule)?;
+    Ok(Proof::Scan)
 }
 
 fn drop_check(catalog: &Catalog, table: &Table) -> Result<()> {
@@ -169,92 +257,36 @@ fn store_rule(table: &Table, rule: Option<&str>) -> Result<()> {
     )
 }
 
-fn exchange_check(catalog: &Catalog, table: &Table, definition: &Definition) -> Result<()> {
-    let Some(rule) = definition.rule(catalog) else {
-        return drop_check(catalog, table);
-    };
-    if tables::stored_rule(&table.name)?.as_deref() == Some(rule.as_str()) {
-        return Ok(());
-    }
-    drop_check(catalog, table)?;
-    let check = tables::check_expression(&rule, &table.columns);
-    let add = format!(
-        "ALTER TABLE {} ADD CONSTRAINT live_valid CHECK ({check})",
-        table.relation
-    );
-    create::as_owner(catalog, &[add])?;
-    store_rule(table, Some(&rule))
-}
-
-/// An index that was built for this deployment beside running writers.
-struct Pending {
-    number: u32,
-    key: String,
-    relation: String,
-    statement: String,
-    valid: bool,
-}
-
-fn pending(push: i64, table: &Table, index: &str) -> Result<Option<Pending>> {
-    spi::query_one(
-        "SELECT p.number, p.key, p.relation::text, p.statement, coalesce(i.indisvalid, false) \
-         FROM live.pending_indexes p \
-         JOIN live.tables t ON t.component = p.component AND t.name = p.\"table\" \
-         LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = \
-              pg_catalog.to_regclass(pg_catalog.format('%I.%I', t.schema, p.relation)) \
-         WHERE p.deployment = $1 AND p.component = '' AND p.\"table\" = $2 AND p.name = $3",
-        &[
-            Param::Int8(push),
-            Param::Text(&table.name),
-            Param::Text(index),
-        ],
-        Access::Write,
-        |row| {
-            Ok(Pending {
-                number: row.need::<i32>(0)? as u32,
-                key: row.need(1)?,
-                relation: row.need(2)?,
-                statement: row.need(3)?,
-                valid: row.need(4)?,
-            })
-        },
-    )
-}
-
 fn ensure_index(
     catalog: &Catalog,
     push: i64,
     table: &Table,
     wanted: &IndexSchema,
-    missing: MissingIndexes,
+    mode: Mode,
     changes: &mut Changes,
 ) -> Result<()> {
-    if tables::existing_index(table, wanted).is_some() {
+    if let Some(index) = tables::existing_index(catalog, table, &table.columns, wanted)? {
+        if index.staged != wanted.staged {
+            set_staged(table, index, wanted.staged)?;
+        }
         return Ok(());
     }
-    if table.index(&wanted.name).is_some() {
-        remove_index(catalog, table, &wanted.name, changes)?;
+    if let Some(index) = table.index(&wanted.name) {
+        remove_index(catalog, table, index, mode, changes)?;
     }
-    let (number, key, relation) = match pending(push, table, &wanted.name)? {
-        Some(built) if built.valid => (built.number, built.key, built.relation),
-        Some(unbuilt) if missing == MissingIndexes::Refuse => {
-            return Err(refused(format!(
-                "index {}.{} is not built yet (or its build failed): run, outside of a \
-                 transaction: DROP INDEX IF EXISTS {}.{}; {}",
-                table.name,
-                wanted.name,
-                quoted(&catalog.schema),
-                quoted(&unbuilt.relation),
-                unbuilt.statement
-            )));
+    let key = key::expression(&wanted.fields, &table.columns);
+    let (number, relation) = match builds::built(push, table, Some(&wanted.name))? {
+        Some(built) if built.definition == builds::definition(table, &key) => {
+            (built.number, built.relation)
         }
-        Some(_) | None => build_index(catalog, table, wanted)?,
+        Some(_) | None => new_index(catalog, table, wanted, &key, mode)?,
     };
+    let (name, fields) = (&wanted.name, &wanted.fields);
     create::enter_index(
         &table.name,
-        &wanted.name,
+        name,
         number,
-        &wanted.fields,
+        fields,
         &key,
         &relation,
         wanted.staged,
@@ -265,28 +297,51 @@ fn ensure_index(
     Ok(())
 }
 
-/// Builds an index now: the table is empty or the caller accepts that writers wait.
-fn build_index(
+/// Number and relation of an index that is built here and now; of a staged one, later.
+fn new_index(
     catalog: &Catalog,
     table: &Table,
     wanted: &IndexSchema,
-) -> Result<(u32, String, String)> {
+    key: &str,
+    mode: Mode,
+) -> Result<(u32, String)> {
     let number = create::new_index_number()?;
     let relation = create::index_name(&table.name, &wanted.name, number);
-    let key = key::expression(&wanted.fields, &table.columns);
-    let build = format!(
-        "CREATE INDEX {} ON {} ({key})",
-        quoted(&relation),
-        table.relation
-    );
+    match mode {
+        Mode::Beside if wanted.staged => return Ok((number, relation)),
+        Mode::Beside if !tables::is_small(table)? => {
+            return Err(refused(format!(
+                "index {}.{} is not built: the statements of live.deploy_start were not run, one of \
+                 them failed, another deploy was started since, or the table has grown. Start the \
+                 deploy anew; live.pending_indexes shows the state",
+                table.name, wanted.name
+            )));
+        }
+        Mode::Beside | Mode::AtOnce => {}
+    }
+    let definition = builds::definition(table, key);
+    let build = builds::create_statement(false, &relation, &definition);
     create::as_owner(catalog, &[build])?;
-    Ok((number, key, relation))
+    Ok((number, relation))
+}
+
+fn set_staged(table: &Table, index: &Index, staged: bool) -> Result<()> {
+    spi::execute(
+        "UPDATE live.indexes SET staged = $3 \
+         WHERE component = '' AND \"table\" = $1 AND name = $2",
+        &[
+            Param::Text(&table.name),
+            Param::Text(&index.name),
+            Param::Bool(staged),
+        ],
+    )
 }
 
 fn remove_indexes(
     catalog: &Catalog,
     table: &Table,
     definitions: &[Definition],
+    mode: Mode,
     changes: &mut Changes,
 ) -> Result<()> {
     let wanted: BTreeSet<&str> = definitions
@@ -297,28 +352,36 @@ fn remove_indexes(
         .collect();
     for index in &table.indexes {
         if index.number > BY_ID && !wanted.contains(index.name.as_str()) {
-            remove_index(catalog, table, &index.name, changes)?;
+            remove_index(catalog, table, index, mode, changes)?;
         }
     }
     Ok(())
 }
 
-fn remove_index(catalog: &Catalog, table: &Table, name: &str, changes: &mut Changes) -> Result<()> {
-    let Some(index) = table.index(name) else {
-        return Ok(());
-    };
-    let drop = format!(
-        "DROP INDEX IF EXISTS {}.{}",
-        quoted(&catalog.schema),
-        quoted(&index.relation)
-    );
-    create::as_owner(catalog, &[drop])?;
+fn remove_index(
+    catalog: &Catalog,
+    table: &Table,
+    index: &Index,
+    mode: Mode,
+    changes: &mut Changes,
+) -> Result<()> {
+    match mode {
+        Mode::Beside => builds::drop_later(table, index)?,
+        Mode::AtOnce => {
+            let drop = format!(
+                "DROP INDEX IF EXISTS {}.{}",
+                quoted(&catalog.schema),
+                quoted(&index.relation)
+            );
+            create::as_owner(catalog, &[drop])?;
+        }
+    }
     spi::execute(
         "DELETE FROM live.indexes WHERE component = '' AND \"table\" = $1 AND name = $2",
-        &[Param::Text(&table.name), Param::Text(name)],
+        &[Param::Text(&table.name), Param::Text(&index.name)],
     )?;
     changes
         .indexes_removed
-        .push(format!("{}.{name}", table.name));
+        .push(format!("{}.{}", table.name, index.name));
     Ok(())
 }

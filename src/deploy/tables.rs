@@ -1,4 +1,4 @@
-//! What a schema asks of tables that exist: rows that match, columns, indexes.
+//! What a schema asks of a table: rows that match, columns, indexes.
 
 use std::rc::Rc;
 
@@ -8,10 +8,12 @@ use pg_live_values::{TableLookup, Validator};
 use serde_json::Value as Json;
 
 use crate::api::Rule;
+use crate::deploy::builds::{self, Wanted};
 use crate::documents::catalog::{Catalog, Column, Index, Table, literal, quoted};
-use crate::documents::{create, key};
+use crate::documents::key;
 use crate::error::Result;
-use crate::pg::spi::{self, Access, Param};
+use crate::gucs;
+use crate::pg::spi::{self, Access, Param, PreferIndexes};
 
 /// A table of the schema.
 pub(super) struct Definition {
@@ -30,7 +32,7 @@ impl Definition {
             .collect()
     }
 
-    /// The indexes that can be queried or are to be built.
+    /// The indexes, staged ones too.
     pub(super) fn indexes(&self) -> &[IndexSchema] {
         &self.table.indexes
     }
@@ -42,48 +44,36 @@ impl Definition {
             (Some(json), _) => Some(Rule::text(&self.table.name, json, lookup)),
         }
     }
-}
 
-/// The columns that an existing table lacks. A field that an existing index already reads from
-/// `_extra` gets none: that index would no longer see it.
-pub(super) fn missing_columns(table: &Table, definition: &Definition) -> Vec<Column> {
-    let read_from_extra = |field: &str| {
-        table
-            .indexes
-            .iter()
-            .flat_map(|index| &index.fields)
-            .any(|path| path.top() == field)
-    };
-    definition
-        .columns()
-        .into_iter()
-        .filter(|wanted| {
-            table
-                .columns
-                .iter()
-                .all(|column| column.field != wanted.field)
+    /// The rule, if it is not the one in force.
+    pub(super) fn new_rule(&self, lookup: &dyn TableLookup) -> Result<Option<String>> {
+        Ok(match self.rule(lookup) {
+            Some(rule) if stored_rule(&self.table.name)?.as_ref() != Some(&rule) => Some(rule),
+            Some(_) | None => None,
         })
-        .filter(|wanted| !read_from_extra(&wanted.field))
-        .collect()
+    }
 }
 
-/// All columns of the table once the missing ones are there.
-pub(super) fn columns_after(table: &Table, definition: &Definition) -> Vec<Column> {
-    let mut columns = table.columns.clone();
-    columns.extend(missing_columns(table, definition));
-    columns
+/// The index in force that is what the schema asks for, can be used and sees all `columns`.
+pub(super) fn existing_index<'t>(
+    catalog: &Catalog,
+    table: &'t Table,
+    columns: &[Column],
+    wanted: &IndexSchema,
+) -> Result<Option<&'t Index>> {
+    let Some(index) = table.index(&wanted.name) else {
+        return Ok(None);
+    };
+    let same =
+        index.fields == wanted.fields && index.key == key::expression(&wanted.fields, columns);
+    // Whoever builds a staged index finds out that it is not valid.
+    let usable = wanted.staged || builds::state(catalog, &index.relation)? == Some(true);
+    Ok((same && usable).then_some(index))
 }
 
-/// The index of the table that is what the schema asks for.
-pub(super) fn existing_index<'t>(table: &'t Table, wanted: &IndexSchema) -> Option<&'t Index> {
-    table
-        .index(&wanted.name)
-        .filter(|index| index.fields == wanted.fields)
-}
-
-/// The SQL of `live.valid(...)` over a table's columns.
-pub(super) fn check_expression(rule: &str, columns: &[Column]) -> String {
-    let mut sql = format!("live.valid({}::text, _id, _extra", literal(rule));
+/// The SQL of a function of a row's contents, `live.valid` or `live.matches`.
+pub(super) fn check_expression(function: &str, rule: &str, columns: &[Column]) -> String {
+    let mut sql = format!("live.{function}({}::text, _id, _extra", literal(rule));
     for column in columns {
         sql.push_str(&format!(
             ", {}::text, {}",
@@ -92,28 +82,6 @@ pub(super) fn check_expression(rule: &str, columns: &[Column]) -> String {
         ));
     }
     sql + ")"
-}
-
-/// Checks the rows of tables whose rule changes, without blocking writers; an error names the first
-/// document that does not match.
-pub(super) fn check_rows(catalog: &Catalog, definitions: &[Definition]) -> Result<()> {
-    for definition in definitions {
-        let Some(table) = catalog.table(&definition.table.name) else {
-            continue;
-        };
-        let Some(rule) = definition.rule(catalog) else {
-            continue;
-        };
-        if stored_rule(&table.name)?.as_deref() == Some(rule.as_str()) {
-            continue;
-        }
-        let check = check_expression(&rule, &table.columns);
-        spi::define(&format!(
-            "SELECT pg_catalog.count(*) FROM {} WHERE NOT {check}",
-            table.relation
-        ))?;
-    }
-    Ok(())
 }
 
 /// The rule of the table's check in force.
@@ -127,86 +95,48 @@ pub(super) fn stored_rule(table: &str) -> Result<Option<String>> {
     Ok(rule.flatten())
 }
 
-fn has_rows(table: &Table) -> Result<bool> {
-    let found = spi::query_one(
-        &format!("SELECT true FROM {} LIMIT 1", table.relation),
-        &[],
+/// Whether the switch itself may read the whole table while it holds its lock.
+pub(super) fn is_small(table: &Table) -> Result<bool> {
+    let bytes = spi::query_one(
+        "SELECT pg_catalog.pg_table_size(pg_catalog.to_regclass($1))",
+        &[Param::Text(&table.relation)],
         Access::Write,
-        |row| row.need::<bool>(0),
+        |row| Ok(row.get::<i64>(0)),
     )?;
-    Ok(found.is_some())
+    Ok(bytes.flatten().unwrap_or(0) <= gucs::small_table_bytes())
 }
 
-/// Enters the indexes that must be built beside running writers and returns their statements.
-/// Columns that such an index reads are added here: they are empty and nobody writes them yet.
-pub(super) fn pending_indexes(
-    catalog: &Catalog,
-    push: i64,
-    definitions: &[Definition],
-) -> Result<Vec<String>> {
-    let mut statements = Vec::new();
-    for definition in definitions {
-        let Some(table) = catalog.table(&definition.table.name) else {
-            continue;
-        };
-        let new: Vec<&IndexSchema> = definition
-            .indexes()
-            .iter()
-            .filter(|wanted| existing_index(table, wanted).is_none())
-            .collect();
-        if new.is_empty() || !has_rows(table)? {
-            continue;
-        }
-        let columns = columns_after(table, definition);
-        add_columns(catalog, table, &missing_columns(table, definition))?;
-        for wanted in new {
-            statements.push(enter_pending(push, table, &columns, wanted)?);
-        }
-    }
-    Ok(statements)
-}
-
-fn enter_pending(
-    push: i64,
-    table: &Table,
-    columns: &[Column],
-    wanted: &IndexSchema,
-) -> Result<String> {
-    let number = create::new_index_number()?;
-    let relation = create::index_name(&table.name, &wanted.name, number);
-    let key = key::expression(&wanted.fields, columns);
-    let statement = format!(
-        "CREATE INDEX CONCURRENTLY {} ON {} ({key})",
-        quoted(&relation),
+/// Reads all rows; an error names the first document that does not match.
+pub(super) fn check_rows(table: &Table, rule: &str) -> Result<()> {
+    let check = check_expression("valid", rule, &table.columns);
+    spi::define(&format!(
+        "SELECT pg_catalog.count(*) FROM {} WHERE NOT {check}",
         table.relation
-    );
-    spi::execute(
-        "INSERT INTO live.pending_indexes \
-         VALUES ($1, '', $2, $3, $4::pg_catalog.int4, $5, $6::pg_catalog.name, $7)",
-        &[
-            Param::Int8(push),
-            Param::Text(&table.name),
-            Param::Text(&wanted.name),
-            Param::Int8(i64::from(number)),
-            Param::Text(&key),
-            Param::Text(&relation),
-            Param::Text(&statement),
-        ],
-    )?;
-    Ok(statement)
+    ))
 }
 
-/// Adds columns to the relation; the catalog learns of them at the switch.
-pub(super) fn add_columns(catalog: &Catalog, table: &Table, columns: &[Column]) -> Result<()> {
-    let statements: Vec<String> = columns
-        .iter()
-        .map(|column| {
-            format!(
-                "ALTER TABLE {} ADD COLUMN IF NOT EXISTS {}",
-                table.relation,
-                create::column_definition(column)
-            )
-        })
-        .collect();
-    create::as_owner(catalog, &statements)
+/// The index of the rows that do not match a rule.
+pub(super) fn mismatches(table: &Table, rule: &str) -> Wanted<'static> {
+    Wanted {
+        index: None,
+        key: "_id".to_owned(),
+        predicate: Some(format!(
+            "NOT {}",
+            check_expression("matches", rule, &table.columns)
+        )),
+    }
+}
+
+/// Reads the rows that are in the index of [`mismatches`], none as a rule; an error names the first
+/// that does not match.
+///
+/// `predicate` is that index's condition. Its rule may know fewer tables than the one to be enforced
+/// and so accept less, never more.
+pub(super) fn check_mismatches(table: &Table, rule: &str, predicate: &str) -> Result<()> {
+    let check = check_expression("valid", rule, &table.columns);
+    let _index = PreferIndexes::new();
+    spi::define(&format!(
+        "SELECT pg_catalog.count(*) FROM {} WHERE {predicate} AND NOT {check}",
+        table.relation
+    ))
 }

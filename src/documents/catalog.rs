@@ -21,7 +21,7 @@ pub(crate) const BY_CREATION_TIME: IndexId = 1;
 pub(crate) const BY_ID: IndexId = 2;
 
 /// A field that has a column of its own; the column has the field's name.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Column {
     /// The document field, and the column's name.
     pub(crate) field: String,

@@ -123,7 +123,7 @@ pub(crate) fn table(catalog: &Catalog, name: &str, columns: &[Column]) -> Result
             Param::Text(&kept_name),
         ],
     )?;
-    enter_columns(name, columns, 0)?;
+    enter_columns(name, columns)?;
     enter_index(
         name,
         "by_creation_time",
@@ -146,17 +146,28 @@ pub(crate) fn column_definition(column: &Column) -> String {
     format!("{} {}", quoted(&column.field), column.of.sql_name())
 }
 
-/// Enters columns into the catalog, from `position` on.
-pub(crate) fn enter_columns(table: &str, columns: &[Column], position: usize) -> Result<()> {
-    for (offset, column) in columns.iter().enumerate() {
+/// Enters columns into the catalog, behind those that are there.
+pub(crate) fn enter_columns(table: &str, columns: &[Column]) -> Result<()> {
+    for column in columns {
         spi::execute(
-            "INSERT INTO live.columns VALUES ('', $1, $2, $3, $4::pg_catalog.int4)",
+            "INSERT INTO live.columns SELECT '', $1, $2, $3, coalesce(max(position) + 1, 0) \
+             FROM live.columns WHERE component = '' AND \"table\" = $1",
             &[
                 Param::Text(table),
                 Param::Text(&column.field),
                 Param::Text(column_type_name(column.of)),
-                Param::Int8((position + offset).try_into().unwrap_or(i64::MAX)),
             ],
+        )?;
+    }
+    Ok(())
+}
+
+/// Takes columns out of the catalog; the relation keeps them for now.
+pub(crate) fn forget_columns(table: &str, columns: &[Column]) -> Result<()> {
+    for column in columns {
+        spi::execute(
+            "DELETE FROM live.columns WHERE component = '' AND \"table\" = $1 AND field = $2",
+            &[Param::Text(table), Param::Text(&column.field)],
         )?;
     }
     Ok(())

@@ -107,6 +107,8 @@ pub(crate) struct Caught {
     pub(crate) message: String,
     /// True for codes that the caller must see: cancel, shutdown, serialization, deadlock.
     pub(crate) must_rethrow: bool,
+    /// True if a lock could not be had in time, or only at the price of a deadlock.
+    pub(crate) lock_refused: bool,
 }
 
 /// The message of a panic that is not a Postgres ERROR.
@@ -126,6 +128,7 @@ pub(crate) fn describe(payload: &(dyn std::any::Any + Send)) -> Caught {
         return Caught {
             message: panic_message(payload),
             must_rethrow: true,
+            lock_refused: false,
         };
     };
     let report = match caught {
@@ -145,6 +148,10 @@ pub(crate) fn describe(payload: &(dyn std::any::Any + Send)) -> Caught {
     Caught {
         message: report.message().to_owned(),
         must_rethrow,
+        lock_refused: matches!(
+            code,
+            Code::ERRCODE_LOCK_NOT_AVAILABLE | Code::ERRCODE_T_R_DEADLOCK_DETECTED
+        ),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which fields of a document get a column of their own, and of which SQL type.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
 
@@ -141,6 +141,32 @@ pub fn document_columns(document_type: &Validator) -> BTreeMap<String, ColumnTyp
         })
         .take(MAX_COLUMNS)
         .collect()
+}
+
+/// The names of all fields that documents of the type can have; `None` if any will do.
+pub fn document_fields(document_type: &Validator) -> Option<BTreeSet<&str>> {
+    match document_type {
+        Validator::Any => None,
+        Validator::Union(members) => {
+            let mut fields = BTreeSet::new();
+            for member in members {
+                fields.append(&mut document_fields(member)?);
+            }
+            Some(fields)
+        }
+        Validator::Object(object) => Some(object.keys().map(String::as_str).collect()),
+        Validator::Record { .. } => None,
+        Validator::Null
+        | Validator::Float64
+        | Validator::Int64
+        | Validator::CommitTs
+        | Validator::Boolean
+        | Validator::String
+        | Validator::Bytes
+        | Validator::Literal(_)
+        | Validator::Id(_)
+        | Validator::Array(_) => Some(BTreeSet::new()),
+    }
 }
 
 fn collect_fields<'v>(
@@ -326,6 +352,13 @@ mod tests {
             expected.map(|(name, t)| (name.to_owned(), t)).into()
         );
         assert!(document_columns(&Validator::Any).is_empty());
+        let fields = document_fields(&both).unwrap();
+        assert_eq!(
+            fields.into_iter().collect::<Vec<_>>(),
+            ["kind", "m", "n", "z z"]
+        );
+        assert_eq!(document_fields(&Validator::Any), None);
+        assert_eq!(document_fields(&union(&[both, Validator::Any])), None);
         let names: Vec<String> = (0..300).map(|n| format!("f{n:03}")).collect();
         let wide: Vec<_> = names
             .iter()

@@ -35,6 +35,16 @@ pub struct Deployed {
     /// All functions of the deployment.
     #[serde(default)]
     pub functions: Vec<String>,
+    /// What is left to do now that it is in force.
+    #[serde(default)]
+    statements: Vec<String>,
+}
+
+/// What `live.deploy_abandon` says is left to do.
+#[derive(Debug, Deserialize)]
+struct Abandoned {
+    #[serde(default)]
+    statements: Vec<String>,
 }
 
 /// Names that a deploy added or removed.
@@ -88,11 +98,17 @@ async fn check(client: &Client) -> Result<(), Error> {
     Ok(())
 }
 
-/// Deploys `source` and switches to it at once; a failure leaves the running deployment as it was.
+/// Settings of a connection for deploys: what is committed is seen at once, and if this program is
+/// killed, the server does not go on building indexes for it.
+const SETTINGS: &str = "SET default_transaction_isolation = 'read committed';
+    SET client_connection_check_interval = '1s'; SET statement_timeout = 0; SET lock_timeout = 0";
+
+/// Deploys `source` and switches to it; a failure leaves the running deployment as it was.
 ///
 /// # Errors
 /// What the extension says: a module that does not run, a schema that the data do not fit, ...
 pub(super) async fn push(client: &Client, source: &Source) -> Result<Deployed, Error> {
+    client.batch_execute(SETTINGS).await.map_err(Error::sql)?;
     let source = serde_json::to_value(source).map_err(Error::Encode)?;
     let row = client
         .query_one("SELECT live.deploy_start($1::json)", &[&Json(source)])
@@ -102,6 +118,19 @@ pub(super) async fn push(client: &Client, source: &Source) -> Result<Deployed, E
     if started.unchanged {
         tracing::debug!(push = started.push, "nothing changed");
     }
+    match switch(client, &started).await {
+        Ok(deployed) => {
+            tidy(client, &deployed.statements).await;
+            Ok(deployed)
+        }
+        Err(error) => {
+            abandon(client, started.push, &error).await;
+            Err(error)
+        }
+    }
+}
+
+async fn switch(client: &Client, started: &Started) -> Result<Deployed, Error> {
     for statement in &started.statements {
         // One by one and outside of a transaction: indexes are built without blocking writers.
         client.batch_execute(statement).await.map_err(Error::sql)?;
@@ -111,6 +140,32 @@ pub(super) async fn push(client: &Client, source: &Source) -> Result<Deployed, E
         .await
         .map_err(Error::sql)?;
     reply(row.get(0))
+}
+
+/// Removes what a failed deploy has built. What cannot be removed now, the next deploy removes.
+async fn abandon(client: &Client, push: i64, why: &Error) {
+    let row = client
+        .query_one(
+            "SELECT live.deploy_abandon($1, $2)",
+            &[&push, &why.to_string()],
+        )
+        .await
+        .map_err(Error::sql);
+    match row.and_then(|row| reply::<Abandoned>(row.get(0))) {
+        Ok(abandoned) => tidy(client, &abandoned.statements).await,
+        Err(error) => {
+            tracing::warn!(%error, "what the failed deploy has built is left to the next")
+        }
+    }
+}
+
+/// Runs statements that nothing depends on: the next deploy repeats those that fail.
+async fn tidy(client: &Client, statements: &[String]) {
+    for statement in statements {
+        if let Err(error) = client.batch_execute(statement).await.map_err(Error::sql) {
+            tracing::warn!(%error, %statement, "left to the next deploy");
+        }
+    }
 }
 
 fn reply<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Error> {

@@ -38,6 +38,7 @@ fn from_error(error: Error) -> HostError {
         | Error::TimedOut(_)
         | Error::OutOfMemory
         | Error::StackDepth
+        | Error::Busy(_)
         | Error::Redefined
         | Error::Catalog(_)
         | Error::Defect(_)
