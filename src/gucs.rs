@@ -158,5 +158,5 @@ pub(crate) fn max_call_depth() -> usize {
 
 /// The size in bytes up to which a table is small.
 pub(crate) fn small_table_bytes() -> i64 {
-    (value(&SMALL_TABLE_KB) as i64) << 10
+    i64::from(SMALL_TABLE_KB.get()) << 10
 }

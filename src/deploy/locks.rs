@@ -25,27 +25,33 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 pub(super) fn with_short_locks<T>(body: impl Fn() -> Result<T>) -> Result<T> {
     let (begun, mut pause) = (Instant::now(), PAUSE);
     loop {
-        let outcome = session::subtransaction(
-            || catch_unwind(AssertUnwindSafe(&body)),
-            |result| matches!(result, Ok(Ok(_))),
-        );
-        let (Subtransaction::Released(result) | Subtransaction::RolledBack(result)) = outcome;
-        match result {
-            Ok(result) => return result,
-            Err(payload) if !session::describe(payload.as_ref()).lock_refused => {
-                resume_unwind(payload)
-            }
-            Err(_) if begun.elapsed() > PATIENCE => return Err(Error::Busy(in_the_way()?)),
-            Err(_) => {
-                spi::query_one(
-                    "SELECT pg_catalog.pg_sleep($1)",
-                    &[Param::Float8(pause.as_secs_f64())],
-                    Access::Write,
-                    |_| Ok(()),
-                )?;
-                pause = (pause * 2).min(PAUSE_MAX);
-            }
+        if let Some(result) = if_free(&body)? {
+            return Ok(result);
         }
+        if begun.elapsed() > PATIENCE {
+            return Err(Error::Busy(in_the_way()?));
+        }
+        spi::query_one(
+            "SELECT pg_catalog.pg_sleep($1)",
+            &[Param::Float8(pause.as_secs_f64())],
+            Access::Write,
+            |_| Ok(()),
+        )?;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// Runs `body` in a subtransaction; `None`, and nothing done, if it cannot have its locks.
+pub(super) fn if_free<T>(body: impl Fn() -> Result<T>) -> Result<Option<T>> {
+    let outcome = session::subtransaction(
+        || catch_unwind(AssertUnwindSafe(&body)),
+        |result| matches!(result, Ok(Ok(_))),
+    );
+    let (Subtransaction::Released(result) | Subtransaction::RolledBack(result)) = outcome;
+    match result {
+        Ok(result) => result.map(Some),
+        Err(payload) if session::describe(payload.as_ref()).lock_refused => Ok(None),
+        Err(payload) => resume_unwind(payload),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::deploy::builds::{self, Wanted};
 use crate::deploy::columns::{self, Physical};
-use crate::deploy::locks::with_short_locks;
+use crate::deploy::locks::{if_free, with_short_locks};
 use crate::deploy::tables::{self, Definition};
 use crate::documents::catalog::{Catalog, Column, Table};
 use crate::documents::{create, key};
@@ -117,14 +117,15 @@ fn existing<'a>(
     })
 }
 
-/// Drops the unused columns that the schema does not want, adds those that are `needed`.
+/// Drops the unused columns that the schema does not want, adds those that are `needed`. Where none is,
+/// a table in use keeps its unused columns for now.
 fn change_unused(
     catalog: &Catalog,
     table: &Table,
     wanted: &[Column],
     needed: &[Column],
 ) -> Result<()> {
-    with_short_locks(|| {
+    let change = || {
         let physical = Physical::load(table)?;
         let gone = physical.droppable(table, wanted)?;
         let mut unused = physical.unused.clone();
@@ -141,7 +142,12 @@ fn change_unused(
         parts.extend(columns::drop(&gone));
         parts.extend(columns::add(needed));
         alter(catalog, table, &parts)
-    })
+    };
+    if needed.is_empty() {
+        if_free(change).map(|_| ())
+    } else {
+        with_short_locks(change)
+    }
 }
 
 /// One `ALTER TABLE` as the owner; nothing to do is no statement.

@@ -1,5 +1,9 @@
 -- Schemas: what is wrong with one, and what a deploy makes of the tables.
 SET client_min_messages = warning;
+CREATE DATABASE changes;
+\c changes
+SET client_min_messages = warning;
+CREATE EXTENSION pg_live;
 CREATE ROLE changer;
 SELECT live.setup('changer');
 
@@ -103,7 +107,7 @@ CREATE TEMP TABLE statements (n bigint, statement text);
 CREATE VIEW said AS SELECT regexp_replace(regexp_replace(statement, '_\d+\M', '_<n>', 'g'), '\{.*\}', '{...}') AS statement FROM statements ORDER BY n;
 CREATE VIEW pending AS SELECT "table", index, state, staged FROM live.pending_indexes;
 CREATE VIEW state AS SELECT conname, convalidated, regexp_replace(pg_get_constraintdef(oid), '\{.*\}', '{...}') AS definition
-    FROM pg_constraint WHERE conrelid = 't'::regclass AND contype = 'c' ORDER BY conname;
+    FROM pg_constraint WHERE conrelid = 't'::regclass AND conname IN ('live_valid', 'live_unused') ORDER BY conname;
 INSERT INTO t (kind) SELECT 'a' FROM generate_series(1, 100);
 
 -- A field with an index, and a narrower type.
