@@ -159,7 +159,6 @@ pub fn document_fields(document_type: &Validator) -> Option<BTreeSet<&str>> {
         Validator::Null
         | Validator::Float64
         | Validator::Int64
-        | Validator::CommitTs
         | Validator::Boolean
         | Validator::String
         | Validator::Bytes
