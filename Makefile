@@ -1,11 +1,11 @@
 # Everything a person or CI does here. `make` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test lint bench soak install
+.PHONY: help setup build run test lint bench bench-quick soak install
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing (as root) or say what is, and write .cargo/config.toml
 	@scripts/setup.sh
@@ -13,8 +13,8 @@ setup: ## install what is missing (as root) or say what is, and write .cargo/con
 build: setup ## build extension and relay, and a private copy of the server's files with the extension
 	@scripts/build.sh
 
-run: build ## run the chat example: Postgres, deploy, relay, page (Ctrl-C stops everything)
-	@$(TARGET)/release/pg-live dev examples/chat
+run: build ## run the chat example (or APP=tracker, APP=shop): Postgres, deploy, relay, page; Ctrl-C ends it
+	@$(TARGET)/release/pg-live dev examples/$(or $(APP),chat)
 
 test: build ## run all tests; SUITES="unit e2e" runs only these
 	@scripts/test.sh $(SUITES)
@@ -24,6 +24,9 @@ lint: setup ## check formatting, lints and file sizes
 
 bench: build ## measure and write bench/report
 	@bench/run.sh
+
+bench-quick: build ## one point of each part of the bench, in five minutes
+	@BENCH_QUICK=1 bench/run.sh
 
 soak: setup ## run the simulator on new seeds for MINUTES (10)
 	@scripts/soak.sh $(MINUTES)

@@ -80,5 +80,5 @@ install postgresql-server-dev-$postgres_version or set PGRX_PG_CONFIG_PATH"
 check_languages
 install_packages
 write_cargo_config
-npm_packages "$root/examples/chat"
+for app in chat tracker shop; do npm_packages "$root/examples/$app"; done
 npm_packages "$root/pg_test"

@@ -1,4 +1,4 @@
 #!/usr/bin/env bash
-# The chat example in a browser.
+# The example apps in a browser.
 set -euo pipefail
 exec "$(dirname "$0")/../../pg_test/run-browser.sh" "$@"
