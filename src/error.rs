@@ -5,6 +5,8 @@
 
 use thiserror::Error;
 
+use crate::pg::catch::PgError;
+
 /// A result whose error is [`Error`].
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
@@ -78,6 +80,50 @@ pub(crate) enum Error {
     /// V8 failed in a way that no user code explains.
     #[error("JavaScript engine: {0}")]
     Engine(String),
+    /// An ERROR of Postgres on its way, as it was raised.
+    #[error("{0}")]
+    Postgres(#[from] PgError),
+    /// What a function in LANGUAGE js threw, or what is wrong with its body.
+    #[error("{}", .0.message)]
+    Script(Box<Script>),
+    /// A value of another type than the one that is needed.
+    #[error("{0}")]
+    DatatypeMismatch(String),
+    /// A definition that Postgres takes and LANGUAGE js does not.
+    #[error("{0}")]
+    InvalidDefinition(String),
+    /// Something that LANGUAGE js does not do.
+    #[error("{0}")]
+    FeatureNotSupported(String),
+    /// An array that is no rectangle.
+    #[error("nested arrays must all have the same length to become an SQL array")]
+    ArraySubscript,
+    /// A statement's text is not one statement.
+    #[error("{0}")]
+    NotOneStatement(String),
+    /// A parameter whose type is unknown.
+    #[error("{0}")]
+    IndeterminateDatatype(String),
+    /// A statement of a function that would change the session.
+    #[error("{0} cannot be used in a function of LANGUAGE js: it outlives the transaction")]
+    OutlivesTransaction(String),
+}
+
+/// An error of the code of a function in LANGUAGE js.
+#[derive(Debug)]
+pub(crate) struct Script {
+    /// What was thrown.
+    pub(crate) message: String,
+    /// Its SQLSTATE.
+    pub(crate) sqlstate: SqlState,
+    /// DETAIL.
+    pub(crate) detail: Option<String>,
+    /// HINT.
+    pub(crate) hint: Option<String>,
+    /// CONTEXT: the function, and where in it.
+    pub(crate) context: Option<String>,
+    /// For errors of syntax: the body, and the character in it, counted from 1.
+    pub(crate) position: Option<(String, i32)>,
 }
 
 /// Five characters of SQLSTATE.
@@ -87,6 +133,14 @@ impl Error {
     /// The SQLSTATE: own class `LV` for our own states, standard codes for user mistakes.
     pub(crate) fn sqlstate(&self) -> SqlState {
         *match self {
+            Error::Script(script) => return script.sqlstate,
+            Error::Postgres(error) => return unpack(error.code()),
+            Error::DatatypeMismatch(_) => b"42804",
+            Error::FeatureNotSupported(_) | Error::OutlivesTransaction(_) => b"0A000",
+            Error::InvalidDefinition(_) => b"42P13",
+            Error::ArraySubscript => b"2202E",
+            Error::NotOneStatement(_) => b"42601",
+            Error::IndeterminateDatatype(_) => b"42P18",
             Error::NotPreloaded => b"LV001",
             Error::NoDatabaseSlot => b"LV002",
             Error::NothingDeployed => b"LV003",
@@ -115,7 +169,16 @@ impl Error {
             Error::Function {
                 data: Some(data), ..
             } => Some(format!("data: {data}")),
+            Error::Script(script) => script.detail.clone(),
             Error::Function { data: None, .. }
+            | Error::Postgres(_)
+            | Error::DatatypeMismatch(_)
+            | Error::InvalidDefinition(_)
+            | Error::FeatureNotSupported(_)
+            | Error::OutlivesTransaction(_)
+            | Error::ArraySubscript
+            | Error::NotOneStatement(_)
+            | Error::IndeterminateDatatype(_)
             | Error::NotPreloaded
             | Error::NoDatabaseSlot
             | Error::NothingDeployed
@@ -138,7 +201,7 @@ impl Error {
     }
 
     /// What to do about it.
-    pub(crate) fn hint(&self) -> Option<&'static str> {
+    pub(crate) fn hint(&self) -> Option<&str> {
         match self {
             Error::NotPreloaded => Some(
                 "Add pg_live to shared_preload_libraries in postgresql.conf and restart the server.",
@@ -162,7 +225,19 @@ impl Error {
                 "Deploy again when they have ended, or end them with pg_terminate_backend(). What ran before keeps running.",
             ),
             Error::Redefined => Some("Run the query again."),
-            Error::DeployRefused(_)
+            Error::Script(script) => script.hint.as_deref(),
+            Error::OutlivesTransaction(_) => Some(
+                "Use what ends with the transaction: SET LOCAL, set_config(..., true), \
+                 pg_advisory_xact_lock, ON COMMIT DROP.",
+            ),
+            Error::Postgres(_)
+            | Error::DatatypeMismatch(_)
+            | Error::InvalidDefinition(_)
+            | Error::FeatureNotSupported(_)
+            | Error::ArraySubscript
+            | Error::NotOneStatement(_)
+            | Error::IndeterminateDatatype(_)
+            | Error::DeployRefused(_)
             | Error::WrongTransaction(_)
             | Error::Function { .. }
             | Error::InvalidParameter(_)
@@ -173,4 +248,13 @@ impl Error {
             | Error::Engine(_) => None,
         }
     }
+}
+
+/// Postgres packs six bits per character.
+fn unpack(code: i32) -> SqlState {
+    let mut state = *b"00000";
+    for (index, character) in state.iter_mut().enumerate() {
+        *character = b'0' + ((code >> (6 * index)) & 0x3f) as u8;
+    }
+    state
 }

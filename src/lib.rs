@@ -12,6 +12,7 @@ mod functions;
 mod gucs;
 mod invalidator;
 mod js;
+mod language;
 mod pg;
 
 ::pgrx::pg_module_magic!(name, version);
@@ -20,5 +21,6 @@ mod pg;
 #[pgrx::pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     gucs::register();
+    pg::language::guard::install();
     invalidator::start();
 }

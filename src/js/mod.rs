@@ -14,6 +14,7 @@ mod crypto;
 mod error;
 mod json_text;
 mod log_lines;
+mod routine;
 mod source_map;
 mod specifier;
 mod stack_trace;
@@ -24,6 +25,10 @@ use std::time::Duration;
 
 pub(crate) use analysis::{AnalyzedFunction, AnalyzedModule};
 pub(crate) use error::{Failure, HostError, JsError, ModuleFailure};
+pub(crate) use routine::{
+    Data, Level, Names, Returns, Routine, Rows, ScriptError, Shape, Statement, Version,
+    call_routine, check_routine,
+};
 
 /// The code of one module of a deployment, as the bundler wrote it.
 #[derive(Clone, Debug)]
@@ -58,6 +63,31 @@ pub(crate) trait Host {
     /// panic) and say whether to go on. JavaScript must not be called from here.
     fn serve_interrupts(&mut self) -> Interrupts {
         Interrupts::Stop
+    }
+
+    /// Prepares a statement that a function in LANGUAGE js wants to run.
+    fn prepare(&mut self, _sql: &str) -> Result<Statement, HostError> {
+        Err(HostError::js("statements can not be run here"))
+    }
+
+    /// Runs a statement of [`Host::prepare`]; one parameter for each that it has.
+    fn execute(&mut self, _statement: &Statement, _params: Vec<Data>) -> Result<Rows, HostError> {
+        Err(HostError::js("statements can not be run here"))
+    }
+
+    /// Takes the next row of a function that returns a set.
+    fn emit(&mut self, _row: Data) -> Result<(), HostError> {
+        Err(HostError::js("the function does not return a set"))
+    }
+
+    /// Tells the client what a function in LANGUAGE js writes to the console.
+    fn notice(&mut self, _level: Level, _text: &str) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    /// The time that a function in LANGUAGE js sees, in milliseconds since 1970.
+    fn now_unix_ms(&mut self) -> Result<f64, HostError> {
+        Ok(0.0)
     }
 }
 

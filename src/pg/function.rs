@@ -198,6 +198,10 @@ struct Report {
     message: *const c_char,
     detail: *const c_char,
     hint: *const c_char,
+    context: *const c_char,
+    /// Text of a body and a place in it.
+    source: *const c_char,
+    position: c_int,
 }
 
 /// `ERROR` of elog.h.
@@ -209,6 +213,10 @@ unsafe extern "C-unwind" {
     fn errmsg(format: *const c_char, ...) -> c_int;
     fn errdetail(format: *const c_char, ...) -> c_int;
     fn errhint(format: *const c_char, ...) -> c_int;
+    fn errcontext_msg(format: *const c_char, ...) -> c_int;
+    fn internalerrposition(position: c_int) -> c_int;
+    fn internalerrquery(text: *const c_char) -> c_int;
+    fn ReThrowError(error: *mut pg_sys::ErrorData) -> !;
     fn errfinish(file: *const c_char, line: c_int, function: *const c_char);
 }
 
@@ -228,6 +236,12 @@ fn pack(sqlstate: SqlState) -> c_int {
 
 impl Report {
     fn new(error: &Error) -> Report {
+        let script = match error {
+            Error::Script(script) => Some(script.as_ref()),
+            _ => None,
+        };
+        let context = script.and_then(|script| script.context.as_deref());
+        let place = script.and_then(|script| script.position.as_ref());
         Report {
             sqlstate: pack(error.sqlstate()),
             message: palloc_text(&error.to_string()),
@@ -235,6 +249,9 @@ impl Report {
                 .detail()
                 .map_or(std::ptr::null(), |text| palloc_text(&text)),
             hint: error.hint().map_or(std::ptr::null(), palloc_text),
+            context: context.map_or(std::ptr::null(), palloc_text),
+            source: place.map_or(std::ptr::null(), |(source, _)| palloc_text(source)),
+            position: place.map_or(0, |(_, position)| *position),
         }
     }
 
@@ -258,6 +275,9 @@ impl Report {
             message: palloc_text(report.message()),
             detail: optional(report.detail()),
             hint: optional(report.hint()),
+            context: std::ptr::null(),
+            source: std::ptr::null(),
+            position: 0,
         }
     }
 
@@ -276,11 +296,58 @@ impl Report {
                 if !self.hint.is_null() {
                     errhint(TEXT.as_ptr(), self.hint);
                 }
+                if !self.context.is_null() {
+                    errcontext_msg(TEXT.as_ptr(), self.context);
+                }
+                if !self.source.is_null() {
+                    internalerrquery(self.source);
+                    internalerrposition(self.position);
+                }
                 errfinish(c"pg_live".as_ptr(), 0, c"pg_live".as_ptr());
             }
         }
         unreachable!("ereport(ERROR) returned")
     }
+}
+
+/// What is to be raised.
+#[derive(Clone, Copy)]
+enum Raised {
+    /// An error of ours.
+    Report(Report),
+    /// An ERROR of Postgres, again.
+    Again(*mut pg_sys::ErrorData),
+}
+
+impl Raised {
+    fn of(error: &Error) -> Raised {
+        match error {
+            Error::Postgres(error) => Raised::Again(error.raw()),
+            _ => Raised::Report(Report::new(error)),
+        }
+    }
+
+    /// Raises it. The caller's frame must own nothing that has a destructor.
+    unsafe fn raise(self) -> ! {
+        // SAFETY: as the caller promises; the data is the copy that `catch` made.
+        unsafe {
+            match self {
+                Raised::Report(report) => report.raise(),
+                Raised::Again(error) => ReThrowError(error),
+            }
+        }
+    }
+}
+
+/// Raises an error of ours.
+///
+/// # Safety
+/// The caller's frames down to Postgres' handler must own nothing that has a destructor.
+pub(super) unsafe fn raise(error: Error) -> ! {
+    let raised = Raised::of(&error);
+    drop(error);
+    // SAFETY: as the caller promises; the error has been dropped.
+    unsafe { raised.raise() }
 }
 
 /// Runs the body of an SQL function; see the module's head.
@@ -295,13 +362,13 @@ pub(crate) unsafe fn enter(
     let run = || catch_unwind(AssertUnwindSafe(|| body(&mut Call { fcinfo })));
     let outcome = match sqlstate::noting(run) {
         Ok(Ok(datum)) => Ok(datum),
-        Ok(Err(error)) => Err(Report::new(&error)),
-        Err(payload) => Err(Report::of_panic(payload.as_ref())),
+        Ok(Err(error)) => Err(Raised::of(&error)),
+        Err(payload) => Err(Raised::Report(Report::of_panic(payload.as_ref()))),
     };
     match outcome {
         Ok(datum) => datum,
-        // SAFETY: `Report` is Copy; everything else in this frame has been dropped.
-        Err(report) => unsafe { report.raise() },
+        // SAFETY: what is raised is Copy; everything else in this frame has been dropped.
+        Err(raised) => unsafe { raised.raise() },
     }
 }
 

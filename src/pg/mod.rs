@@ -1,10 +1,12 @@
 //! Everything that touches Postgres' C interface: with `js/v8` the only place for `unsafe`.
 
 pub(crate) mod after_reply;
+pub(crate) mod catch;
 pub(crate) mod datum;
 pub(crate) mod function;
 pub(crate) mod guc;
 pub(crate) mod jsonb;
+pub(crate) mod language;
 pub(crate) mod latch;
 pub(crate) mod lwlock;
 pub(crate) mod relation;

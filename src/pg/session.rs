@@ -192,6 +192,13 @@ pub(crate) fn transaction_start_us() -> i64 {
     unsafe { pg_sys::GetCurrentTransactionStartTimestamp() + UNIX_TO_POSTGRES_EPOCH_US }
 }
 
+/// The start of the client's statement in microseconds since 1970.
+pub(crate) fn statement_start_us() -> i64 {
+    const UNIX_TO_POSTGRES_EPOCH_US: i64 = 946_684_800_000_000;
+    // SAFETY: a plain read.
+    unsafe { pg_sys::GetCurrentStatementStartTimestamp() + UNIX_TO_POSTGRES_EPOCH_US }
+}
+
 /// Now, in microseconds since 1970.
 pub(crate) fn now_us() -> i64 {
     // SAFETY: reads the clock.

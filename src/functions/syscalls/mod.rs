@@ -42,7 +42,16 @@ fn from_error(error: Error) -> HostError {
         | Error::Redefined
         | Error::Catalog(_)
         | Error::Defect(_)
-        | Error::Engine(_) => fatal(error),
+        | Error::Engine(_)
+        | Error::Postgres(_)
+        | Error::Script(_)
+        | Error::DatatypeMismatch(_)
+        | Error::InvalidDefinition(_)
+        | Error::FeatureNotSupported(_)
+        | Error::ArraySubscript
+        | Error::NotOneStatement(_)
+        | Error::IndeterminateDatatype(_)
+        | Error::OutlivesTransaction(_) => fatal(error),
     }
 }
 

@@ -86,34 +86,7 @@
   const shared = { use, now, randomBytes, notInFunctions, refuse, notImplemented, encodeUtf8 };
 
   // The clock: stands still during a call.
-  const NativeDate = Date;
-  const FrozenDate = function Date(...args) {
-    if (new.target === undefined) return new NativeDate(now()).toString();
-    return Reflect.construct(NativeDate, args.length === 0 ? [now()] : args, new.target);
-  };
-  Object.defineProperty(FrozenDate, "length", { value: 7, configurable: true });
-  Object.defineProperty(FrozenDate, "prototype", { value: NativeDate.prototype, writable: false });
-  define(FrozenDate, "now", now);
-  define(FrozenDate, "parse", NativeDate.parse);
-  define(FrozenDate, "UTC", NativeDate.UTC);
-  define(NativeDate.prototype, "constructor", FrozenDate);
-  define(globalThis, "Date", FrozenDate);
-
-  // Formatting without a date formats the present one.
-  const DateTimeFormat = Intl.DateTimeFormat.prototype;
-  const nativeFormat = Object.getOwnPropertyDescriptor(DateTimeFormat, "format").get;
-  const nativeFormatToParts = DateTimeFormat.formatToParts;
-  Object.defineProperty(DateTimeFormat, "format", {
-    get() {
-      const format = nativeFormat.call(this);
-      return (date) => format(date === undefined ? now() : date);
-    },
-    enumerable: false,
-    configurable: true,
-  });
-  define(DateTimeFormat, "formatToParts", function formatToParts(date) {
-    return nativeFormatToParts.call(this, date === undefined ? now() : date);
-  });
+  host.load("clock")(now);
 
   // Random numbers come from the call's seed, 64 at a time: 53 bits each.
   const RANDOM_WORDS = 128;

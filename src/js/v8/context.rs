@@ -12,7 +12,7 @@ use super::frame::{self, Frame, Halted, Phase};
 use super::kept::{Keep, Kept};
 use super::platform;
 use super::runtime::Runtime;
-use super::watchdog::Watched;
+use super::watchdog::{Metering, Watched};
 use crate::js::log_lines::LogLines;
 use crate::js::{Failure, JsError, Limits};
 
@@ -20,8 +20,8 @@ use crate::js::{Failure, JsError, Limits};
 const GARBAGE_BYTES: usize = 6 * 1024 * 1024;
 
 /// How a call that was not stopped from outside ended.
-pub(super) struct Ended<R> {
-    pub(super) result: Result<R, JsError>,
+pub(super) struct Ended<R, E = JsError> {
+    pub(super) result: Result<R, E>,
     pub(super) user_time: Duration,
 }
 
@@ -32,14 +32,40 @@ pub(super) fn run<R>(
     import_unix_ms: f64,
     body: impl for<'s, 'i> FnOnce(&mut v8::PinScope<'s, 'i>, Runtime<'s>) -> Result<R, Halt>,
 ) -> Result<Ended<R>, Failure> {
+    let ended = watched(frame, limits, Metering::Exact, || {
+        in_context(frame, import_unix_ms, body)
+    });
+    if matches!(frame.keep, Keep::Nothing | Keep::Prepared(_)) {
+        frame.engine.collect_garbage(GARBAGE_BYTES);
+    }
+    if frame.engine.heap.reached() {
+        // Reached by what the ended function has left: the next call must not be stopped for it.
+        frame.engine.wear_out();
+    }
+    ended
+}
+
+/// Runs `body`, which enters JavaScript, as the innermost call, watched.
+pub(super) fn watched<R, E>(
+    frame: &Frame<'_>,
+    limits: &Limits,
+    metering: Metering,
+    body: impl FnOnce() -> Result<R, Halt<E>>,
+) -> Result<Ended<R, E>, Failure> {
     let engine = &frame.engine;
     if engine.stack_is_short() {
         return Err(Failure::StackDepth);
     }
-    let watched = Watched::new(engine.handle(), limits, frame::on_interrupt, engine.clock);
+    let watched = Watched::new(
+        engine.handle(),
+        limits,
+        frame::on_interrupt,
+        engine.clock,
+        metering,
+    );
     let outer = engine.watchdog.begin(watched);
     let inside = platform::set_inside(true);
-    let result = guarded(frame, || in_context(frame, import_unix_ms, body));
+    let result = guarded(frame, body);
     platform::set_inside(inside);
     let verdict = engine.watchdog.end(outer);
     // A request to stop that came too late must not hit the next call.
@@ -69,13 +95,6 @@ pub(super) fn run<R>(
     if failure.is_some() {
         engine.abandon_queue();
     }
-    if matches!(frame.keep, Keep::Nothing | Keep::Prepared(_)) {
-        engine.collect_garbage(GARBAGE_BYTES);
-    }
-    if engine.heap.reached() {
-        // Reached by what the ended function has left: the next call must not be stopped for it.
-        engine.wear_out();
-    }
     match (failure, result) {
         (Some(failure), _) => Err(failure),
         (None, Ok(value)) => Ok(Ended {
@@ -91,7 +110,10 @@ pub(super) fn run<R>(
 }
 
 /// Runs `body` with `frame` as the innermost call. A panic in it is a defect of this code: it ends the call.
-fn guarded<R>(frame: &Frame<'_>, body: impl FnOnce() -> Result<R, Halt>) -> Result<R, Halt> {
+fn guarded<R, E>(
+    frame: &Frame<'_>,
+    body: impl FnOnce() -> Result<R, Halt<E>>,
+) -> Result<R, Halt<E>> {
     let depth = frame.engine.depth.get();
     let result = frame.enter(|| catch_unwind(AssertUnwindSafe(body)));
     result.unwrap_or_else(|_| {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use deno_core::v8;
 
 use super::kept::KeptContexts;
+use super::language::Realm;
 use super::memory::{self, BufferAccount, HeapGuard};
 use super::modules::ModuleCache;
 use super::prepare::Wanted;
@@ -55,6 +56,8 @@ pub(super) struct Engine {
     pub(super) kept: RefCell<KeptContexts>,
     /// Modules for which a context should be prepared.
     pub(super) wanted: RefCell<Vec<Wanted>>,
+    /// Contexts of functions in LANGUAGE js.
+    pub(super) realms: RefCell<Vec<Rc<Realm>>>,
     /// The runtime's own code.
     pub(super) runtime: runtime::Scripts,
     /// The native operations that the runtime gets.
@@ -151,6 +154,7 @@ impl Engine {
             modules: RefCell::default(),
             kept: RefCell::default(),
             wanted: RefCell::default(),
+            realms: RefCell::default(),
             runtime: runtime::Scripts::default(),
             operations,
             watchdog,
@@ -195,10 +199,14 @@ impl Engine {
         queues[depth].0
     }
 
-    /// Gives up the queue of the present depth, which may hold work of a function that was stopped.
+    /// Gives up the queue of the present depth, which may hold work of a function that was stopped, and the
+    /// contexts that would run it.
     pub(super) fn abandon_queue(&self) {
         let depth = self.depth.get();
         self.kept.borrow_mut().forget_depth(depth);
+        self.realms
+            .borrow_mut()
+            .retain(|realm| realm.depth() != depth);
         if let Some(queue) = self.queues.borrow_mut().get_mut(depth) {
             *queue = Queue::new(&mut self.isolate());
         }

@@ -11,9 +11,9 @@ use crate::js::specifier::MODULE_SCHEME;
 use crate::js::stack_trace;
 
 /// Why a step of a call did not succeed.
-pub(super) enum Halt {
+pub(super) enum Halt<E = JsError> {
     /// JavaScript threw, or the call can not be made.
-    Thrown(JsError),
+    Thrown(E),
     /// The call is being stopped from outside; the frame knows why.
     Stopped,
 }

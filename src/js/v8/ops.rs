@@ -152,7 +152,7 @@ pub(super) fn host_error<'s>(
 
 /// Throws what a failed host call becomes. While the call is being stopped JavaScript may run on for a few
 /// steps: an error sends it to the place where V8 looks.
-fn throw_fault(scope: &v8::PinScope<'_, '_>, fault: HostFault) {
+pub(super) fn throw_fault(scope: &v8::PinScope<'_, '_>, fault: HostFault) {
     match fault {
         HostFault::Js { message, data } => {
             let error = host_error(scope, &message, data.as_deref());
@@ -258,7 +258,7 @@ fn environment_variable(
 }
 
 /// Evaluates a file of the runtime.
-fn load(
+pub(super) fn load(
     scope: &mut v8::PinScope<'_, '_>,
     args: v8::FunctionCallbackArguments<'_>,
     mut result: v8::ReturnValue<'_, v8::Value>,

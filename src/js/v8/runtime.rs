@@ -7,15 +7,18 @@ use deno_core::v8;
 use super::convert::{member, short};
 
 /// The files: expressions, each a function. Those of `bundles/` are made of npm packages by `web/build.mjs`.
-const FILES: [(&str, &str); 13] = [
+const FILES: [(&str, &str); 16] = [
     ("blob", include_str!("../runtime/blob.js")),
     ("bootstrap", include_str!("../runtime/bootstrap.js")),
+    ("clock", include_str!("../runtime/clock.js")),
     ("crypto", include_str!("../runtime/crypto.js")),
     ("crypto_keys", include_str!("../runtime/crypto_keys.js")),
     ("encoding", include_str!("../runtime/encoding.js")),
     ("events", include_str!("../runtime/events.js")),
     ("fetch", include_str!("../runtime/fetch.js")),
+    ("harden", include_str!("../runtime/harden.js")),
     ("inspect", include_str!("../runtime/bundles/inspect.js")),
+    ("language", include_str!("../runtime/language.js")),
     ("multipart", include_str!("../runtime/multipart.js")),
     ("performance", include_str!("../runtime/performance.js")),
     ("storage", include_str!("../runtime/storage.js")),

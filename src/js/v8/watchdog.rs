@@ -26,6 +26,15 @@ const MEMORY_FACTOR: usize = 2;
 /// What V8 itself may take besides.
 const MEMORY_SLACK: usize = 64 * 1024 * 1024;
 
+/// How exactly the processor time of a call is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Metering {
+    /// From its first instruction on; reading the clock costs a call of the kernel each time.
+    Exact,
+    /// From the first tick that finds it running: enough for the limit, and free for short calls.
+    Coarse,
+}
+
 /// What is watched of one call.
 pub(super) struct Watched {
     /// Isolate it runs in.
@@ -41,7 +50,10 @@ pub(super) struct Watched {
     used: Duration,
     /// How much of it nested calls used.
     nested: Duration,
-    /// When JavaScript was last entered; `None` during host calls.
+    metering: Metering,
+    /// Whether JavaScript runs; false during host calls.
+    running: bool,
+    /// When JavaScript was last entered, or first seen to run since then.
     since: Option<Duration>,
     timed_out: bool,
     told_of_interrupt: bool,
@@ -59,6 +71,7 @@ impl Watched {
         limits: &Limits,
         on_interrupt: InterruptCallback,
         clock: CpuClock,
+        metering: Metering,
     ) -> Self {
         Self {
             isolate,
@@ -68,6 +81,8 @@ impl Watched {
             clock,
             used: Duration::ZERO,
             nested: Duration::ZERO,
+            metering,
+            running: false,
             since: None,
             timed_out: false,
             told_of_interrupt: false,
@@ -77,20 +92,30 @@ impl Watched {
         }
     }
 
-    fn used_until(&self, now: Duration) -> Duration {
-        self.used
-            + self
-                .since
-                .map_or(Duration::ZERO, |since| now.saturating_sub(since))
+    fn start(&mut self) {
+        self.running = true;
+        self.since = match self.metering {
+            Metering::Exact => Some(self.clock.now()),
+            Metering::Coarse => None,
+        };
+    }
+
+    fn stop(&mut self) {
+        self.running = false;
+        if let Some(since) = self.since.take() {
+            self.used += self.clock.now().saturating_sub(since);
+        }
     }
 
     /// One look. The state is locked, so a request can not hit a later call.
     fn check(&mut self, memory: &PrivateMemory) {
-        if self.since.is_none() {
+        if !self.running {
             return;
         }
         self.check_memory(memory);
-        if !self.timed_out && self.used_until(self.clock.now()) > self.limit {
+        let now = self.clock.now();
+        let since = *self.since.get_or_insert(now);
+        if !self.timed_out && self.used + now.saturating_sub(since) > self.limit {
             self.timed_out = true;
             self.isolate.terminate_execution();
         }
@@ -165,7 +190,7 @@ impl Watchdog {
     /// Watches `next` from now on; gives back the call that was watched before, which `next` is nested in:
     /// what that one has left of its time is all that `next` may use.
     pub(super) fn begin(&self, mut next: Watched) -> Option<Watched> {
-        next.since = Some(next.clock.now());
+        next.start();
         let mut state = self.shared.lock();
         if let Some(outer) = &state.watched {
             next.limit = next.limit.min(outer.limit.saturating_sub(outer.used));
@@ -181,16 +206,16 @@ impl Watchdog {
     /// Stops watching the present call and goes back to `outer`.
     pub(super) fn end(&self, outer: Option<Watched>) -> Verdict {
         let mut state = self.shared.lock();
-        let Some(ended) = std::mem::replace(&mut state.watched, outer) else {
+        let Some(mut ended) = std::mem::replace(&mut state.watched, outer) else {
             return Verdict::default();
         };
-        let used = ended.used_until(ended.clock.now());
+        ended.stop();
         if let Some(outer) = &mut state.watched {
-            outer.used += used;
-            outer.nested += used;
+            outer.used += ended.used;
+            outer.nested += ended.used;
         }
         Verdict {
-            user_time: used.saturating_sub(ended.nested),
+            user_time: ended.used.saturating_sub(ended.nested),
             timed_out: ended.timed_out,
             out_of_memory: ended.out_of_memory,
         }
@@ -199,8 +224,7 @@ impl Watchdog {
     /// The present call leaves JavaScript for a host call.
     pub(super) fn pause(&self) {
         if let Some(call) = &mut self.shared.lock().watched {
-            call.used = call.used_until(call.clock.now());
-            call.since = None;
+            call.stop();
             call.memory_before = None;
         }
     }
@@ -208,7 +232,7 @@ impl Watchdog {
     /// The present call comes back from a host call.
     pub(super) fn resume(&self) {
         if let Some(call) = &mut self.shared.lock().watched {
-            call.since = Some(call.clock.now());
+            call.start();
             // A nested call may have been told in its place.
             call.told_of_interrupt = false;
         }
