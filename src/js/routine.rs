@@ -4,7 +4,7 @@ use std::any::Any;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{Failure, Host, Limits, v8};
+use super::{Failure, Host, JsError, Limits, v8};
 
 /// A value between SQL and JavaScript.
 #[derive(Clone, Debug, PartialEq)]
@@ -135,6 +135,15 @@ pub(crate) struct ScriptError {
     pub hint: Option<String>,
     /// The frames: name of the JavaScript function if it has one, and place; the innermost first.
     pub frames: Vec<(Option<String>, Place)>,
+}
+
+impl From<JsError> for ScriptError {
+    fn from(error: JsError) -> Self {
+        Self {
+            message: error.message,
+            ..Self::default()
+        }
+    }
 }
 
 /// Calls a function.

@@ -46,7 +46,7 @@ pub(super) fn run<R>(
 }
 
 /// Runs `body`, which enters JavaScript, as the innermost call, watched.
-pub(super) fn watched<R, E>(
+pub(super) fn watched<R, E: From<JsError>>(
     frame: &Frame<'_>,
     limits: &Limits,
     metering: Metering,
@@ -79,7 +79,7 @@ pub(super) fn watched<R, E>(
         // The microtasks it has left must not run in the next call.
         Some(Halted::Ended(error)) => {
             engine.abandon_queue();
-            (None, Err(Halt::Thrown(error)))
+            (None, Err(Halt::Thrown(error.into())))
         }
         halted => (halted, result),
     };
