@@ -14,7 +14,7 @@ import { sleep, until } from "../lib/wait.mjs";
 const APP = join(fileURLToPath(new URL(".", import.meta.url)), "evolution");
 
 /** Enough that the table is not small for a deploy. */
-const ROWS = 20_000;
+const ROWS = 10_000;
 
 /** @type {Server} */ let server;
 let db;

@@ -181,11 +181,13 @@ pub(super) fn run_mutation(call: &mut Call) -> Result<Datum> {
             result
         }
     };
+    if may_be_stale(&result) && redefined_meanwhile()? {
+        return Err(Error::Redefined);
+    }
     let response = match result {
         Ok(Ok(response)) => response,
         Ok(Err(error @ (Error::Redefined | Error::NothingDeployed))) => return Err(error),
         Ok(Err(error)) => failed(error.to_string(), Access::Write)?,
-        Err(_) if redefined_meanwhile()? => return Err(Error::Redefined),
         Err(payload) => std::panic::resume_unwind(payload),
     };
     let (ok, value, error, data) = split(response.result);
@@ -198,6 +200,12 @@ pub(super) fn run_mutation(call: &mut Call) -> Result<Datum> {
         false.into_datum(),
     ];
     Ok(call.rows(vec![row]))
+}
+
+/// Whether a mutation failed in a way that another run may not.
+fn may_be_stale(result: &std::thread::Result<Result<Response>>) -> bool {
+    let succeeded = matches!(result, Ok(Ok(response)) if response.result.is_ok());
+    !succeeded && may_look_up(result)
 }
 
 /// Whether a mutation failed perhaps only because a deploy has changed its tables since its snapshot:

@@ -47,12 +47,9 @@ pub(super) fn statements(
             let (indexes, columns) = indexes_to_build(catalog, push, table, definition)?;
             to_build.extend(indexes);
             needed = columns;
-            if let Some(rule) = definition.new_rule(catalog)? {
-                to_build.extend(builds::want(
-                    push,
-                    table,
-                    &tables::mismatches(table, &rule),
-                )?);
+            let rule = definition.new_rule(catalog)?;
+            if let Some(misfits) = rule.and_then(|rule| tables::mismatches(table, &rule)) {
+                to_build.extend(builds::want(push, table, &misfits)?);
             }
         }
         change_unused(catalog, table, &definition.columns(), &needed)?;

@@ -15,6 +15,9 @@ use crate::error::Result;
 use crate::gucs;
 use crate::pg::spi::{self, Access, Param, PreferIndexes};
 
+/// A condition of an index is kept in one row of `pg_index`, which has 8 kB after compression.
+const PREDICATE_BYTES_MAX: usize = 12_000;
+
 /// A table of the schema.
 pub(super) struct Definition {
     /// As parsed.
@@ -115,16 +118,14 @@ pub(super) fn check_rows(table: &Table, rule: &str) -> Result<()> {
     ))
 }
 
-/// The index of the rows that do not match a rule.
-pub(super) fn mismatches(table: &Table, rule: &str) -> Wanted<'static> {
-    Wanted {
+/// The index of the rows that do not match a rule; `None` if the rule is too long for one.
+pub(super) fn mismatches(table: &Table, rule: &str) -> Option<Wanted<'static>> {
+    let predicate = format!("NOT {}", check_expression("matches", rule, &table.columns));
+    (predicate.len() <= PREDICATE_BYTES_MAX).then(|| Wanted {
         index: None,
         key: "_id".to_owned(),
-        predicate: Some(format!(
-            "NOT {}",
-            check_expression("matches", rule, &table.columns)
-        )),
-    }
+        predicate: Some(predicate),
+    })
 }
 
 /// Reads the rows that are in the index of [`mismatches`], none as a rule; an error names the first

@@ -241,6 +241,13 @@ SELECT count(*) FROM live.deployments WHERE finished_at IS NOT NULL;
 SELECT count(*) FROM live.sources;
 DELETE FROM t;
 SELECT live.deploy_start('{"modules": []}')->'unchanged' AS unchanged;
+-- A type that is too long for the condition of an index is checked by the switch.
+SELECT push FROM started(source(json_build_object('documentType', json_build_object('type', 'object', 'value',
+    json_build_object('kind', json_build_object('optional', true, 'fieldType', json_build_object('type', 'union', 'value',
+        (SELECT json_agg(json_build_object('type', 'literal', 'value', 'literal ' || i)) FROM generate_series(1, 400) AS i)))))))) \gset
+TABLE said;
+SELECT finished(:push);
+SELECT conname, convalidated FROM state;
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT live.deploy('{"modules": []}');
 ROLLBACK;
