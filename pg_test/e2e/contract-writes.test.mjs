@@ -175,6 +175,13 @@ describe("patch, replace, delete", () => {
     }
   });
 
+  test("ids of system tables", async () => {
+    const { rows } = await server.sql({ admin: true }).query("SELECT live.new_id(540) AS id");
+    for (const [operation, ...args] of [["patch", {}], ["replace", {}], ["delete"]]) {
+      assert.match(await refusal([operation, rows[0].id, ...args]), /^_storage is a read-only table/);
+    }
+  });
+
   test("by ctx.db.table()", async () => {
     const [{ ok }] = await write(["viaTable", "items", item("t")]);
     assert.deepEqual(ok, ["patched", "replaced", null]);

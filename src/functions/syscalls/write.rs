@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use pg_live_values::Value;
 use pg_live_values::json::parse_patch;
-use pg_live_values::{limits, schema};
+use pg_live_values::{DocumentId, Value};
+use pg_live_values::{limits, schema, system_tables};
 use serde_json::{Value as Json, json};
 
 use super::read::{load, table_of};
@@ -105,6 +105,12 @@ fn existing(
     args: &Json,
 ) -> std::result::Result<(String, Rc<Table>, Value), HostError> {
     writable(execution)?;
+    let system = DocumentId::parse(text(method, args, "id")?)
+        .ok()
+        .and_then(|id| system_tables::name(id.table));
+    if let Some(system) = system {
+        return Err(refuse(format!("{system} is a read-only table")));
+    }
     let (id, table) = table_of(execution, method, args)?;
     let missing = || refuse(format!("{verb} on nonexistent document ID {id}"));
     let table = table.ok_or_else(missing)?;
