@@ -40,20 +40,21 @@ pub(super) fn statements(
     definitions: &[Definition],
 ) -> Result<Vec<String>> {
     with_short_locks(builds::begin)?;
-    let mut to_build = Vec::new();
+    let (mut to_build, mut columns) = (Vec::new(), Vec::new());
     for (table, definition) in existing(catalog, definitions) {
         let mut needed = Vec::new();
         if !tables::is_small(table)? {
-            let (indexes, columns) = indexes_to_build(catalog, push, table, definition)?;
+            let (indexes, read) = indexes_to_build(catalog, push, table, definition)?;
             to_build.extend(indexes);
-            needed = columns;
+            needed = read;
             let rule = definition.new_rule(catalog)?;
             if let Some(misfits) = rule.and_then(|rule| tables::mismatches(table, &rule)) {
                 to_build.extend(builds::want(push, table, &misfits)?);
             }
         }
-        change_unused(catalog, table, &definition.columns(), &needed)?;
+        columns.push((table, definition.columns(), needed));
     }
+    change_unused(catalog, columns)?;
     let mut statements = builds::drops()?;
     statements.append(&mut to_build);
     Ok(statements)
@@ -89,17 +90,21 @@ fn indexes_to_build(
 
 /// Drops the unused columns that the schema does not want.
 pub(super) fn drop_unused(catalog: &Catalog, definitions: &[Definition]) -> Result<()> {
-    existing(catalog, definitions).try_for_each(|(table, definition)| {
-        change_unused(catalog, table, &definition.columns(), &[])
-    })
+    let columns = existing(catalog, definitions)
+        .map(|(table, definition)| (table, definition.columns(), Vec::new()));
+    change_unused(catalog, columns.collect())
 }
 
 /// Gives a deploy up: its indexes are to be dropped by the statements returned, its columns go.
 pub(super) fn abandon(catalog: &Catalog, push: i64, reason: &str) -> Result<Vec<String>> {
     builds::abandon(push, reason)?;
-    for table in catalog.tables() {
-        change_unused(catalog, table, &[], &[])?;
-    }
+    let tables = catalog.tables();
+    change_unused(
+        catalog,
+        tables
+            .map(|table| (&**table, Vec::new(), Vec::new()))
+            .collect(),
+    )?;
     builds::drops()
 }
 
@@ -114,37 +119,48 @@ fn existing<'a>(
     })
 }
 
-/// Drops the unused columns that the schema does not want, adds those that are `needed`. Where none is,
-/// a table in use keeps its unused columns for now.
+/// Drops the unused columns that are not wanted, adds those that are needed: per table, both.
+///
+/// A lock is kept until the end of the transaction, so this is its last work, and it waits for one
+/// table's lock with all others given back. What is only to be dropped is left where a table is in
+/// use, or where other tables need columns.
 fn change_unused(
+    catalog: &Catalog,
+    mut changes: Vec<(&Table, Vec<Column>, Vec<Column>)>,
+) -> Result<()> {
+    let change = |changes: &[(&Table, Vec<Column>, Vec<Column>)]| {
+        let mut each = changes.iter();
+        each.try_for_each(|(table, wanted, needed)| change_table(catalog, table, wanted, needed))
+    };
+    if changes.iter().all(|(.., needed)| needed.is_empty()) {
+        return if_free(|| change(&changes)).map(|_| ());
+    }
+    changes.retain(|(.., needed)| !needed.is_empty());
+    with_short_locks(|| change(&changes))
+}
+
+fn change_table(
     catalog: &Catalog,
     table: &Table,
     wanted: &[Column],
     needed: &[Column],
 ) -> Result<()> {
-    let change = || {
-        let physical = Physical::load(table)?;
-        let gone = physical.droppable(table, wanted)?;
-        let mut unused = physical.unused.clone();
-        unused.retain(|column| !gone.contains(column));
-        for column in needed {
-            if !unused.contains(column) {
-                unused.push(column.clone());
-            }
+    let physical = Physical::load(table)?;
+    let gone = physical.droppable(table, wanted)?;
+    let mut unused = physical.unused.clone();
+    unused.retain(|column| !gone.contains(column));
+    for column in needed {
+        if !unused.contains(column) {
+            unused.push(column.clone());
         }
-        let mut parts = columns::say_unused(&physical, &unused);
-        if parts.is_empty() {
-            return Ok(());
-        }
-        parts.extend(columns::drop(&gone));
-        parts.extend(columns::add(needed));
-        alter(catalog, table, &parts)
-    };
-    if needed.is_empty() {
-        if_free(change).map(|_| ())
-    } else {
-        with_short_locks(change)
     }
+    let mut parts = columns::say_unused(&physical, &unused);
+    if parts.is_empty() {
+        return Ok(());
+    }
+    parts.extend(columns::drop(&gone));
+    parts.extend(columns::add(needed));
+    alter(catalog, table, &parts)
 }
 
 /// One `ALTER TABLE` as the owner; nothing to do is no statement.
