@@ -418,10 +418,50 @@ CREATE VIEW live.stats AS SELECT name, value FROM live.counters();
 COMMENT ON VIEW live.stats IS
 'Counters of this database since the start of the server, or since live.stop().';
 
+-- What functions log, and figures about their calls: written by a background worker, some moments later.
+CREATE TABLE live.logs (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at          timestamptz NOT NULL,
+    deployment  bigint,
+    function    text NOT NULL,
+    kind        text NOT NULL,
+    caller      text NOT NULL,
+    session     text,
+    request     bigint,
+    level       text NOT NULL,
+    line        text NOT NULL,
+    outcome     text NOT NULL,
+    duration_ms float8 NOT NULL
+);
+COMMENT ON TABLE live.logs IS
+'Lines that functions logged, and errors that calls ended with: one row for each. The newest pg_live.log_rows are kept.';
+
+CREATE TABLE live.function_stats (
+    deployment        bigint NOT NULL,
+    function          text NOT NULL,
+    kind              text NOT NULL,
+    calls             bigint NOT NULL,
+    errors            bigint NOT NULL,
+    total_ms          float8 NOT NULL,
+    max_ms            float8 NOT NULL,
+    documents_read    bigint NOT NULL,
+    documents_written bigint NOT NULL,
+    last_at           timestamptz NOT NULL,
+    PRIMARY KEY (deployment, function, kind)
+);
+COMMENT ON TABLE live.function_stats IS 'How often and how long the functions of the last 100 deployments ran.';
+
 CREATE FUNCTION live.engine() RETURNS json
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_engine';
 COMMENT ON FUNCTION live.engine() IS
 'The JavaScript engine of this session: start time, memory, contexts.';
+
+CREATE FUNCTION live.isolate_stats() RETURNS TABLE (name text, value bigint)
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT key, CASE value WHEN 'true' THEN 1 WHEN 'false' THEN 0 ELSE value::bigint END
+    FROM json_each_text(live.engine()) WHERE value ~ '^(\d+|true|false)$'
+$$;
+COMMENT ON FUNCTION live.isolate_stats() IS 'The figures of live.engine() as rows.';
 
 CREATE FUNCTION live.stop() RETURNS void
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_stop';

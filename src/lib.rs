@@ -11,6 +11,7 @@ mod error;
 mod functions;
 mod gucs;
 mod invalidator;
+mod journal;
 mod js;
 mod language;
 mod pg;

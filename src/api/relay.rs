@@ -219,7 +219,7 @@ fn redefined_meanwhile() -> Result<bool> {
 }
 
 fn run_and_store(request: &Request<'_>, key: Option<&(String, i64)>) -> Result<Response> {
-    let response = run::run(request)?;
+    let response = run::run_for(request, key)?;
     if let (Some((session, number)), Ok(value)) = (key, &response.result) {
         store_outcome(session, *number, value, &response.log_lines)?;
     }

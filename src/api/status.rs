@@ -94,21 +94,24 @@ fn counters(call: &mut Call) -> Result<pg_sys::Datum> {
 fn stop(call: &mut Call) -> Result<pg_sys::Datum> {
     let memory = shmem::memory()?;
     if let Some(slot) = shmem::own_slot() {
+        let scribe = slot.scribe_pid();
         if slot.worker_pid() == 0 {
             memory.release(slot);
         } else {
             slot.set_stop(true);
             slot.wake_worker();
-            await_end(slot);
+            await_end(|| !slot.has_stop() || slot.worker_pid() == 0);
         }
+        slot.wake_scribe();
+        await_end(|| slot.scribe_pid() != scribe || scribe == 0);
     }
     Ok(call.null())
 }
 
-/// Waits for the worker's end, but not for ever: it may be at the end of something slow.
-fn await_end(slot: &Slot) {
+/// Waits for the end of a process, but not for ever: it may be at the end of something slow.
+fn await_end(ended: impl Fn() -> bool) {
     let begun = Instant::now();
-    while slot.has_stop() && slot.worker_pid() != 0 && begun.elapsed() < STOP {
+    while !ended() && begun.elapsed() < STOP {
         latch::wait(Duration::from_millis(5));
         latch::check_for_interrupts();
     }

@@ -1,7 +1,8 @@
 //! Running one call from its path and arguments to its result.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pg_live_readset::ReadSet;
 use pg_live_values::{FunctionPath, Value, limits};
@@ -12,7 +13,9 @@ use crate::documents::create;
 use crate::error::{Error, Result};
 use crate::functions::execution::Execution;
 use crate::functions::pages::Pages;
+use crate::functions::usage::Resource;
 use crate::gucs;
+use crate::journal;
 use crate::js::{self, Call, Failure, JsError, Kind, Limits, Outcome};
 use crate::pg::after_reply;
 use crate::pg::session::{self, UserGuard};
@@ -81,8 +84,81 @@ impl Observed {
 }
 
 /// Runs a call. Errors of the function are in the response; the rest (interrupts, limits, Postgres
-/// errors) is an error or a panic.
+/// errors) is an error or a panic. The journal gets all of it.
 pub(crate) fn run(request: &Request<'_>) -> Result<Response> {
+    run_for(request, None)
+}
+
+/// As [`run`], for a client's request, whose session and number are known.
+pub(crate) fn run_for(request: &Request<'_>, key: Option<&(String, i64)>) -> Result<Response> {
+    let begun = Instant::now();
+    let mut noted = Noted::default();
+    let result = catch_unwind(AssertUnwindSafe(|| execute(request, &mut noted)));
+    noted.figures.duration = begun.elapsed();
+    match &result {
+        Ok(Ok(response)) => match &response.result {
+            Ok(_) => noted.leave(request, key, journal::Outcome::Success, &response.log_lines),
+            Err(error) => {
+                let outcome = journal::Outcome::Error(&error.message);
+                noted.leave(request, key, outcome, &response.log_lines);
+            }
+        },
+        Ok(Err(error)) => noted.leave(
+            request,
+            key,
+            journal::Outcome::Error(&error.to_string()),
+            &[],
+        ),
+        Err(payload) => {
+            let message = session::describe(payload.as_ref()).message;
+            noted.leave(request, key, journal::Outcome::Error(&message), &[]);
+        }
+    }
+    result.unwrap_or_else(|payload| resume_unwind(payload))
+}
+
+/// What the journal is told of a call beside its end.
+#[derive(Default)]
+struct Noted {
+    deployment: Option<i64>,
+    function: Option<String>,
+    found: bool,
+    figures: journal::Figures,
+}
+
+impl Noted {
+    fn leave(
+        &self,
+        request: &Request<'_>,
+        key: Option<&(String, i64)>,
+        outcome: journal::Outcome<'_>,
+        lines: &[String],
+    ) {
+        journal::leave(&journal::Entry {
+            unix_us: session::now_us(),
+            deployment: self.deployment,
+            function: self.function.as_deref().unwrap_or(request.path),
+            found: self.found,
+            kind: match request.kind {
+                FunctionKind::Query => "query",
+                FunctionKind::Mutation => "mutation",
+                FunctionKind::Action => "action",
+            },
+            caller: match request.caller {
+                Caller::Sql => "sql",
+                Caller::Client => "client",
+                Caller::Admin => "admin",
+                Caller::Function => "function",
+            },
+            request: key,
+            outcome,
+            figures: self.figures,
+            lines,
+        });
+    }
+}
+
+fn execute(request: &Request<'_>, noted: &mut Noted) -> Result<Response> {
     let access = match request.kind {
         FunctionKind::Query => Access::Read,
         FunctionKind::Mutation | FunctionKind::Action => Access::Write,
@@ -96,6 +172,8 @@ pub(crate) fn run(request: &Request<'_>) -> Result<Response> {
     let name = path
         .as_ref()
         .map_or_else(|_| request.path.to_owned(), FunctionPath::stripped);
+    noted.deployment = catalog.deployment;
+    noted.function = Some(name.clone());
     let identity = request.identity.clone();
     let mut execution = Execution::new(Rc::clone(&catalog), request.kind, name, identity, definer);
     execution.pages = Pages::new(request.journal.clone());
@@ -105,11 +183,14 @@ pub(crate) fn run(request: &Request<'_>) -> Result<Response> {
     });
     let (result, log_lines) = match target {
         Ok(target) => {
+            noted.found = true;
             let seed = execution.seed();
             let outcome = {
                 let _user = UserGuard::become_user(create::owner_oid(&catalog)?);
                 call(&mut execution, &target, seed)
             };
+            noted.figures.documents_read = execution.usage.used(Resource::DocumentsRead);
+            noted.figures.documents_written = execution.usage.used(Resource::DocumentsWritten);
             let mut outcome = outcome.map_err(failure)?;
             outcome.log_lines.append(&mut execution.usage.warnings());
             (outcome.result, outcome.log_lines)

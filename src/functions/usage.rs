@@ -159,6 +159,11 @@ impl Usage {
         }))
     }
 
+    /// How much has been used.
+    pub(crate) fn used(&self, resource: Resource) -> usize {
+        self.0[resource.number()].used
+    }
+
     /// Counts; the error is the message for the function.
     pub(crate) fn add(&mut self, resource: Resource, amount: usize) -> Result<(), String> {
         let meter = &mut self.0[resource.number()];

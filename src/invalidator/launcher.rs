@@ -1,4 +1,4 @@
-//! The launcher: keeps a worker running for every database that asked for one.
+//! The launcher: keeps a worker, and a scribe, running for every database that asked for one.
 
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use crate::pg::worker::{self, Handle};
 
 /// The shortest time between two starts of the same worker.
 const PACE: Duration = Duration::from_secs(1);
+const SCRIBE_PACE: Duration = Duration::from_secs(10);
 /// So many workers in a row that ended without having begun a boot, and the launcher waits until
 /// one is asked for again.
 const FAILURES: u32 = 5;
@@ -25,6 +26,8 @@ struct Watched {
     /// How many boots there had been when the worker was started.
     boots: u64,
     failures: u32,
+    scribe: Option<Handle>,
+    scribe_started: Option<Instant>,
 }
 
 /// Asks for a worker for this process's database. Returns its slot; the worker may be yet to come.
@@ -85,10 +88,11 @@ fn tend(memory: &Memory, slot: &Slot, watched: &mut Watched) -> Duration {
         *watched = Watched::default();
         return IDLE;
     }
+    let scribe = tend_scribe(slot, watched);
     if watched.worker.as_ref().is_some_and(Handle::is_alive)
         || worker::is_connected(slot.worker_pid())
     {
-        return IDLE;
+        return scribe;
     }
     if let Some(since) = watched.started.map(|started| started.elapsed()) {
         if since < PACE {
@@ -116,4 +120,24 @@ fn tend(memory: &Memory, slot: &Slot, watched: &mut Watched) -> Duration {
         pgrx::warning!("pg_live cannot start its worker: raise max_worker_processes");
     }
     PACE
+}
+
+/// Starts the slot's scribe if it does not run. Live queries do without it, so its failures do not count.
+fn tend_scribe(slot: &Slot, watched: &mut Watched) -> Duration {
+    if watched.scribe.as_ref().is_some_and(Handle::is_alive)
+        || worker::is_connected(slot.scribe_pid())
+    {
+        return IDLE;
+    }
+    if let Some(since) = watched.scribe_started.map(|started| started.elapsed())
+        && since < SCRIBE_PACE
+    {
+        return SCRIBE_PACE - since;
+    }
+    watched.scribe_started = Some(Instant::now());
+    watched.scribe = worker::start_dynamic("pg_live scribe", "pg_live_scribe_main", slot.index);
+    if watched.scribe.is_none() {
+        pgrx::warning!("pg_live cannot start its scribe: raise max_worker_processes");
+    }
+    SCRIBE_PACE
 }

@@ -10,6 +10,7 @@ pub(crate) mod settings;
 mod worker;
 mod world;
 
+use crate::journal;
 use crate::pg::{shmem, worker as process};
 
 pub(crate) use launcher::attach_slot;
@@ -19,8 +20,10 @@ pub(crate) use register::{boot_of, position, register};
 /// loaded; without preload only the settings are there.
 pub(crate) fn start() {
     settings::register();
+    journal::settings::register();
     if process::is_preloading() {
         settings::register_at_start();
+        journal::settings::register_at_start();
         shmem::request();
         crate::capture::start();
         process::register_static("pg_live launcher", "pg_live_launcher_main", 1);

@@ -6,7 +6,7 @@ use std::mem::size_of;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-use pg_live_shared::Ring;
+use pg_live_shared::{Ring, Span};
 use pgrx::pg_sys;
 
 use super::latch::ProcessSeat;
@@ -14,6 +14,7 @@ use super::lwlock::{Guarded, LwLock, Reading, Writing};
 use crate::error::{Error, Result};
 use crate::invalidator::log::LogState;
 use crate::invalidator::settings;
+use crate::journal::{self, JournalState};
 
 /// What relays fetch, with room for some hundred thousand invalidations.
 pub(crate) type Board = pg_live_shared::Board<{ 4 * 1024 * 1024 }>;
@@ -51,11 +52,13 @@ pub(crate) enum Counter {
     FunctionTimeUs,
     /// Rows of document tables fetched by functions, those ahead of need too.
     RowsFetched,
+    /// Records of calls that found no room in the queue, or not for all lines.
+    LogRecordsDropped,
 }
 
 impl Counter {
     /// Every counter with its name in `live.stats`.
-    pub(crate) const ALL: [(Counter, &'static str); 14] = [
+    pub(crate) const ALL: [(Counter, &'static str); 15] = [
         (Counter::Published, "write_sets_published"),
         (Counter::Widened, "write_sets_widened"),
         (Counter::Overflows, "log_overflows"),
@@ -73,6 +76,7 @@ impl Counter {
         (Counter::Functions, "functions_run"),
         (Counter::FunctionTimeUs, "function_time_us"),
         (Counter::RowsFetched, "rows_fetched"),
+        (Counter::LogRecordsDropped, "log_records_dropped"),
     ];
 }
 
@@ -85,9 +89,12 @@ struct SlotMemory {
     wanted: AtomicBool,
     stop: AtomicBool,
     overflow: AtomicBool,
+    scribe_seat: AtomicI32,
+    scribe_pid: AtomicI32,
     counters: [AtomicU64; Counter::ALL.len()],
     log: LogState,
     board: Board,
+    journal: JournalState,
 }
 
 /// The head of our shared memory; the slots follow it.
@@ -103,6 +110,8 @@ pub(crate) struct Slot {
     log: Guarded<LogState>,
     board: Guarded<Board>,
     ring: NonNull<[u8]>,
+    journal: Guarded<JournalState>,
+    journal_ring: NonNull<[u8]>,
     /// Its place in the directory.
     pub(crate) index: usize,
 }
@@ -123,7 +132,8 @@ static PREVIOUS_STARTUP_HOOK: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut(
 type Hook = unsafe extern "C-unwind" fn();
 
 fn slot_stride() -> usize {
-    (size_of::<SlotMemory>() + settings::ring_bytes()).next_multiple_of(128)
+    let rings = settings::ring_bytes() + journal::settings::queue_bytes();
+    (size_of::<SlotMemory>() + rings).next_multiple_of(128)
 }
 
 fn total_bytes() -> usize {
@@ -164,7 +174,7 @@ unsafe extern "C-unwind" fn on_request() {
     unsafe {
         call_previous(&PREVIOUS_REQUEST_HOOK);
         pg_sys::RequestAddinShmemSpace(total_bytes());
-        let locks = i32::try_from(1 + 2 * settings::max_databases()).unwrap_or(i32::MAX);
+        let locks = i32::try_from(1 + 3 * settings::max_databases()).unwrap_or(i32::MAX);
         pg_sys::RequestNamedLWLockTranche(TRANCHE.as_ptr(), locks);
     }
 }
@@ -235,6 +245,7 @@ impl Memory {
             .store(ProcessSeat::NOBODY, Ordering::Relaxed);
         for slot in &self.slots {
             slot.set_worker(None);
+            slot.set_scribe(None);
         }
     }
 
@@ -269,6 +280,8 @@ impl Memory {
             let memory = slot.memory();
             if slot.database() != database {
                 memory.stop.store(false, Ordering::Relaxed);
+                // Nobody takes these two locks the other way round.
+                slot.journal_mut().span = Span::default();
                 memory
                     .counters
                     .iter()
@@ -316,11 +329,18 @@ impl Slot {
             let log = NonNull::new_unchecked(&raw mut (*memory.as_ptr()).log);
             let board = NonNull::new_unchecked(&raw mut (*memory.as_ptr()).board);
             let ring = start.add(size_of::<SlotMemory>());
+            let journal = NonNull::new_unchecked(&raw mut (*memory.as_ptr()).journal);
+            let journal_ring = ring.add(settings::ring_bytes());
             Slot {
                 memory,
-                log: Guarded::new(LwLock::of_tranche(TRANCHE, 1 + 2 * index), log),
-                board: Guarded::new(LwLock::of_tranche(TRANCHE, 2 + 2 * index), board),
+                log: Guarded::new(LwLock::of_tranche(TRANCHE, 1 + 3 * index), log),
+                board: Guarded::new(LwLock::of_tranche(TRANCHE, 2 + 3 * index), board),
                 ring: NonNull::slice_from_raw_parts(ring, settings::ring_bytes()),
+                journal: Guarded::new(LwLock::of_tranche(TRANCHE, 3 + 3 * index), journal),
+                journal_ring: NonNull::slice_from_raw_parts(
+                    journal_ring,
+                    journal::settings::queue_bytes(),
+                ),
                 index,
             }
         }
@@ -338,6 +358,8 @@ impl Slot {
                 wanted: &(*memory).wanted,
                 stop: &(*memory).stop,
                 overflow: &(*memory).overflow,
+                scribe_seat: &(*memory).scribe_seat,
+                scribe_pid: &(*memory).scribe_pid,
                 counters: &(*memory).counters,
             }
         }
@@ -426,6 +448,43 @@ impl Slot {
         }
     }
 
+    /// Exclusive access to the state of the journal's queue.
+    pub(crate) fn journal_mut(&self) -> Writing<'_, JournalState> {
+        self.journal.write()
+    }
+
+    /// The ring of the journal's queue, for whoever has exclusive access.
+    pub(crate) fn journal_ring<'a>(&self, journal: &'a mut Writing<'_, JournalState>) -> Ring<'a> {
+        let mut bytes = self.journal_ring;
+        // SAFETY: as for `ring`, under the lock of the journal.
+        Ring::new(&mut journal.span, unsafe { bytes.as_mut() })
+    }
+
+    /// Bytes that the journal's queue can hold.
+    pub(crate) fn journal_capacity(&self) -> usize {
+        self.journal_ring.len()
+    }
+
+    /// Says who the scribe is: where it can be woken, and its process id.
+    pub(crate) fn set_scribe(&self, scribe: Option<(ProcessSeat, i32)>) {
+        let (seat, pid) = scribe.map_or((ProcessSeat::NOBODY, 0), |(s, p)| (s.to_raw(), p));
+        self.memory().scribe_seat.store(seat, Ordering::Release);
+        self.memory().scribe_pid.store(pid, Ordering::Release);
+    }
+
+    /// The process id of the scribe, 0 if there is none.
+    pub(crate) fn scribe_pid(&self) -> i32 {
+        self.memory().scribe_pid.load(Ordering::Acquire)
+    }
+
+    /// Wakes the scribe, if there is one.
+    pub(crate) fn wake_scribe(&self) {
+        let raw = self.memory().scribe_seat.load(Ordering::Acquire);
+        if let Some(seat) = ProcessSeat::from_raw(raw) {
+            seat.wake();
+        }
+    }
+
     /// Adds to a counter.
     pub(crate) fn count(&self, counter: Counter, by: u64) {
         self.memory().counters[counter as usize].fetch_add(by, Ordering::Relaxed);
@@ -445,5 +504,7 @@ struct Atomics<'a> {
     wanted: &'a AtomicBool,
     stop: &'a AtomicBool,
     overflow: &'a AtomicBool,
+    scribe_seat: &'a AtomicI32,
+    scribe_pid: &'a AtomicI32,
     counters: &'a [AtomicU64; Counter::ALL.len()],
 }

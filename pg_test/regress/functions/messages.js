@@ -107,4 +107,11 @@ export const fetches = register("Query", { type: "any" }, async () => {
     return "caught";
   }
 });
+export const chatty = register("Query", { type: "any" }, async ({ fail = false }) => {
+  console.log("one", { two: 2 });
+  console.warn("nul \0 and \ud800");
+  await call("1.0/count", { table: "messages" });
+  if (fail) throw new Error("enough said");
+  return null;
+});
 export const unknown = register("Query", { type: "any" }, () => call("1.0/nothing", {}));
