@@ -18,6 +18,11 @@ CREATE VIEW scribes AS SELECT pid FROM pg_stat_activity
 SELECT live.attach(99) IS NOT NULL AS attached;
 CALL wait_until('EXISTS (SELECT FROM scribes)');
 
+-- What other tests have left comes first.
+SELECT live.query('messages:marker');
+CALL wait_until($$EXISTS (SELECT FROM live.logs WHERE function = 'messages:marker')$$);
+TRUNCATE live.logs, live.function_stats;
+
 -- From a transaction that writes nothing, and from one that fails.
 BEGIN READ ONLY;
 SELECT live.query('messages:chatty');
@@ -33,7 +38,7 @@ CALL wait_until($$EXISTS (SELECT FROM live.logs WHERE request = 5)$$);
 SELECT function, kind, caller, session, request, level, split_part(line, E'\n', 1) AS line, outcome,
     deployment = (SELECT max(id) FROM live.deployments WHERE id IN (SELECT deployment FROM live.active)) AS active,
     duration_ms > 0 AS timed, at > now() - interval '1 hour' AS recent
-FROM live.logs WHERE line NOT LIKE '%environment%' ORDER BY id;
+FROM live.logs ORDER BY id;
 SELECT function, kind, calls, errors, total_ms >= max_ms AND max_ms > 0 AS timed, documents_written
 FROM live.function_stats WHERE function IN ('messages:chatty', 'messages:send', 'messages:nowhere', 'messages:sendAndFail')
 ORDER BY function;
