@@ -70,6 +70,8 @@ CREATE TABLE live.functions (
     visibility text CHECK (visibility IN ('public', 'internal')),
     args       json,
     returns    json,
+    context    text NOT NULL CHECK (context IN ('fresh', 'reused')),
+    reason     text NOT NULL,
     PRIMARY KEY (deployment, component, module, name)
 );
 

@@ -30,6 +30,10 @@ struct Writes {
     closing: bool,
     /// Something was published.
     published: bool,
+    /// `live.active` was written.
+    catalog: bool,
+    /// And that was counted in shared memory.
+    catalog_begun: bool,
 }
 
 thread_local! {
@@ -71,6 +75,16 @@ fn add_table(rel: RelId) {
     WRITES.with_borrow_mut(|writes| writes.builder().table(rel));
 }
 
+/// The transaction wrote `live.active`.
+fn note_catalog_change() {
+    WRITES.with_borrow_mut(|writes| writes.catalog = true);
+}
+
+/// Whether the running transaction has written `live.active`.
+pub(crate) fn changes_catalog() -> bool {
+    WRITES.with_borrow(|writes| writes.catalog)
+}
+
 /// The transaction redefined or truncated the relation (F7).
 fn add_redefinition(rel: RelId) {
     WRITES.with_borrow_mut(|writes| {
@@ -104,7 +118,18 @@ fn at_stage(stage: Stage) {
             publish();
         }
         Stage::Committed | Stage::Prepared | Stage::Aborted => {
-            let published = WRITES.take().published;
+            let Writes {
+                published,
+                catalog_begun,
+                ..
+            } = WRITES.take();
+            // A prepared transaction ends elsewhere. It stays begun, and catalogs are looked up from then on.
+            if catalog_begun
+                && stage != Stage::Prepared
+                && let Ok(memory) = shmem::memory()
+            {
+                memory.end_catalog_change();
+            }
             if published && let Some(slot) = shmem::own_slot() {
                 // R5: the transaction has left the ProcArray, or its entry waits in the log.
                 slot.wake_worker();
@@ -129,6 +154,7 @@ pub(crate) fn now() -> Place {
 
 /// R1: publishes what was captured since the last publication, if anything was.
 fn publish() {
+    count_catalog_change();
     let Some(xid) = xact::current_xid() else {
         // Without an id no row was written (F1).
         return;
@@ -148,6 +174,18 @@ fn publish() {
     };
     let entry = LogEntry::Write { xid, set };
     slot.publish(entry.encode(), || widened(&entry).encode());
+}
+
+/// Counts a change of the catalog in shared memory, before it can be seen.
+fn count_catalog_change() {
+    let begins = WRITES.with_borrow_mut(|writes| {
+        let begins = writes.catalog && !writes.catalog_begun;
+        writes.catalog_begun |= begins;
+        begins
+    });
+    if begins && let Ok(memory) = shmem::memory() {
+        memory.begin_catalog_change();
+    }
 }
 
 fn widened(entry: &LogEntry) -> LogEntry {

@@ -3,10 +3,11 @@
 use pg_live_readset::RelId;
 use pgrx::pg_sys;
 
-use super::{RowImage, add_redefinition, add_row, add_table, publish_if_late};
+use super::{RowImage, add_redefinition, add_row, add_table, note_catalog_change, publish_if_late};
 use crate::documents;
 use crate::error::{Error, Result};
 use crate::invalidator::settings;
+use crate::pg::definition;
 use crate::pg::function::Call;
 use crate::pg::relation;
 use crate::pg::shmem;
@@ -47,7 +48,11 @@ fn note(rel: RelId, image: Option<RowImage>) {
 }
 
 fn note_table(rel: RelId) {
+    let active = definition::find(c"live", c"active");
     for rel in relation::readers_see(rel).iter() {
+        if *rel == active {
+            note_catalog_change();
+        }
         add_table(*rel);
     }
 }

@@ -187,6 +187,14 @@ fn store_module(push: i64, module: &Module) -> Result<()> {
 }
 
 fn store_functions(push: i64, module: &AnalyzedModule) -> Result<()> {
+    let (context, reason) = if module.asks_for_reuse {
+        (
+            "reused",
+            "the module exports experimental_reuseContext = true",
+        )
+    } else {
+        ("fresh", "the module does not ask for a reused one")
+    };
     for function in &module.functions {
         for (what, validator) in [("args", &function.args), ("returns", &function.returns)] {
             check_validator(validator.as_deref()).map_err(|error| {
@@ -197,7 +205,7 @@ fn store_functions(push: i64, module: &AnalyzedModule) -> Result<()> {
             })?;
         }
         spi::execute(
-            "INSERT INTO live.functions VALUES ($1, '', $2, $3, $4, $5, $6::json, $7::json)",
+            "INSERT INTO live.functions VALUES ($1, '', $2, $3, $4, $5, $6::json, $7::json, $8, $9)",
             &[
                 Param::Int8(push),
                 Param::Text(&module.path),
@@ -206,6 +214,8 @@ fn store_functions(push: i64, module: &AnalyzedModule) -> Result<()> {
                 optional(&function.visibility),
                 optional(&function.args),
                 optional(&function.returns),
+                Param::Text(context),
+                Param::Text(reason),
             ],
         )?;
     }

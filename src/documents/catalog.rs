@@ -2,7 +2,6 @@
 //!
 //! Loaded at the caller's snapshot and kept by `live.active.version`, which names one state.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -11,6 +10,7 @@ use pg_live_values::schema::TableSchema;
 use pg_live_values::{ColumnType, FieldPath, TableLookup, Validator};
 use pgrx::pg_sys;
 
+use crate::documents::freshness;
 use crate::error::{Error, Result};
 use crate::js;
 use crate::pg::spi::{self, Access, Param};
@@ -109,6 +109,8 @@ pub(crate) struct Function {
     pub(crate) args: Option<Validator>,
     /// What its result must match.
     pub(crate) returns: Option<Validator>,
+    /// Whether its module asks for one context for many calls.
+    pub(crate) reuses_context: bool,
 }
 
 /// The state of the catalog at one version.
@@ -133,42 +135,54 @@ pub(crate) struct Catalog {
     functions: HashMap<String, HashMap<String, Rc<Function>>>,
 }
 
-impl Catalog {
-    /// The catalog at the caller's snapshot. The current user must be allowed to read it.
-    pub(crate) fn current(access: Access) -> Result<Rc<Catalog>> {
-        thread_local! {
-            static KEPT: RefCell<Option<Rc<Catalog>>> = const { RefCell::new(None) };
-        }
-        let (version, deployment, active_oid) = spi::query_one(
+/// The row of `live.active`.
+struct Active {
+    version: i64,
+    deployment: Option<i64>,
+    oid: RelId,
+}
+
+impl Active {
+    fn read(access: Access) -> Result<Active> {
+        spi::query_one(
             "SELECT version, deployment, 'live.active'::pg_catalog.regclass::pg_catalog.oid \
              FROM (SELECT) AS always LEFT JOIN live.active ON component = ''",
             &[],
             access,
             |row| {
-                Ok((
-                    row.get::<i64>(0).unwrap_or(0),
-                    row.get::<i64>(1),
-                    row.need::<pg_sys::Oid>(2)?,
-                ))
+                Ok(Active {
+                    version: row.get::<i64>(0).unwrap_or(0),
+                    deployment: row.get::<i64>(1),
+                    oid: row.need::<pg_sys::Oid>(2)?.to_u32(),
+                })
             },
         )?
-        .ok_or_else(|| Error::Catalog("live.active cannot be read".to_owned()))?;
-        if let Some(kept) = KEPT
-            .with_borrow(Clone::clone)
-            .filter(|kept| kept.version == version)
+        .ok_or_else(|| Error::Catalog("live.active cannot be read".to_owned()))
+    }
+}
+
+impl Catalog {
+    /// The catalog at the caller's snapshot. The current user must be allowed to read it. A query that finds
+    /// it unchanged by the count in shared memory asks no table; a writer always reads the row, so that it is
+    /// ordered against deploys.
+    pub(crate) fn current(access: Access) -> Result<Rc<Catalog>> {
+        if access == Access::Read
+            && let Some(kept) = freshness::current()
         {
             return Ok(kept);
         }
-        let catalog = Rc::new(Catalog::load(
-            version,
-            deployment,
-            active_oid.to_u32(),
-            access,
-        )?);
-        if let Some(deployment) = catalog.deployment {
-            js::forget_others(deployment);
+        let active = Active::read(access)?;
+        let kept = freshness::of_version(active.version);
+        if let (Access::Write, Some(kept)) = (access, &kept) {
+            return Ok(Rc::clone(kept));
         }
-        KEPT.set(Some(Rc::clone(&catalog)));
+        let catalog = match kept {
+            Some(kept) => kept,
+            None => Catalog::load(active.version, active.deployment, active.oid, access)
+                .inspect(|catalog| catalog.deployment.into_iter().for_each(js::forget_others))?
+                .into(),
+        };
+        freshness::keep(&catalog, || Ok(Active::read(Access::Read)?.version))?;
         Ok(catalog)
     }
 
@@ -443,7 +457,7 @@ type Functions = HashMap<String, HashMap<String, Rc<Function>>>;
 fn load_functions(deployment: i64, access: Access) -> Result<Functions> {
     let mut functions = Functions::new();
     spi::query(
-        "SELECT module, name, kind, visibility, args::text, returns::text \
+        "SELECT module, name, kind, visibility, args::text, returns::text, context \
          FROM live.functions WHERE deployment = $1 AND component = ''",
         &[Param::Int8(deployment)],
         access,
@@ -453,6 +467,7 @@ fn load_functions(deployment: i64, access: Access) -> Result<Functions> {
                 public: row.get::<String>(3).as_deref() == Some("public"),
                 args: stored_validator(row.get(4))?,
                 returns: stored_validator(row.get(5))?,
+                reuses_context: row.need::<String>(6)? == "reused",
             };
             functions
                 .entry(row.need(0)?)

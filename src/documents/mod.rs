@@ -2,6 +2,7 @@
 
 pub(crate) mod catalog;
 pub(crate) mod create;
+mod freshness;
 mod image;
 pub(crate) mod key;
 pub(crate) mod read;

@@ -317,7 +317,7 @@ pub(crate) fn call(
         now_unix_ms: execution.now_unix_ms,
         seed,
         import_unix_ms: catalog.deployed_unix_ms,
-        reuse_context: false,
+        reuse_context: target.function.reuses_context,
     };
     after_reply::call(between_statements);
     let mut outcome = js::invoke(&call, execution, &limits())?;

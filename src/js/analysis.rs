@@ -11,6 +11,8 @@ pub(crate) struct AnalyzedModule {
     pub path: String,
     /// Its functions, in the order of the exports' names.
     pub functions: Vec<AnalyzedFunction>,
+    /// Whether it asks for one context for many calls: its export `experimental_reuseContext` is `true`.
+    pub asks_for_reuse: bool,
 }
 
 /// One exported function.

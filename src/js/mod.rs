@@ -23,7 +23,7 @@ mod v8;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use analysis::{AnalyzedFunction, AnalyzedModule};
+pub(crate) use analysis::AnalyzedModule;
 pub(crate) use error::{Failure, HostError, JsError, ModuleFailure};
 pub(crate) use routine::{
     Data, Level, Names, Returns, Routine, Rows, ScriptError, Shape, Statement, Version,

@@ -3,6 +3,7 @@
 pub(crate) mod after_reply;
 pub(crate) mod catch;
 pub(crate) mod datum;
+pub(crate) mod definition;
 pub(crate) mod function;
 pub(crate) mod guc;
 pub(crate) mod jsonb;

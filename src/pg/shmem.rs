@@ -101,6 +101,9 @@ struct SlotMemory {
 #[repr(C)]
 struct Directory {
     launcher_seat: AtomicI32,
+    /// Transactions that were about to commit a change of a catalog, and those of them that have ended.
+    catalog_changes_begun: AtomicU64,
+    catalog_changes_ended: AtomicU64,
     ring_bytes: u64,
 }
 
@@ -302,6 +305,34 @@ impl Memory {
             slot.memory().wanted.store(false, Ordering::Release);
             slot.memory().database.store(0, Ordering::Release);
         });
+    }
+
+    /// A transaction that changes the catalog is about to commit.
+    pub(crate) fn begin_catalog_change(&self) {
+        let begun = &self.directory().catalog_changes_begun;
+        begun.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Such a transaction has ended, and new snapshots see how.
+    pub(crate) fn end_catalog_change(&self) {
+        let ended = &self.directory().catalog_changes_ended;
+        ended.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How many transactions that change a catalog have been about to commit.
+    pub(crate) fn catalog_changes_begun(&self) -> u64 {
+        self.directory()
+            .catalog_changes_begun
+            .load(Ordering::SeqCst)
+    }
+
+    /// The same, if all of them have ended.
+    pub(crate) fn settled_catalog_changes(&self) -> Option<u64> {
+        let ended = self
+            .directory()
+            .catalog_changes_ended
+            .load(Ordering::SeqCst);
+        (self.catalog_changes_begun() == ended).then_some(ended)
     }
 
     /// Says where the launcher can be woken.

@@ -122,3 +122,50 @@ impl Parts {
         }
     }
 }
+
+/// When a snapshot was taken, as far as that makes a difference to what it sees.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    xmax: u32,
+    /// How many transactions below `xmax` were running.
+    running: u32,
+}
+
+impl Moment {
+    /// Whether a snapshot of this moment sees all that one of `other` sees. Ids are given out in order, and of
+    /// those below one `xmax` fewer and fewer are running.
+    pub(crate) fn not_before(self, other: Moment) -> bool {
+        if self.xmax == other.xmax {
+            return self.running <= other.running;
+        }
+        self.xmax.wrapping_sub(other.xmax).cast_signed() > 0
+    }
+}
+
+/// The moment of the active snapshot; `None` where there is none or it is a standby's.
+pub(crate) fn active_moment() -> Option<Moment> {
+    // SAFETY: plain reads of the backend's active snapshot, if it has one.
+    unsafe {
+        if !pg_sys::ActiveSnapshotSet() {
+            return None;
+        }
+        let snapshot = &*pg_sys::GetActiveSnapshot();
+        let plain = snapshot.snapshot_type == pg_sys::SnapshotType::SNAPSHOT_MVCC
+            && !snapshot.takenDuringRecovery;
+        plain.then(|| Moment {
+            xmax: snapshot.xmax.into(),
+            running: snapshot.xcnt,
+        })
+    }
+}
+
+/// Runs `body` with a snapshot taken now as the active one.
+pub(crate) fn with_latest<R>(body: impl FnOnce() -> R) -> R {
+    // SAFETY: within a transaction; the snapshot is copied onto the stack of active ones and taken off it again.
+    // If `body` raises, the abort of the transaction does that.
+    unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot()) };
+    let result = body();
+    // SAFETY: as above.
+    unsafe { pg_sys::PopActiveSnapshot() };
+    result
+}

@@ -97,6 +97,9 @@ fn run<'s>(
     call: &Call<'_>,
 ) -> Result<String, Halt> {
     let exports = modules::import(scope, frame, call.module)?;
+    if matches!(frame.keep, Keep::Used(_)) && !frame.resumed.get() {
+        harden(scope, frame)?;
+    }
     frame.start_running(call.seed);
     let started = attempt(scope, frame, |scope| {
         let kind = match call.kind {
@@ -123,6 +126,18 @@ fn run<'s>(
         // A text that says why it can not be run.
         Err(_) => Err(thrown(&text(scope, started).unwrap_or_default())),
     }
+}
+
+/// Freezes what calls share in a context that is to serve many: all but the variables of modules.
+fn harden(scope: &mut v8::PinScope<'_, '_>, frame: &Frame<'_>) -> Result<(), Halt> {
+    for file in ["reuse", "harden"] {
+        attempt(scope, frame, |scope| {
+            let function = frame.engine.runtime.evaluate(scope, file)?;
+            let nothing = v8::undefined(scope);
+            function.call(scope, nothing.into(), &[])
+        })?;
+    }
+    Ok(())
 }
 
 fn thrown(message: &str) -> Halt {

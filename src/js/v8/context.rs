@@ -35,7 +35,7 @@ pub(super) fn run<R>(
     let ended = watched(frame, limits, Metering::Exact, || {
         in_context(frame, import_unix_ms, body)
     });
-    if matches!(frame.keep, Keep::Nothing | Keep::Prepared(_)) {
+    if !matches!(frame.keep, Keep::Preparing(_)) {
         frame.engine.collect_garbage(GARBAGE_BYTES);
     }
     if frame.engine.heap.reached() {
@@ -213,6 +213,7 @@ fn resume<'s>(
     frame.runtime.replace(Some(kept.runtime));
     frame.loaded.replace(kept.loaded);
     frame.log_lines.replace(kept.log_lines);
+    frame.resumed.set(true);
     if kept.used {
         attempt(scope, frame, |scope| runtime.call(scope, "reset", &[]))?;
     }

@@ -278,8 +278,13 @@ pub(in crate::js) fn forget_others(keep: i64) {
         if let Ok(slot) = slot.try_borrow()
             && let Some(engine) = slot.as_ref()
         {
+            // What was alive is garbage now.
+            engine.live.set(0);
             engine.modules.borrow_mut().forget_others(keep);
-            engine.kept.borrow_mut().forget_others(keep);
+            if engine.kept.borrow_mut().forget_others(keep) {
+                // V8 keeps what it has optimized for a context that served many calls, and the context with it.
+                engine.worn_out.set(true);
+            }
         }
     });
 }

@@ -71,6 +71,8 @@ pub(super) struct Frame<'a> {
     pub(super) phase: Cell<Phase>,
     /// Which kept contexts the call may take, and whether its own is kept after it.
     pub(super) keep: Keep,
+    /// Whether the context was kept from an earlier call, or prepared for this one.
+    pub(super) resumed: Cell<bool>,
     /// Whether the server wants to interrupt.
     pub(super) interrupt_pending: fn() -> bool,
     random: RefCell<ChaCha12Rng>,
@@ -99,6 +101,7 @@ impl<'a> Frame<'a> {
             deployment,
             phase: Cell::new(Phase::Import),
             keep: Keep::Nothing,
+            resumed: Cell::new(false),
             interrupt_pending,
             random: RefCell::new(ChaCha12Rng::from_seed(seed)),
             log_lines: RefCell::default(),

@@ -3,14 +3,14 @@
 use deno_core::v8;
 
 use super::context;
-use super::convert::text;
+use super::convert::{member, text};
 use super::engine::Engine;
 use super::exception::{Halt, attempt};
 use super::frame::Frame;
 use super::modules;
 use super::runtime::Runtime;
 use crate::js::analysis::RawFunction;
-use crate::js::{AnalyzedFunction, AnalyzedModule, Failure, Host, JsError, Limits, ModuleFailure};
+use crate::js::{AnalyzedModule, Failure, Host, JsError, Limits, ModuleFailure};
 
 /// Seed number of code that belongs to no deployment yet.
 const NO_DEPLOYMENT: i64 = 0;
@@ -27,11 +27,7 @@ pub(in crate::js) fn analyze(
         let mut analyzed = Vec::with_capacity(paths.len());
         for path in paths {
             at = path;
-            let functions = analyze_module(scope, frame, runtime, path)?;
-            analyzed.push(AnalyzedModule {
-                path: path.clone(),
-                functions,
-            });
+            analyzed.push(analyze_module(scope, frame, runtime, path)?);
         }
         Ok(analyzed)
     });
@@ -91,7 +87,7 @@ fn analyze_module<'s>(
     frame: &Frame<'_>,
     runtime: Runtime<'s>,
     path: &str,
-) -> Result<Vec<AnalyzedFunction>, Halt> {
+) -> Result<AnalyzedModule, Halt> {
     let exports = modules::import(scope, frame, path)?;
     let (json, handlers) = attempt(scope, frame, |scope| {
         let report = runtime.call(scope, "analyze", &[exports.into()])?;
@@ -108,7 +104,14 @@ fn analyze_module<'s>(
             .and_then(|handler| locate(scope, handler));
         function.finish(handler, &*loaded)
     });
-    Ok(located.collect())
+    let functions = located.collect();
+    let asks_for_reuse =
+        member(scope, exports, "experimental_reuseContext").is_some_and(|value| value.is_true());
+    Ok(AnalyzedModule {
+        path: path.to_owned(),
+        functions,
+        asks_for_reuse,
+    })
 }
 
 /// Script, line and column (from 0) of a function.

@@ -77,10 +77,12 @@ impl KeptContexts {
             .any(|kept| kept.module == *module && kept.depth == 0)
     }
 
-    /// Drops those of every deployment but `deployment`.
-    pub(super) fn forget_others(&mut self, deployment: i64) {
-        self.contexts
-            .retain(|kept| kept.module.deployment == deployment);
+    /// Drops those of every deployment but `deployment`; says whether one had served calls.
+    pub(super) fn forget_others(&mut self, deployment: i64) -> bool {
+        let stays = |kept: &Kept| kept.module.deployment == deployment;
+        let served = self.contexts.iter().any(|kept| !stays(kept) && kept.used);
+        self.contexts.retain(stays);
+        served
     }
 
     /// Drops those whose microtask queue is that of `depth`.

@@ -7,7 +7,7 @@ use deno_core::v8;
 use super::convert::{member, short};
 
 /// The files: expressions, each a function. Those of `bundles/` are made of npm packages by `web/build.mjs`.
-const FILES: [(&str, &str); 16] = [
+const FILES: [(&str, &str); 17] = [
     ("blob", include_str!("../runtime/blob.js")),
     ("bootstrap", include_str!("../runtime/bootstrap.js")),
     ("clock", include_str!("../runtime/clock.js")),
@@ -21,6 +21,7 @@ const FILES: [(&str, &str); 16] = [
     ("language", include_str!("../runtime/language.js")),
     ("multipart", include_str!("../runtime/multipart.js")),
     ("performance", include_str!("../runtime/performance.js")),
+    ("reuse", include_str!("../runtime/reuse.js")),
     ("storage", include_str!("../runtime/storage.js")),
     ("streams", include_str!("../runtime/bundles/streams.js")),
     ("url", include_str!("../runtime/url.js")),
