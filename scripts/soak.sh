@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the simulator on random seeds for some minutes (10 unless given); stops at the first that
-# shows something wrong and says how to run it again.
+# shows something wrong and says how to run it again. Then a million calls in one backend.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 cd "$root"
@@ -21,3 +21,6 @@ while [ $SECONDS -lt $end ]; do
     runs=$((runs + 1))
 done
 say "$runs random seeds in $minutes minutes, none wrong"
+
+HOSTILE_TIMEOUT_MS=3600000 PG_LIVE_GROWTH_CALLS=1000000 PG_LIVE_GROWTH_DEPLOYMENTS=200 scripts/test/hostile.sh hostile/growth.test.mjs
+say "1,000,000 calls and 200 deployments in one backend, without growth"

@@ -33,7 +33,6 @@ async function privateMemory(client) {
 
 test(`${CALLS} calls and ${DEPLOYMENTS} deployments in one backend`, async () => {
   const client = await connect(DATABASE);
-  // Reading another user's process needs rights that not every machine gives.
   const register = await source("register.js");
   const [state, other] = await Promise.all(["state.js", "other.js"].map(source));
   const memory = [];
