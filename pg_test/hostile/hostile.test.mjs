@@ -210,6 +210,7 @@ test("in a call that SQL makes within a call", async () => {
 
 test("recursion through SQL", async () => {
   await withSessions(2, async (client) => {
+    await client.query("SET pg_live.user_time_ms = 60000");
     for (let n = 0; n < TIMES; n += 1) {
       await assert.rejects(call(client, "mutation", "hostile:write", { text: "deeper" }), { code: "54001" });
       assert.deepEqual(await call(client, "query", "hostile:next", { n: 1 }), [null, null, 2]);

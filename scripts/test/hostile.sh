@@ -15,6 +15,6 @@ start_cluster
 export PGHOST=$socket PGPORT=$port PGUSER=postgres PGDATABASE=postgres
 cd "$root/pg_test"
 status=0
-node --test --test-concurrency=1 --test-timeout=${HOSTILE_TIMEOUT_MS:-240000} "${tests[@]}" || status=$?
+node --test --test-concurrency=1 --test-timeout=${HOSTILE_TIMEOUT_MS:-600000} "${tests[@]}" || status=$?
 check_cluster_log || status=1
 exit $status

@@ -86,6 +86,8 @@ pub(super) struct HeapGuard {
     isolate: v8::UnsafeRawIsolatePtr,
     limit: usize,
     reached: Cell<bool>,
+    /// Whether the heap may grow beyond it, so that V8 can get to where the function is stopped.
+    raised: Cell<bool>,
 }
 
 impl HeapGuard {
@@ -97,6 +99,7 @@ impl HeapGuard {
             isolate: raw,
             limit,
             reached: Cell::new(false),
+            raised: Cell::new(false),
         }));
         guard.add_to(isolate);
         isolate.add_gc_epilogue_callback(
@@ -124,6 +127,7 @@ impl HeapGuard {
     pub(super) fn reset(&'static self, isolate: &mut v8::Isolate) {
         isolate.remove_near_heap_limit_callback(near_heap_limit, self.limit);
         self.reached.set(false);
+        self.raised.set(false);
         self.add_to(isolate);
     }
 }
@@ -138,7 +142,8 @@ unsafe extern "C" fn near_heap_limit(data: *mut c_void, current: usize, initial:
     // SAFETY: V8 calls this for the live isolate the guard was installed for.
     let isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(guard.isolate) };
     isolate.terminate_execution();
-    if guard.reached.replace(true) {
+    guard.reached.set(true);
+    if guard.raised.replace(true) {
         // The function is in the middle of one operation that does not end; V8 would try for long.
         platform::end("JavaScript used up its memory in an operation that can not be stopped");
         return current;
