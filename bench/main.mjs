@@ -8,10 +8,14 @@ const APP = fileURLToPath(new URL("app", import.meta.url));
 /** Parts with a server of their own get a fresh one. */
 const PARTS = {
   host: { server: true },
+  documents: { server: true },
   latency: { server: true },
   deploys: { server: false },
   build: { server: false, onlyIf: "BENCH_BUILD" },
 };
+
+/** One point per part instead of the whole: `make bench-quick`. */
+const QUICK = process.env.BENCH_QUICK === "1";
 
 const say = (text) => console.error(`==> ${text}`);
 
@@ -32,7 +36,7 @@ function chosen(name) {
 
 /** Runs one part and writes its report. Resolves to whether it succeeded. */
 async function run(part) {
-  const report = await surroundings();
+  const report = { quick: QUICK, ...(await surroundings()) };
   const started = performance.now();
   let server;
   try {
@@ -42,7 +46,7 @@ async function run(part) {
       report.database = await databaseSettings(server);
     }
     const { measure } = await import(`./parts/${part}.mjs`);
-    Object.assign(report, await measure({ server, say }));
+    Object.assign(report, await measure({ server, say, quick: QUICK }));
   } catch (error) {
     console.error(error);
     report.failed = error.message;

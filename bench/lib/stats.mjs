@@ -31,7 +31,11 @@ export function ratioOfRounds(roundsOfA, roundsOfB) {
   if (roundsOfA.length !== roundsOfB.length) {
     throw new Error(`${roundsOfA.length} rounds of one, ${roundsOfB.length} of the other`);
   }
-  const ratios = roundsOfA.map((samples, round) => median(samples) / median(roundsOfB[round]));
+  return spread(roundsOfA.map((samples, round) => median(samples) / median(roundsOfB[round])));
+}
+
+/** Median and extremes of what the rounds gave, one number each. */
+export function spread(ratios) {
   return { median: median(ratios), min: Math.min(...ratios), max: Math.max(...ratios), rounds: ratios.length };
 }
 

@@ -8,7 +8,7 @@ import { copyApp, Server } from "../../pg_test/lib/server.mjs";
 import { figure } from "../lib/format.mjs";
 
 const APP = fileURLToPath(new URL("../../pg_test/e2e/evolution", import.meta.url));
-const ROWS = Number(process.env.BENCH_DEPLOY_ROWS ?? 1_000_000);
+const ROWS = Number(process.env.BENCH_DEPLOY_ROWS ?? (process.env.BENCH_QUICK === "1" ? 100_000 : 1_000_000));
 const QUIET_MS = 10_000;
 
 const LOOPS = {

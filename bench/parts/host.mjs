@@ -2,17 +2,19 @@
 // which Postgres has anyway.
 import { readFile } from "node:fs/promises";
 import pg from "pg";
+import { cpuTime } from "../lib/cpu.mjs";
 import { figure, ratio } from "../lib/format.mjs";
 import { inTurns, median, ratioOfRounds, summarize } from "../lib/stats.mjs";
 
-const ROUNDS = 7;
+const SIZES = {
+  full: { rounds: 7, freshBackends: 20, memoryBackends: 5 },
+  quick: { rounds: 5, freshBackends: 5, memoryBackends: 1 },
+};
 const DOCUMENTS = 1000;
 /** Statements per round, each one call. */
 const STATEMENTS = 300;
 /** Statements per round that each call the function for all documents. */
 const SCANS = 2;
-const FRESH_BACKENDS = 20;
-const MEMORY_BACKENDS = 5;
 /** Prime, so that calls visit the documents in a fixed order without neighbours. */
 const STRIDE = 379;
 
@@ -89,11 +91,6 @@ async function timeStatement(client, name, document) {
   return took;
 }
 
-/** Nanoseconds that a process has had a core. */
-async function cpuTime(pid) {
-  return Number((await readFile(`/proc/${pid}/schedstat`, "utf8")).split(" ")[0]);
-}
-
 /**
  * Calls for all documents in one statement: without the way to the server. Milliseconds per call, and those in
  * which the backend had a core, whatever else the machine did.
@@ -107,7 +104,7 @@ async function timeScan(client, name, documents) {
   const [started, cpu] = [performance.now(), await cpuTime(client.processID)];
   const { rows } = await client.query(text);
   const took = performance.now() - started;
-  const worked = ((await cpuTime(client.processID)) - cpu) / 1e6;
+  const worked = (await cpuTime(client.processID)) - cpu;
   const right = isGet(name) ? documents.reduce((sum, { value }) => sum + value, 0) : documents.length;
   if (Number(rows[0].outcome) !== right) {
     throw new Error(`${LABELS[name]}: ${rows[0].outcome} for all documents, not ${right}`);
@@ -125,18 +122,18 @@ const series = async (count, measure) => {
 
 const armsOf = (make) => Object.fromEntries(Object.keys(CALLS).map((name) => [name, make(name)]));
 
-async function measureWarm(client, documents) {
+async function measureWarm(client, documents, { rounds }) {
   const statements = armsOf((name) => (round) =>
     series(STATEMENTS, (n) => timeStatement(client, name, documents[((round * STATEMENTS + n) * STRIDE) % DOCUMENTS])),
   );
   const scans = armsOf((name) => () => series(SCANS, () => timeScan(client, name, documents)));
   await inTurns(statements, 1);
   await inTurns(scans, 1);
-  return { statements: await inTurns(statements, ROUNDS), scans: await inTurns(scans, ROUNDS) };
+  return { statements: await inTurns(statements, rounds), scans: await inTurns(scans, rounds) };
 }
 
 /** The first statement of a backend, from sending it on an open connection. */
-async function measureFirstCalls(server, documents) {
+async function measureFirstCalls(server, documents, { freshBackends }) {
   const arms = armsOf((name) => async (round) => {
     const client = await connect(server);
     const took = await timeStatement(client, name, documents[round]);
@@ -144,7 +141,7 @@ async function measureFirstCalls(server, documents) {
     return [took];
   });
   await inTurns(arms, 1);
-  return await inTurns(arms, FRESH_BACKENDS);
+  return await inTurns(arms, freshBackends);
 }
 
 /** Memory of a process that no other shares, in KiB. */
@@ -154,7 +151,7 @@ async function privateDirty(pid) {
 }
 
 /** Private memory of fresh backends after their first call and after a thousand, in KiB. */
-async function measureMemory(server, documents) {
+async function measureMemory(server, documents, { memoryBackends }) {
   const arms = armsOf((name) => async () => {
     const client = await connect(server);
     await timeStatement(client, name, documents[0]);
@@ -164,7 +161,7 @@ async function measureMemory(server, documents) {
     await client.end();
     return [{ first, thousand }];
   });
-  const samples = await inTurns(arms, MEMORY_BACKENDS);
+  const samples = await inTurns(arms, memoryBackends);
   const middle = (name, when) => median(samples[name].flat().map((sample) => sample[when]));
   return armsOf((name) => ({ first: middle(name, "first"), thousand: middle(name, "thousand") }));
 }
@@ -191,7 +188,7 @@ function timeTable(title, unit, scale, summaries, note) {
   return { title, columns: [unit, "p50", "p99", "times PL/pgSQL"], rows, note };
 }
 
-function memoryTable(memory) {
+function memoryTable(memory, { memoryBackends }) {
   const mib = (kib) => figure(kib / 1024);
   const rows = Object.entries(memory).map(([name, { first, thousand }]) => [
     LABELS[name],
@@ -205,38 +202,39 @@ function memoryTable(memory) {
     columns: ["MiB", "after the first call", "after 1,001 calls", "V8 adds at first", "V8 adds after 1,001"],
     rows,
     note:
-      `Private_Dirty of the backend's process, median of ${MEMORY_BACKENDS}; V8 adds: what is more than PL/pgSQL ` +
+      `Private_Dirty of the backend's process, median of ${memoryBackends}; V8 adds: what is more than PL/pgSQL ` +
       "doing the same.",
   };
 }
 
 /** Measures all of it with one server. */
-export async function measure({ server, say }) {
+export async function measure({ server, say, quick }) {
+  const size = quick ? SIZES.quick : SIZES.full;
   const client = await connect(server);
   const documents = await prepare(client);
   say("host: warm calls");
-  const warm = await measureWarm(client, documents);
+  const warm = await measureWarm(client, documents, size);
   await client.end();
   say("host: first calls");
-  const first = summarizeRounds(await measureFirstCalls(server, documents));
+  const first = summarizeRounds(await measureFirstCalls(server, documents, size));
   say("host: memory");
-  const memory = await measureMemory(server, documents);
+  const memory = await measureMemory(server, documents, size);
   const statements = summarizeRounds(warm.statements);
   const scans = summarizeRounds(warm.scans, ({ took }) => took);
   const scansCpu = summarizeRounds(warm.scans, ({ worked }) => worked);
-  const rounds = `${ROUNDS} rounds in turns, on one connection`;
+  const rounds = `${size.rounds} rounds in turns, on one connection`;
   return {
     figures: { statements, scans, scansCpu, first, memory },
     tables: [
       timeTable("A warm call in a statement of its own, seen by the client", "µs", 1000, statements,
-        `${ROUNDS * STATEMENTS} prepared statements each, ${rounds}.`),
+        `${size.rounds * STATEMENTS} prepared statements each, ${rounds}.`),
       timeTable("A warm call among a thousand of one statement", "µs per call", 1000, scans,
-        `${ROUNDS * SCANS} statements of ${DOCUMENTS} calls each, ${rounds}; percentiles of the statements' means.`),
+        `${size.rounds * SCANS} statements of ${DOCUMENTS} calls each, ${rounds}; percentiles of the statements' means.`),
       timeTable("The same, time in which the backend had a core", "µs per call", 1000, scansCpu,
         "By /proc/<pid>/schedstat: what else the machine does hardly matters here."),
       timeTable("The first statement of a fresh backend", "ms", 1, first,
-        `${FRESH_BACKENDS} backends each, in turns, from sending the statement on an open connection.`),
-      memoryTable(memory),
+        `${size.freshBackends} backends each, in turns, from sending the statement on an open connection.`),
+      memoryTable(memory, size),
     ],
   };
 }

@@ -8,7 +8,7 @@ import { makePeerDatabase, PeerServer } from "../lib/peer.mjs";
 import { layOut, openFloor, openLive, openLiveNpm, openRequery } from "../lib/sides.mjs";
 import { inTurns, ratioOfRounds, summarize } from "../lib/stats.mjs";
 
-const ROUNDS = 14;
+const SIZES = { full: { rounds: 14, scenarios: 4 }, quick: { rounds: 5, scenarios: 1 } };
 const WRITES_PER_ROUND = 50;
 const TOPICS = 1000;
 const ENTRIES_PER_TOPIC = 10;
@@ -83,7 +83,7 @@ async function openSides(scenario, places) {
   };
 }
 
-async function run(scenario, places) {
+async function run(scenario, places, { rounds: count }) {
   const topics = layOut(scenario.sessions, scenario.each).flat();
   const sides = await openSides(scenario, places);
   try {
@@ -92,16 +92,16 @@ async function run(scenario, places) {
     await inTurns(arms, 1); // Warm.
     const [before, cpu] = [await counts(places.live.url, places.live.admin), process.cpuUsage()];
     const started = performance.now();
-    const rounds = await inTurns(arms, ROUNDS);
+    const rounds = await inTurns(arms, count);
     const after = await counts(places.live.url, places.live.admin);
     const { user, system } = process.cpuUsage(cpu);
     await sides.live.check(topics);
     await sides.requery.check(topics);
     return {
       rounds,
-      rerunsPerWrite: (after.reruns - before.reruns) / (ROUNDS * WRITES_PER_ROUND),
-      resultsSentPerWrite: (after.pushes - before.pushes) / (ROUNDS * WRITES_PER_ROUND),
-      invalidationsPerWrite: (after.invalidations - before.invalidations) / (ROUNDS * WRITES_PER_ROUND),
+      rerunsPerWrite: (after.reruns - before.reruns) / (count * WRITES_PER_ROUND),
+      resultsSentPerWrite: (after.pushes - before.pushes) / (count * WRITES_PER_ROUND),
+      invalidationsPerWrite: (after.invalidations - before.invalidations) / (count * WRITES_PER_ROUND),
       needless: Object.fromEntries(Object.entries(sides).map(([name, { board }]) => [name, board.needless])),
       generatorCpuShare: (user + system) / 1000 / (performance.now() - started),
     };
@@ -127,7 +127,7 @@ function figuresOf({ rounds, ...rest }) {
   return { ...rest, sides: Object.fromEntries(Object.keys(rounds).map((name) => [name, of(name)])) };
 }
 
-function tableOf(scenario, { sides, rerunsPerWrite, resultsSentPerWrite, needless, generatorCpuShare }) {
+function tableOf(scenario, { sides, rerunsPerWrite, resultsSentPerWrite, needless, generatorCpuShare }, { rounds: count }) {
   const rows = Object.entries(sides).map(([name, { total, commit, afterCommit, timesFloor, timesRequery }]) => [
     LABELS[name],
     ...[total.p50, total.p99, commit.p50, afterCommit.p50, afterCommit.p99].map(figure),
@@ -148,7 +148,7 @@ function tableOf(scenario, { sides, rerunsPerWrite, resultsSentPerWrite, needles
     ],
     rows,
     note:
-      `${ROUNDS} rounds of ${WRITES_PER_ROUND} writes per side, in turns; every result checked, all subscribers ` +
+      `${count} rounds of ${WRITES_PER_ROUND} writes per side, in turns; every result checked, all subscribers ` +
       `compared with the database at the end. pg_live ran ${figure(rerunsPerWrite)} queries per write and sent ` +
       `${figure(resultsSentPerWrite)} results; ${needless.live} came that nobody waited for. The load generator used ` +
       `${figure(generatorCpuShare * 100)} % of one core.`,
@@ -156,7 +156,8 @@ function tableOf(scenario, { sides, rerunsPerWrite, resultsSentPerWrite, needles
 }
 
 /** Measures all scenarios with one server. */
-export async function measure({ server, say }) {
+export async function measure({ server, say, quick }) {
+  const size = quick ? SIZES.quick : SIZES.full;
   const peersUrl = await makePeerDatabase(server);
   await fill(server.env.DATABASE_URL);
   await fill(peersUrl);
@@ -169,10 +170,10 @@ export async function measure({ server, say }) {
   };
   const [figures, tables] = [{}, []];
   try {
-    for (const scenario of SCENARIOS) {
+    for (const scenario of SCENARIOS.slice(0, size.scenarios)) {
       say(`latency: ${scenario.name}`);
-      figures[scenario.name] = figuresOf(await run(scenario, places));
-      tables.push(tableOf(scenario, figures[scenario.name]));
+      figures[scenario.name] = figuresOf(await run(scenario, places, size));
+      tables.push(tableOf(scenario, figures[scenario.name], size));
     }
   } finally {
     requery.stop();
