@@ -9,6 +9,7 @@ const APP = fileURLToPath(new URL("app", import.meta.url));
 const PARTS = {
   host: { server: true },
   documents: { server: true },
+  "language-js": { server: true },
   latency: { server: true },
   deploys: { server: false },
   build: { server: false, onlyIf: "BENCH_BUILD" },

@@ -175,7 +175,17 @@ CREATE TABLE live.outcomes (
 );
 CREATE INDEX outcomes_created_at ON live.outcomes (created_at);
 
+-- SQL functions made by deploys, one per public query and mutation; kind: Query, Mutation.
+CREATE TABLE live.faces (
+    schema name NOT NULL,
+    name   name NOT NULL,
+    path   text NOT NULL,
+    kind   text NOT NULL,
+    PRIMARY KEY (schema, name)
+);
+
 -- Tables, and the counters behind them, that pg_dump carries over.
+SELECT pg_catalog.pg_extension_config_dump('live.faces', '');
 SELECT pg_catalog.pg_extension_config_dump('live.deployments', '');
 SELECT pg_catalog.pg_extension_config_dump('live.sources', '');
 SELECT pg_catalog.pg_extension_config_dump('live.modules', '');

@@ -5,6 +5,7 @@
 
 mod builds;
 mod columns;
+mod faces;
 mod locks;
 mod prepare;
 mod source;

@@ -11,7 +11,7 @@ use crate::deploy::locks::with_short_locks;
 use crate::deploy::prepare::alter;
 use crate::deploy::stage::stored_schema;
 use crate::deploy::tables::{self, Definition};
-use crate::deploy::{Mode, builds, refused};
+use crate::deploy::{Mode, builds, faces, refused};
 use crate::documents::catalog::{BY_ID, Catalog, Column, Index, Table, quoted};
 use crate::documents::{create, key};
 use crate::error::{Error, Result};
@@ -65,6 +65,7 @@ fn attempt(push: i64, mode: Mode) -> Result<Changes> {
         "UPDATE live.deployments SET finished_at = pg_catalog.now() WHERE id = $1",
         &[Param::Int8(push)],
     )?;
+    faces::exchange(&catalog, push)?;
     create::new_version(Some(push))?;
     Ok(changes)
 }

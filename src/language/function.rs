@@ -1,5 +1,6 @@
 //! Functions ready to be called: definition, conversions of arguments and result.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::mem::ManuallyDrop;
@@ -7,7 +8,7 @@ use std::rc::Rc;
 
 use pgrx::pg_sys;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::js::{Data, Routine, Shape, Version};
 use crate::pg::function::Call;
 use crate::pg::language::proc::{self, Proc, Wanted};
@@ -28,8 +29,12 @@ pub(super) struct Function {
     pub(super) read_only: bool,
     /// Whether it returns a set.
     pub(super) returns_set: bool,
-    /// What it returns, and what JavaScript must give for that.
-    pub(super) wanted: Option<(Wanted, Shape)>,
+    /// Whether it can be called as a trigger only.
+    pub(super) is_trigger: bool,
+    /// What it returns.
+    pub(super) wanted: Wanted,
+    /// What JavaScript must give for that, unless it is a row, whose columns may change.
+    shape: Option<Shape>,
     params: Vec<Rc<Converter>>,
     statements: RefCell<HashMap<String, Rc<Prepared>>>,
 }
@@ -97,6 +102,74 @@ pub(super) fn names(proc: &Proc) -> Vec<String> {
         .collect()
 }
 
+/// Words that are no names in strict mode.
+const RESERVED: [&str; 48] = [
+    "arguments",
+    "await",
+    "break",
+    "case",
+    "catch",
+    "class",
+    "const",
+    "continue",
+    "debugger",
+    "default",
+    "delete",
+    "do",
+    "else",
+    "enum",
+    "eval",
+    "export",
+    "extends",
+    "false",
+    "finally",
+    "for",
+    "function",
+    "if",
+    "implements",
+    "import",
+    "in",
+    "instanceof",
+    "interface",
+    "let",
+    "new",
+    "null",
+    "package",
+    "private",
+    "protected",
+    "public",
+    "return",
+    "static",
+    "super",
+    "switch",
+    "this",
+    "throw",
+    "true",
+    "try",
+    "typeof",
+    "var",
+    "void",
+    "while",
+    "with",
+    "yield",
+];
+
+/// Refuses parameters whose names JavaScript does not take.
+pub(super) fn check_names(names: &[String]) -> Result<()> {
+    let starts = |c: char| c.is_alphabetic() || c == '_' || c == '$';
+    let is_name = |name: &str| {
+        name.starts_with(starts)
+            && name.chars().all(|c| starts(c) || c.is_numeric())
+            && !RESERVED.contains(&name)
+    };
+    match names.iter().find(|name| !is_name(name)) {
+        None => Ok(()),
+        Some(name) => Err(Error::InvalidDefinition(format!(
+            "parameter \"{name}\" cannot have this name in JavaScript; give it another one"
+        ))),
+    }
+}
+
 /// The code of a function of the catalog.
 pub(super) fn routine(proc: &Proc) -> Routine {
     Routine {
@@ -123,27 +196,27 @@ impl Function {
                 Converter::of(oid, -1)
             })
             .collect();
-        let wanted = if proc.returns == pg_sys::TRIGGEROID {
-            None
+        check_names(&names(proc))?;
+        let is_trigger = proc.returns == pg_sys::TRIGGEROID;
+        let wanted = if is_trigger {
+            Wanted::Nothing
         } else {
-            match call.wanted()? {
-                Wanted::Nothing => None,
-                Wanted::Value(of) => {
-                    let shape = of.shape()?;
-                    Some((Wanted::Value(of), shape))
-                }
-                Wanted::Row(of) => {
-                    let shape = of.shape()?;
-                    Some((Wanted::Row(of), shape))
-                }
-            }
+            call.wanted()?
+        };
+        let shape = match &wanted {
+            Wanted::Nothing => None,
+            Wanted::Value(of) if of.is_row() => None,
+            Wanted::Value(of) => Some(of.shape()?),
+            Wanted::Row(of) => Some(of.shape()?),
         };
         Ok(Function {
             routine: routine(proc),
             label: proc.signature(),
             read_only: proc.read_only,
             returns_set: proc.returns_set,
+            is_trigger,
             wanted,
+            shape,
             params,
             statements: RefCell::default(),
         })
@@ -162,10 +235,21 @@ impl Function {
             label: "of a DO block".to_owned(),
             read_only: false,
             returns_set: false,
-            wanted: None,
+            is_trigger: false,
+            wanted: Wanted::Nothing,
+            shape: None,
             params: Vec::new(),
             statements: RefCell::default(),
         }
+    }
+
+    /// What JavaScript must give; `None` if nothing.
+    pub(super) fn shape(&self) -> Result<Option<Cow<'_, Shape>>> {
+        Ok(match (&self.shape, &self.wanted) {
+            (Some(shape), _) => Some(Cow::Borrowed(shape)),
+            (None, Wanted::Value(of)) => Some(Cow::Owned(of.shape()?)),
+            (None, Wanted::Nothing | Wanted::Row(_)) => None,
+        })
     }
 
     /// The arguments of a call.

@@ -21,23 +21,18 @@ pub(super) fn call(call: &mut Call) -> Result<Datum> {
         ));
     }
     let function = function::of(call)?;
-    if call.context_is(pg_sys::NodeTag::T_TriggerData) {
+    if function.is_trigger {
         return trigger(call, &function);
     }
     let args = function.arguments(call)?;
+    let shape = function.shape()?;
     if function.returns_set {
         let mut session = Session::returning_set(&function, call)?;
-        let returns = function
-            .wanted
-            .as_ref()
-            .map_or(Returns::Nothing, |(_, shape)| Returns::Many(shape));
+        let returns = shape.as_deref().map_or(Returns::Nothing, Returns::Many);
         invoke(&function, &args, returns, &mut session)?;
         return Ok(call.null());
     }
-    let returns = function
-        .wanted
-        .as_ref()
-        .map_or(Returns::Nothing, |(_, shape)| Returns::One(shape));
+    let returns = shape.as_deref().map_or(Returns::Nothing, Returns::One);
     let data = invoke(&function, &args, returns, &mut Session::new(&function))?;
     result(call, &function, &data).map_err(|error| errors::in_result(&function.label, error))
 }
@@ -45,15 +40,14 @@ pub(super) fn call(call: &mut Call) -> Result<Datum> {
 /// The value that a call gives.
 fn result(call: &mut Call, function: &Function, data: &Data) -> Result<Datum> {
     match (&function.wanted, data) {
-        (None, _) => Ok(call.nothing()),
-        (Some((Wanted::Nothing, _)), _) => Ok(call.nothing()),
-        (Some((Wanted::Value(of), _)), _) => match of.to_datum(data)? {
+        (Wanted::Nothing, _) => Ok(call.nothing()),
+        (Wanted::Value(of), _) => match of.to_datum(data)? {
             Some(datum) => Ok(datum),
             None => Ok(call.null()),
         },
-        (Some((Wanted::Row(of), _)), Data::Record(_, values)) => of.form(values),
-        (Some((Wanted::Row(_), _)), Data::Null) => Ok(call.null()),
-        (Some((Wanted::Row(_), _)), _) => Err(Error::DatatypeMismatch(
+        (Wanted::Row(of), Data::Record(_, values)) => of.form(values),
+        (Wanted::Row(_), Data::Null) => Ok(call.null()),
+        (Wanted::Row(_), _) => Err(Error::DatatypeMismatch(
             "a row must be returned as an object with a member per column".to_owned(),
         )),
     }

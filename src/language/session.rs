@@ -84,11 +84,8 @@ impl Host for Session<'_> {
     }
 
     fn emit(&mut self, row: Data) -> HostResult<()> {
-        let Some((wanted, _)) = &self.function.wanted else {
-            return Ok(());
-        };
         match &mut self.sink {
-            Some(sink) => sink.put(wanted, &row).map_err(fatal),
+            Some(sink) => sink.put(&self.function.wanted, &row).map_err(fatal),
             None => Err(HostError::js("the function does not return a set")),
         }
     }

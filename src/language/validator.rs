@@ -19,6 +19,7 @@ pub(super) fn validate(call: &mut Call) -> Result<Datum> {
     if proc::may_validate(call.function(), oid) {
         let proc = Proc::of(oid)?;
         check_types(&proc)?;
+        function::check_names(&function::names(&proc))?;
         if proc::check_function_bodies() {
             check_body(&proc)?;
         }

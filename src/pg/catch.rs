@@ -81,6 +81,19 @@ impl PgError {
         self.0
     }
 
+    /// Makes the position of the error one in `sql`, which the client has not sent itself.
+    pub(super) fn place_in(&mut self, sql: &CStr) {
+        // SAFETY: the error is ours alone; the copy lives in the same memory context as it.
+        unsafe {
+            if (*self.0).cursorpos > 0 {
+                (*self.0).internalpos = (*self.0).cursorpos;
+                (*self.0).cursorpos = 0;
+                (*self.0).internalquery =
+                    pg_sys::MemoryContextStrdup((*self.0).assoc_context, sql.as_ptr());
+            }
+        }
+    }
+
     /// Adds a line to what CONTEXT says.
     pub(crate) fn add_context(&mut self, line: &str) {
         let text = |pointer: *const c_char| {

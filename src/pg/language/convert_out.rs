@@ -91,10 +91,27 @@ pub(super) fn same(before: &Data, after: &Data) -> bool {
         (Data::Json(a), Data::Text(b)) => {
             // What JSON.parse and JSON.stringify make of it, compared as values.
             let parse = |text| serde_json::from_str::<serde_json::Value>(text).ok();
-            matches!((parse(a), parse(b)), (Some(a), Some(b)) if a == b)
+            matches!((parse(a), parse(b)), (Some(a), Some(b)) if same_json(&a, &b))
         }
         (Data::Array(a), Data::Array(b)) | (Data::Record(_, a), Data::Record(_, b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+        }
+        (a, b) => a == b,
+    }
+}
+
+/// Whether two JSON values are the same to JavaScript, which has doubles only.
+fn same_json(a: &serde_json::Value, b: &serde_json::Value) -> bool {
+    use serde_json::Value as Json;
+    match (a, b) {
+        (Json::Number(a), Json::Number(b)) => a.as_f64() == b.as_f64(),
+        (Json::Array(a), Json::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_json(a, b))
+        }
+        (Json::Object(a), Json::Object(b)) => {
+            a.len() == b.len()
+                && a.iter()
+                    .all(|(name, a)| b.get(name).is_some_and(|b| same_json(a, b)))
         }
         (a, b) => a == b,
     }

@@ -231,8 +231,13 @@ impl Call {
                 pg_sys::get_call_result_type(self.raw(), &raw mut oid, &raw mut description);
             match class {
                 Class::TYPEFUNC_SCALAR if oid == pg_sys::VOIDOID => Ok(Wanted::Nothing),
-                Class::TYPEFUNC_SCALAR => Ok(Wanted::Value(Converter::of(oid, -1))),
-                Class::TYPEFUNC_COMPOSITE_DOMAIN => Ok(Wanted::Value(Converter::of(oid, -1))),
+                Class::TYPEFUNC_SCALAR | Class::TYPEFUNC_COMPOSITE_DOMAIN => {
+                    Ok(Wanted::Value(Converter::of(oid, -1)))
+                }
+                // A type with a name may be altered between two calls; its converter follows.
+                Class::TYPEFUNC_COMPOSITE if oid != pg_sys::RECORDOID => {
+                    Ok(Wanted::Value(Converter::of(oid, -1)))
+                }
                 Class::TYPEFUNC_COMPOSITE => Ok(Wanted::Row(Rc::new(RowType::copied(description)))),
                 Class::TYPEFUNC_RECORD => Err(Error::FeatureNotSupported(
                     "a function that returns record needs a list of columns in the FROM clause"

@@ -54,6 +54,10 @@ impl<'call> Sink<'call> {
             let (mut datums, mut nulls) = match (wanted, row) {
                 (Wanted::Row(of), Data::Record(_, values)) => of.datums(values)?,
                 (Wanted::Row(of), Data::Null) => of.blank(),
+                (Wanted::Value(of), Data::Record(_, values)) if of.is_row() => {
+                    of.row_type()?.datums(values)?
+                }
+                (Wanted::Value(of), Data::Null) if of.is_row() => of.row_type()?.blank(),
                 (Wanted::Value(of), _) => {
                     let datum = of.to_datum(row)?;
                     (

@@ -11,7 +11,7 @@ use super::rows::RowType;
 use super::types::Converter;
 use crate::error::{Error, Result};
 use crate::js::{Data, Names, Rows, Shape};
-use crate::pg::catch::{catch, raw};
+use crate::pg::catch::{PgError, catch, raw};
 
 /// How SPI marks parameters.
 const NOT_NULL: c_char = b' '.cast_signed();
@@ -181,7 +181,11 @@ impl Prepared {
 fn parameter_types(text: &CString) -> Result<Vec<pg_sys::Oid>> {
     // SAFETY: the text outlives the calls; the list holds RawStmt nodes.
     unsafe {
-        let list = catch(|| raw::pg_parse_query(text.as_ptr()))?;
+        let placed = |mut error: PgError| {
+            error.place_in(text);
+            error
+        };
+        let list = catch(|| raw::pg_parse_query(text.as_ptr())).map_err(placed)?;
         let length = if list.is_null() { 0 } else { (*list).length };
         if length != 1 {
             return Err(Error::NotOneStatement(format!(
@@ -200,7 +204,8 @@ fn parameter_types(text: &CString) -> Result<Vec<pg_sys::Oid>> {
                 count_out,
                 std::ptr::null_mut(),
             )
-        })?;
+        })
+        .map_err(placed)?;
         guard::check_query(query)?;
         let count = usize::try_from(count).unwrap_or(0);
         let types: Vec<pg_sys::Oid> = (0..count).map(|index| *types.add(index)).collect();

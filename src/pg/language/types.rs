@@ -175,6 +175,11 @@ impl Converter {
         })
     }
 
+    /// Whether values are rows.
+    pub(crate) fn is_row(&self) -> bool {
+        matches!(self.kind, Kind::Row)
+    }
+
     /// The present columns of a composite type.
     pub(super) fn row_type(&self) -> Result<Rc<RowType>> {
         // SAFETY: a lookup in the type cache, whose entries live as long as the backend; the descriptor is

@@ -1,0 +1,95 @@
+// What functions of LANGUAGE js cost beside PL/pgSQL's: an empty one and one read by primary key, called row by row in one
+// statement and statement by statement.
+import pg from "pg";
+import { figure, ratio } from "../lib/format.mjs";
+import { inTurns, ratioOfRounds, summarize } from "../lib/stats.mjs";
+
+const ROUNDS = 7;
+/** Calls in one statement, and statements of one call each, per round. */
+const CALLS = 50_000;
+const STATEMENTS = 500;
+const ROWS = 1000;
+
+const SETUP = `
+  CREATE SCHEMA language_js;
+  CREATE TABLE language_js.item (id int PRIMARY KEY, value int NOT NULL);
+  INSERT INTO language_js.item SELECT i, i * 2 FROM generate_series(1, ${ROWS}) i;
+  ANALYZE language_js.item;
+  CREATE FUNCTION language_js.js_empty(i int) RETURNS int LANGUAGE js AS 'return i';
+  CREATE FUNCTION language_js.pg_empty(i int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN i; END';
+  CREATE FUNCTION language_js.js_read(i int) RETURNS int STABLE LANGUAGE js AS
+    'return sql\`SELECT value FROM language_js.item WHERE id = \${i}\`[0].value';
+  CREATE FUNCTION language_js.pg_read(i int) RETURNS int STABLE LANGUAGE plpgsql AS
+    'DECLARE found int; BEGIN SELECT value INTO found FROM language_js.item WHERE id = i; RETURN found; END';`;
+
+const LABELS = {
+  pg_empty: "PL/pgSQL, empty",
+  js_empty: "LANGUAGE js, empty",
+  pg_read: "PL/pgSQL, one row by primary key",
+  js_read: "LANGUAGE js, one row by primary key",
+};
+
+const PEER = { js_empty: "pg_empty", js_read: "pg_read" };
+
+/** Microseconds per call, many calls in one statement. */
+async function inOneStatement(client, name) {
+  const started = performance.now();
+  await client.query(`SELECT count(language_js.${name}(i % ${ROWS} + 1)) FROM generate_series(1, ${CALLS}) i`);
+  return [((performance.now() - started) * 1000) / CALLS];
+}
+
+/** Microseconds of statements with one call each. */
+async function byStatement(client, name) {
+  const samples = [];
+  for (let i = 1; i <= STATEMENTS; i += 1) {
+    const started = performance.now();
+    await client.query({ name, text: `SELECT language_js.${name}($1)`, values: [i] });
+    samples.push((performance.now() - started) * 1000);
+  }
+  return samples;
+}
+
+async function measureWay(client, measureOne) {
+  for (const name of Object.keys(LABELS)) await measureOne(client, name);
+  const arms = Object.fromEntries(Object.keys(LABELS).map((name) => [name, () => measureOne(client, name)]));
+  const rounds = await inTurns(arms, ROUNDS);
+  return Object.fromEntries(
+    Object.entries(rounds).map(([name, samples]) => [
+      name,
+      {
+        ...summarize(samples.flat()),
+        ...(name in PEER ? { timesPlpgsql: ratioOfRounds(samples, rounds[PEER[name]]) } : {}),
+      },
+    ]),
+  );
+}
+
+function timeTable(title, summaries, note) {
+  const rows = Object.entries(summaries).map(([name, { p50, timesPlpgsql }]) => [
+    LABELS[name],
+    figure(p50),
+    timesPlpgsql === undefined ? "" : ratio(timesPlpgsql),
+  ]);
+  return { title, columns: ["µs", "p50", "times PL/pgSQL"], rows, note };
+}
+
+/** Measures all of it with one server. */
+export async function measure({ server, say }) {
+  const client = new pg.Client({ connectionString: server.env.PG_LIVE_ADMIN_URL });
+  await client.connect();
+  await client.query(SETUP);
+  say("language-js: calls in one statement");
+  const scans = await measureWay(client, inOneStatement);
+  say("language-js: a statement per call");
+  const statements = await measureWay(client, byStatement);
+  await client.end();
+  const rounds = `${ROUNDS} rounds in turns, on one connection`;
+  return {
+    figures: { scans, statements },
+    tables: [
+      timeTable("LANGUAGE js: a call among many of one statement", scans, `${CALLS} calls per round, ${rounds}.`),
+      timeTable("LANGUAGE js: a prepared statement of one call, seen by the client", statements,
+        `${STATEMENTS} statements per round, ${rounds}.`),
+    ],
+  };
+}
