@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use pg_live_readset::{IndexId, RelId};
 use pg_live_values::schema::TableSchema;
-use pg_live_values::{ColumnType, FieldPath, TableLookup, Validator};
+use pg_live_values::{ColumnType, FieldPath, TableLookup, Validator, system_tables};
 use pgrx::pg_sys;
 
 use crate::documents::freshness;
@@ -258,11 +258,13 @@ impl Catalog {
 
 impl TableLookup for Catalog {
     fn table_number(&self, name: &str) -> Option<u32> {
-        self.table(name).map(|table| table.number)
+        let own = self.table(name).map(|table| table.number);
+        own.or_else(|| system_tables::number(name))
     }
 
     fn table_name(&self, number: u32) -> Option<String> {
-        self.table_by_number(number).map(|table| table.name.clone())
+        let own = self.table_by_number(number).map(|table| table.name.clone());
+        own.or_else(|| system_tables::name(number).map(str::to_owned))
     }
 }
 
@@ -295,7 +297,7 @@ impl Table {
     }
 
     /// The kind of a search or vector index of the schema.
-    fn other_index(&self, name: &str) -> Option<&'static str> {
+    pub(crate) fn other_index(&self, name: &str) -> Option<&'static str> {
         let definition = self.definition.as_ref()?;
         let text = definition.search_indexes.iter().any(|i| i.name == name);
         let vector = definition.vector_indexes.iter().any(|i| i.name == name);

@@ -37,12 +37,7 @@ impl Found {
                 (IndexName { table, index }, None, order)
             }
             Source::IndexRange { range, order } => (range.index.clone(), Some(range), order),
-            Source::Search { index, .. } => {
-                return Err(format!(
-                    "text search is not available in pg_live yet: index {index} (see \
-                     LIMITATIONS.md)"
-                ));
-            }
+            Source::Search { index, .. } => return Err(no_search(catalog, &index)),
         };
         let table = catalog.table(&name.table);
         let index = find_index(table, &name)?;
@@ -107,5 +102,25 @@ fn find_index<'t>(
     match name.index.as_str() {
         BY_CREATION_TIME | BY_ID => Ok(None),
         _ => Err(QueryError::IndexNotFound(name.clone()).to_string()),
+    }
+}
+
+/// Why a text search is refused.
+fn no_search(catalog: &Catalog, name: &IndexName) -> String {
+    let table = catalog.table(&name.table);
+    if table.is_some_and(|table| table.index(&name.index).is_some()) {
+        return format!(
+            "IndexNotASearchIndexError: Index {name} is not a search index. Use `withIndex`."
+        );
+    }
+    match table.and_then(|table| table.other_index(&name.index)) {
+        Some("text") => format!(
+            "Text search is not available in pg_live yet (see LIMITATIONS.md): index {name} is kept \
+             in the schema, and cannot be queried."
+        ),
+        Some(kind) => format!(
+            "IndexNotASearchIndexError: Index {name} is a {kind} index, not a text search index."
+        ),
+        None => QueryError::IndexNotFound(name.clone()).to_string(),
     }
 }

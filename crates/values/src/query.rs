@@ -103,7 +103,7 @@ pub enum QueryError {
     IndexStaged(IndexName),
     /// The index does not have the field.
     #[error(
-        "The index range of {index} uses the field `{field}`, which is not one of its fields: {fields}."
+        "FieldNotInIndex: The index range of {index} uses the field `{field}`, which is not one of its fields: {fields}."
     )]
     FieldNotInIndex {
         /// The index.
@@ -115,7 +115,7 @@ pub enum QueryError {
     },
     /// A field of the index was skipped.
     #[error(
-        "The index range of {index} must use the first fields of the index, in this order: \
+        "InvalidIndexRange: The index range of {index} must use the first fields of the index, in this order: \
          {fields}. It uses: {used}. Compare the fields before them with `.eq` too, or use another \
          index."
     )]
@@ -129,7 +129,7 @@ pub enum QueryError {
     },
     /// A field has two lower or two upper bounds, or a bound beside an equality.
     #[error(
-        "The index range of {index} already has a {bound} for the field `{field}`. Remove one."
+        "AlreadyDefinedBound: The index range of {index} already has a {bound} for the field `{field}`. Remove one."
     )]
     AlreadyDefinedBound {
         /// The index.
@@ -141,7 +141,7 @@ pub enum QueryError {
     },
     /// More than one field has bounds other than equality.
     #[error(
-        "The index range of {index} has bounds on both `{first}` and `{second}`. Only one field can \
+        "BoundsOnMultipleFields: The index range of {index} has bounds on both `{first}` and `{second}`. Only one field can \
          be compared with `.gt`, `.gte`, `.lt` or `.lte`, after those compared with `.eq`; use \
          `.filter` for the other."
     )]
@@ -154,14 +154,18 @@ pub enum QueryError {
         second: FieldPath,
     },
     /// A text search without words.
-    #[error("The search of {0} must have a search filter: call `q.search(...)` once.")]
+    #[error(
+        "MissingSearchFilterError: The search of {0} must have a search filter: call `q.search(...)` once."
+    )]
     MissingSearchFilter(IndexName),
     /// A text search with more than one search filter.
-    #[error("The search of {0} has more than one search filter: call `q.search(...)` once.")]
+    #[error(
+        "DuplicateSearchFiltersError: The search of {0} has more than one search filter: call `q.search(...)` once."
+    )]
     DuplicateSearchFilters(IndexName),
     /// A text search with more than [`MAX_SEARCH_FILTERS`].
     #[error(
-        "The search of {0} has more than {MAX_SEARCH_FILTERS} equality filters. Use `.filter`."
+        "TooManyFilterConditionsInSearchQueryError: The search of {0} has more than {MAX_SEARCH_FILTERS} equality filters. Use `.filter`."
     )]
     TooManySearchFilters(IndexName),
 }

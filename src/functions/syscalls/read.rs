@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use pg_live_values::query::QuerySpec;
-use pg_live_values::{DocumentId, Value};
+use pg_live_values::{DocumentId, TableLookup, Value, system_tables};
 use serde_json::{Value as Json, json};
 
 use super::{Answer, document_or_null, from_error, refuse, text};
@@ -13,26 +13,45 @@ use crate::functions::execution::Execution;
 use crate::functions::open_query::OpenQuery;
 use crate::js::HostError;
 
-/// The table of an id. `None` if the id's table does not exist (any more).
+/// The id in the arguments, as text and as what it says.
+fn parse_id(method: &str, args: &Json) -> std::result::Result<(String, DocumentId), HostError> {
+    let id = text(method, args, "id")?;
+    let parsed = DocumentId::parse(id)
+        .map_err(|error| refuse(format!("Invalid argument `id` for `{method}`: {error}")))?;
+    Ok((id.to_owned(), parsed))
+}
+
+/// Refuses an id of another table than the one that the function names, if it names one.
+fn check_table(
+    execution: &Execution,
+    method: &str,
+    args: &Json,
+    id: &DocumentId,
+) -> std::result::Result<(), HostError> {
+    let Some(expected) = args["table"].as_str() else {
+        return Ok(());
+    };
+    let found = execution.catalog.table_name(id.table);
+    if found.as_deref() == Some(expected) {
+        return Ok(());
+    }
+    Err(refuse(format!(
+        "Invalid argument `id` for `{method}`: expected to be an Id<\"{expected}\">, got \
+         Id<\"{}\"> instead.",
+        found.as_deref().unwrap_or("unknown")
+    )))
+}
+
+/// The table of an id to write to. `None` if the id's table does not exist (any more).
 pub(super) fn table_of(
     execution: &Execution,
     method: &str,
     args: &Json,
 ) -> std::result::Result<(String, Option<Rc<Table>>), HostError> {
-    let id = text(method, args, "id")?;
-    let parsed = DocumentId::parse(id)
-        .map_err(|error| refuse(format!("Invalid argument `id` for `{method}`: {error}")))?;
+    let (id, parsed) = parse_id(method, args)?;
+    check_table(execution, method, args, &parsed)?;
     let table = execution.catalog.table_by_number(parsed.table).cloned();
-    if let Some(expected) = args["table"].as_str() {
-        let found = table.as_ref().map_or("unknown", |table| &table.name);
-        if found != expected {
-            return Err(refuse(format!(
-                "Invalid argument `id` for `{method}`: expected to be an Id<\"{expected}\">, got \
-                 Id<\"{found}\"> instead."
-            )));
-        }
-    }
-    Ok((id.to_owned(), table))
+    Ok((id, table))
 }
 
 /// Reads a document by id and records that, found or not.
@@ -52,13 +71,20 @@ pub(super) fn load(
 
 /// `1.0/get {id, table?, isSystem}`
 pub(super) fn get(execution: &mut Execution, args: &Json) -> Answer {
-    if args["isSystem"].as_bool() == Some(true) {
-        return Err(refuse(
-            "db.system is not available in pg_live yet (see LIMITATIONS.md)",
-        ));
+    let by_system = args["isSystem"].as_bool() == Some(true);
+    let method = if by_system { "db.system.get" } else { "db.get" };
+    let (id, parsed) = parse_id(method, args)?;
+    let of_system = system_tables::name(parsed.table).is_some();
+    let table = execution.catalog.table_by_number(parsed.table).cloned();
+    if of_system && !by_system {
+        return Err(refuse("System tables can only be accessed with db.system."));
     }
-    let (id, table) = table_of(execution, "db.get", args)?;
+    if by_system && table.is_some() {
+        return Err(refuse("User tables cannot be accessed with db.system."));
+    }
+    check_table(execution, method, args, &parsed)?;
     let Some(table) = table else {
+        // The tables of the system are empty; tables that do not exist have no documents.
         return Ok("null".to_owned());
     };
     let document = load(execution, &table, &id)?;
@@ -117,6 +143,7 @@ pub(super) fn count(execution: &mut Execution, args: &Json) -> Answer {
     let Some(table) = execution.table(name) else {
         return Ok("0".to_owned());
     };
+    execution.count_query().map_err(refuse)?;
     execution.reads.table(table.oid);
     let count = read::count(&table, execution.access).map_err(from_error)?;
     Ok(count.to_string())
@@ -126,7 +153,7 @@ pub(super) fn count(execution: &mut Execution, args: &Json) -> Answer {
 pub(super) fn normalize_id(execution: &Execution, args: &Json) -> Answer {
     let name = text("db.normalizeId", args, "table")?;
     let id = text("db.normalizeId", args, "idString")?;
-    let number = execution.catalog.table(name).map(|table| table.number);
+    let number = execution.catalog.table_number(name);
     let matches = DocumentId::parse(id).is_ok_and(|parsed| Some(parsed.table) == number);
     Ok(json!({"id": matches.then_some(id)}).to_string())
 }
