@@ -129,7 +129,7 @@ export class Server {
   async killWorker() {
     const admin = await this.#connectAdmin();
     const { rows } = await admin.query(
-      "SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'pg_live%' ORDER BY backend_type",
+      "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pg_live worker'",
     );
     await admin.end().catch(() => {});
     if (rows.length === 0) {
