@@ -174,24 +174,26 @@ fn referred_tables(validator: &serde_json::Value, names: &mut Vec<String>) {
     }
 }
 
-/// A rule as a CHECK passes it: with the names and types of the columns that follow.
+/// A rule as a CHECK passes it, with what follows: pairs of a field and its column. One pair may
+/// stand for many: the fields separated by commas, and a row of their columns (Postgres passes at most
+/// 100 arguments).
 struct Check {
     text: Vec<u8>,
     rule: Rule,
-    columns: Vec<(String, Oid)>,
+    pairs: Vec<(String, Oid)>,
 }
 
 impl Check {
     fn parse(call: &Call) -> Result<Check> {
         let text: String = call.required(0, "rule")?;
-        let columns = (3..call.len()).step_by(2).map(|position| {
+        let pairs = (3..call.len()).step_by(2).map(|position| {
             call.expect_type(position, "field", pg_sys::TEXTOID)?;
             let field = call.required(position, "field")?;
             Ok((field, call.argument_type(position + 1)))
         });
         Ok(Check {
             rule: Rule::parse(&text)?,
-            columns: columns.collect::<Result<_>>()?,
+            pairs: pairs.collect::<Result<_>>()?,
             text: text.into_bytes(),
         })
     }
@@ -199,8 +201,8 @@ impl Check {
     fn is_that_of(&self, call: &Call) -> bool {
         let is = |position: usize, text: &[u8]| call.text(position) == Some(text);
         is(0, &self.text)
-            && self.columns.len() == (call.len() - 3) / 2
-            && (self.columns.iter().enumerate()).all(|(n, (f, _))| is(3 + 2 * n, f.as_bytes()))
+            && self.pairs.len() == (call.len() - 3) / 2
+            && (self.pairs.iter().enumerate()).all(|(n, (f, _))| is(3 + 2 * n, f.as_bytes()))
     }
 
     /// The document in the row: the columns put over the fields of `_extra`.
@@ -209,12 +211,23 @@ impl Check {
             Some(extra) => Jsonb::new(extra).fields()?,
             None => BTreeMap::new(),
         };
-        for (n, (field, of)) in self.columns.iter().enumerate() {
-            if let Some(column) = call.datum(4 + 2 * n) {
-                let value = datum::to_value(*of, column).map_err(|error| {
+        let mut put = |field: &str, of: Oid, column: Option<Datum>| {
+            if let Some(column) = column {
+                let value = datum::to_value(of, column).map_err(|error| {
                     Error::InvalidParameter(format!("column \"{field}\": {error}"))
                 })?;
-                fields.insert(field.clone(), value);
+                fields.insert(field.to_owned(), value);
+            }
+            Ok::<(), Error>(())
+        };
+        for (n, (names, of)) in self.pairs.iter().enumerate() {
+            match call.datum(4 + 2 * n) {
+                Some(row) if *of == pg_sys::RECORDOID => {
+                    for (field, (of, column)) in names.split(',').zip(datum::columns(row)) {
+                        put(field, of, column)?;
+                    }
+                }
+                column => put(names, *of, column)?,
             }
         }
         Ok(Value::Object(fields))

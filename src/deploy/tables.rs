@@ -17,6 +17,8 @@ use crate::pg::spi::{self, Access, Param, PreferIndexes};
 
 /// A condition of an index is kept in one row of `pg_index`, which has 8 kB after compression.
 const PREDICATE_BYTES_MAX: usize = 12_000;
+/// Columns that a check gets as arguments of their own; the others come in a row.
+const PAIRS_MAX: usize = 40;
 
 /// A table of the schema.
 pub(super) struct Definition {
@@ -77,11 +79,21 @@ pub(super) fn existing_index<'t>(
 /// The SQL of a function of a row's contents, `live.valid` or `live.matches`.
 pub(super) fn check_expression(function: &str, rule: &str, columns: &[Column]) -> String {
     let mut sql = format!("live.{function}({}::text, _id, _extra", literal(rule));
-    for column in columns {
+    let (pairs, row) = columns.split_at(columns.len().min(PAIRS_MAX));
+    for column in pairs {
         sql.push_str(&format!(
             ", {}::text, {}",
             literal(&column.field),
             quoted(&column.field)
+        ));
+    }
+    if !row.is_empty() {
+        let fields: Vec<&str> = row.iter().map(|column| column.field.as_str()).collect();
+        let columns: Vec<String> = fields.iter().map(|field| quoted(field)).collect();
+        sql.push_str(&format!(
+            ", {}::text, ROW({})",
+            literal(&fields.join(",")),
+            columns.join(", ")
         ));
     }
     sql + ")"

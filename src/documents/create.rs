@@ -14,9 +14,6 @@ use crate::error::{Error, Result};
 use crate::pg::session::{self, UserGuard};
 use crate::pg::spi::{self, Access, Param};
 
-/// The longest name that Postgres keeps.
-const NAME_BYTES_MAX: usize = 63;
-
 /// Runs definition statements as the deployment's owner.
 pub(crate) fn as_owner(catalog: &Catalog, statements: &[String]) -> Result<()> {
     let _user = UserGuard::become_user(owner_oid(catalog)?);
@@ -201,12 +198,9 @@ pub(crate) fn enter_index(
     )
 }
 
-/// The name of the Postgres index: table, index and number, cut to what Postgres keeps.
+/// The name of the Postgres index: table, index and number.
 pub(crate) fn index_name(table: &str, index: &str, number: u32) -> String {
-    let suffix = format!("_{number}");
-    let mut name = format!("{table}_{index}");
-    name.truncate(NAME_BYTES_MAX - suffix.len());
-    name + &suffix
+    relation_name(&format!("{table}_{index}_{number}"))
 }
 
 /// A number for a new index of the schema.

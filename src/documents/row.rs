@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use pg_live_values::{ColumnType, Value};
+use pg_live_values::{ColumnType, Value, json, layout};
 
 use crate::documents::catalog::{Table, quoted};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::pg::datum;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::spi::{Param, Row, Type};
@@ -34,65 +34,49 @@ pub(crate) fn from_row(table: &Table, row: &Row) -> Result<Value> {
     };
     fields.insert(ID.to_owned(), Value::String(row.need(0)?));
     fields.insert(CREATION_TIME.to_owned(), Value::Float64(row.need(1)?));
+    let mut columns = Vec::with_capacity(table.columns.len());
     for (position, column) in table.columns.iter().enumerate() {
-        if let Some(value) = row.datum(3 + position) {
-            let value = datum::to_value(row.type_oid(3 + position), value)?;
-            fields.insert(column.field.clone(), value);
-        }
+        let value = row
+            .datum(3 + position)
+            .map(|value| datum::to_value(row.type_oid(3 + position), value))
+            .transpose()?;
+        columns.push((column.field.as_str(), value));
     }
-    Ok(Value::Object(fields))
+    Ok(Value::Object(layout::gather(fields, columns)))
 }
 
 /// A document laid out for its table: one parameter per column, and what is left for `_extra`.
-pub(crate) struct Laid {
-    columns: Vec<Option<Value>>,
+pub(crate) struct Laid<'v> {
+    columns: Vec<Option<&'v Value>>,
     json: Vec<Option<String>>,
     extra: Option<String>,
 }
 
-impl Laid {
+impl<'v> Laid<'v> {
     /// Lays out a document's own fields (`_id` and `_creationTime` are left out).
-    ///
-    /// # Errors
-    /// For text with NUL characters, which Postgres cannot hold; names table and field.
-    pub(crate) fn new(table: &Table, document: &BTreeMap<String, Value>) -> Result<Laid> {
-        let mut extra: BTreeMap<&str, &Value> = document
+    pub(crate) fn new(table: &Table, document: &'v BTreeMap<String, Value>) -> Laid<'v> {
+        let fields = document
             .iter()
-            .filter(|(field, _)| *field != ID && *field != CREATION_TIME)
-            .map(|(field, value)| (field.as_str(), value))
-            .collect();
-        for (field, value) in &extra {
-            refuse_nul(table, field, value)?;
-        }
-        let mut columns = Vec::with_capacity(table.columns.len());
-        let mut json = Vec::with_capacity(table.columns.len());
-        for column in &table.columns {
-            let fits = extra
-                .get(column.field.as_str())
-                .is_some_and(|v| column.of.holds(v));
-            let value = fits.then(|| extra.remove(column.field.as_str())).flatten();
-            json.push(match column.of {
+            .filter(|(field, _)| *field != ID && *field != CREATION_TIME);
+        let columns = table.columns.iter().map(|c| (c.field.as_str(), c.of));
+        let layout::Laid { columns, rest } = layout::lay_out(fields, columns);
+        let json = columns
+            .iter()
+            .zip(&table.columns)
+            .map(|(value, column)| match column.of {
                 ColumnType::Jsonb => value.map(Value::to_encoded),
                 ColumnType::Text
                 | ColumnType::Float8
                 | ColumnType::Int8
                 | ColumnType::Bool
                 | ColumnType::Bytea => None,
-            });
-            columns.push(value.cloned());
-        }
-        let extra = (!extra.is_empty()).then(|| {
-            let fields = extra
-                .into_iter()
-                .map(|(k, v)| (k.to_owned(), v.clone()))
-                .collect();
-            Value::Object(fields).to_encoded()
-        });
-        Ok(Laid {
-            columns,
+            })
+            .collect();
+        Laid {
             json,
-            extra,
-        })
+            columns,
+            extra: (!rest.is_empty()).then(|| json::encode_object(&rest)),
+        }
     }
 
     /// The parameters: `_extra` first, then the columns in the table's order.
@@ -104,7 +88,7 @@ impl Laid {
                 .map_or(Param::Null(Type::Text), Param::Text),
         );
         for ((value, json), column) in self.columns.iter().zip(&self.json).zip(&table.columns) {
-            params.push(param(value.as_ref(), json.as_deref(), column.of));
+            params.push(param(*value, json.as_deref(), column.of));
         }
         params
     }
@@ -151,27 +135,5 @@ pub(crate) fn parameter_cast(of: ColumnType) -> &'static str {
         | ColumnType::Int8
         | ColumnType::Bool
         | ColumnType::Bytea => "",
-    }
-}
-
-fn refuse_nul(table: &Table, field: &str, value: &Value) -> Result<()> {
-    if has_nul(value) {
-        return Err(Error::Untranslatable(format!(
-            "field `{field}` of a document for table \"{}\" holds a string with the NUL character \
-             (U+0000), which PostgreSQL cannot store",
-            table.name
-        )));
-    }
-    Ok(())
-}
-
-fn has_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(items) => items.iter().any(has_nul),
-        Value::Object(fields) => fields.values().any(has_nul),
-        Value::Null | Value::Int64(_) | Value::Float64(_) | Value::Boolean(_) | Value::Bytes(_) => {
-            false
-        }
     }
 }

@@ -42,7 +42,7 @@ pub(crate) fn creation_time() -> f64 {
 pub(crate) fn insert(table: &Table, fields: &BTreeMap<String, Value>) -> Result<(String, f64)> {
     let id = new_id(table.number);
     let time = creation_time();
-    let laid = Laid::new(table, fields)?;
+    let laid = Laid::new(table, fields);
     let mut params = vec![Param::Text(&id), Param::Float8(time)];
     params.extend(laid.params(table));
     spi::execute(&insert_sql(table), &params)?;
@@ -51,7 +51,7 @@ pub(crate) fn insert(table: &Table, fields: &BTreeMap<String, Value>) -> Result<
 
 /// Replaces the fields of the document with this id.
 pub(crate) fn update(table: &Table, id: &str, fields: &BTreeMap<String, Value>) -> Result<()> {
-    let laid = Laid::new(table, fields)?;
+    let laid = Laid::new(table, fields);
     let mut params = vec![Param::Text(id)];
     params.extend(laid.params(table));
     spi::execute(&update_sql(table), &params)

@@ -1,11 +1,12 @@
-//! The JSON encodings of values: the exact one of the wire and the store, and the lossy clean one.
+//! The JSON encodings of values: the exact one of the wire and the store, the lossy clean one, and the
+//! one of exports.
 //!
-//! | value | exact | clean |
-//! |---|---|---|
-//! | finite float but `-0` | number | number |
-//! | `-0`, infinities, NaN | `{"$float": base64 of 8 bytes, little-endian}` | `0`, `"Infinity"`, ... |
-//! | int64 | `{"$integer": base64 of 8 bytes, little-endian}` | decimal string |
-//! | bytes | `{"$bytes": base64}` | base64 string |
+//! | value | exact | clean | export |
+//! |---|---|---|---|
+//! | finite float but `-0` | number | number | number |
+//! | `-0`, infinities, NaN | `{"$float": base64 of 8 bytes, little-endian}` | `0`, `"Infinity"`, ... | as exact |
+//! | int64 | `{"$integer": base64 of 8 bytes, little-endian}` | decimal string | integer |
+//! | bytes | `{"$bytes": base64}` | base64 string | as exact |
 //!
 //! The special keys count only in an object that has no other key. `undefined`, where it may stand,
 //! is `{"$undefined": null}`.
@@ -111,6 +112,73 @@ impl Value {
     }
 }
 
+/// A form in which a client may ask for values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// The exact encoding.
+    Encoded,
+    /// The clean encoding.
+    Clean,
+    /// The encoding of exports: integers are numbers, so they cannot be told from floats.
+    Export,
+}
+
+impl Format {
+    /// The format of this name, as requests write it; `None` if there is none.
+    pub fn parse(name: &str) -> Option<Format> {
+        match name {
+            "convex_encoded_json" | "convex_json" => Some(Format::Encoded),
+            "json" | "convex_clean_json" => Some(Format::Clean),
+            "export_json" => Some(Format::Export),
+            _ => None,
+        }
+    }
+
+    /// The JSON text of a value.
+    pub fn write(self, value: &Value) -> String {
+        match self {
+            Format::Encoded => value.to_encoded(),
+            Format::Clean => value.to_clean_json(),
+            Format::Export => {
+                let mut out = String::new();
+                write_json(value, &mut out, &write_export_scalar);
+                out
+            }
+        }
+    }
+}
+
+/// JSON text in which the escapes of halves of surrogate pairs, which no Unicode text has, stand for
+/// NUL characters: no store that refuses the one takes the other, and the text can be parsed.
+pub fn halves_as_nul(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(at) = rest.find('\\') {
+        let escape = &rest[at..];
+        out.push_str(&rest[..at]);
+        let length = match (unit(escape), escape.get(6..).and_then(unit)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
+            (Some(0xd800..=0xdfff), _) => {
+                out.push_str("\\u0000");
+                rest = &escape[6..];
+                continue;
+            }
+            (Some(_), _) => 6,
+            // The character after a backslash belongs to it, a second backslash too.
+            (None, _) => 1 + escape[1..].chars().next().map_or(0, char::len_utf8),
+        };
+        out.push_str(&escape[..length]);
+        rest = &escape[length..];
+    }
+    out + rest
+}
+
+/// The UTF-16 unit of an escape `\uXXXX` at the beginning of `text`.
+fn unit(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    u16::from_str_radix(digits, 16).ok()
+}
+
 /// Decodes the exact encoding of a value or of `undefined` (`{"$undefined": null}`, `None`).
 ///
 /// # Errors
@@ -144,6 +212,20 @@ pub fn parse_patch(json: Json) -> Result<BTreeMap<String, Option<Value>>, JsonEr
 /// The exact encoding of a value or of `undefined`; the inverse of [`parse_optional`].
 pub fn encode_optional(value: Option<&Value>) -> String {
     value.map_or_else(|| r#"{"$undefined":null}"#.to_owned(), Value::to_encoded)
+}
+
+/// The exact encoding of an object of these fields.
+pub fn encode_object(fields: &BTreeMap<&str, &Value>) -> String {
+    let mut out = "{".to_owned();
+    for (position, (key, field)) in fields.iter().enumerate() {
+        if position > 0 {
+            out.push(',');
+        }
+        write_string(key, &mut out);
+        out.push(':');
+        field.write_encoded(&mut out);
+    }
+    out + "}"
 }
 
 /// At most 200 characters of `text`, for error messages.
@@ -330,6 +412,13 @@ fn write_clean_scalar(value: &Value, out: &mut String) {
     }
 }
 
+fn write_export_scalar(value: &Value, out: &mut String) {
+    match value {
+        Value::Int64(number) => push_display(format_args!("{number}"), out),
+        other => write_exact_scalar(other, out),
+    }
+}
+
 fn write_plain_scalar(value: &Value, out: &mut String) {
     match value {
         Value::Null => out.push_str("null"),
@@ -508,6 +597,41 @@ mod tests {
             value.to_clean_json(),
             r#"{"bytes":"AQI=","int":"-7","nan":"NaN","neg":"-Infinity","zero":0}"#
         );
+    }
+
+    #[test]
+    fn formats_have_names() {
+        let value = object(&[
+            ("bytes", Value::Bytes(vec![1, 2])),
+            ("int", Value::Int64(i64::MIN)),
+            ("zero", Value::Float64(-0.0)),
+        ]);
+        let write = |name: &str| Format::parse(name).unwrap().write(&value);
+        assert_eq!(
+            write("export_json"),
+            r#"{"bytes":{"$bytes":"AQI="},"int":-9223372036854775808,"zero":{"$float":"AAAAAAAAAIA="}}"#
+        );
+        assert_eq!(write("json"), value.to_clean_json());
+        assert_eq!(write("convex_clean_json"), value.to_clean_json());
+        assert_eq!(write("convex_encoded_json"), value.to_encoded());
+        assert_eq!(write("convex_json"), value.to_encoded());
+        assert_eq!(Format::parse("JSON"), None);
+    }
+
+    #[test]
+    fn halves_of_pairs_become_nul() {
+        for (json, mended) in [
+            (r#"["\ud83d"]"#, r#"["\u0000"]"#),
+            (
+                r#"["\ud83d\ud83d\ude00\uDE00x"]"#,
+                r#"["\u0000\ud83d\ude00\u0000x"]"#,
+            ),
+            (r#"["\\ud83d", "\\\ud83d"]"#, r#"["\\ud83d", "\\\u0000"]"#),
+            (r#"["\ud83d\n\u00e9é\ud83"]"#, r#"["\u0000\n\u00e9é\ud83"]"#),
+            ("\\", "\\"),
+        ] {
+            assert_eq!(halves_as_nul(json), mended);
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod id;
 pub mod index_range;
 pub mod json;
 pub mod key;
+pub mod layout;
 pub mod limits;
 pub mod page;
 pub mod path;

@@ -212,7 +212,15 @@ pub fn check_document(document: &Value) -> Result<(), LimitError> {
     if nesting > MAX_DOCUMENT_NESTING {
         return Err(LimitError::DocumentTooNested(nesting));
     }
-    check_counts(document)?;
+    // The system's own fields come on top, so that a full document can be changed, too.
+    let own = fields.keys().filter(|name| !is_system_field(name)).count();
+    if own > MAX_OBJECT_FIELDS {
+        return Err(LimitError::TooManyFields(own));
+    }
+    fields.iter().try_for_each(|(name, field)| {
+        check_field_name(name)?;
+        check_counts(field)
+    })?;
     check_size(document, MAX_DOCUMENT_BYTES)?;
     match find_nul(document) {
         Some(path) => Err(LimitError::Nul(path)),
@@ -337,6 +345,13 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("starts with an underscore"), "{error}");
+        let full = |count: usize| {
+            let own = (0..count).map(|n| (format!("f{n}"), Value::Null));
+            Value::Object(own.chain([("_id".to_owned(), Value::from("x"))]).collect())
+        };
+        assert_eq!(check_document(&full(1024)), Ok(()));
+        let error = check_document(&full(1025));
+        assert_eq!(error, Err(LimitError::TooManyFields(1025)));
         assert!(matches!(
             check_document(&Value::Null),
             Err(LimitError::NotAnObject(_))

@@ -1,11 +1,13 @@
 //! Generators and helpers shared by the unit tests.
 
-use proptest::collection::{btree_map, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use serde_json::Value as Json;
 
+use crate::id::DocumentId;
 use crate::validation::TableLookup;
+use crate::validator::{FieldValidator, Validator};
 use crate::value::Value;
 
 /// An object of the given fields.
@@ -63,6 +65,137 @@ pub(crate) fn any_value() -> impl Strategy<Value = Value> {
             btree_map("[a-c ]{0,2}", inner, 0..4).prop_map(Value::Object),
         ]
     })
+}
+
+/// Values that PostgreSQL can hold: without NUL characters.
+pub(crate) fn any_storable_value() -> impl Strategy<Value = Value> {
+    any_value().prop_map(without_nul)
+}
+
+fn without_nul(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(text.replace('\0', "\u{1}")),
+        Value::Array(items) => Value::Array(items.into_iter().map(without_nul).collect()),
+        Value::Object(fields) => {
+            let fields = fields.into_iter();
+            Value::Object(
+                fields
+                    .map(|(key, field)| (key, without_nul(field)))
+                    .collect(),
+            )
+        }
+        Value::Null | Value::Int64(_) | Value::Float64(_) | Value::Boolean(_) | Value::Bytes(_) => {
+            value
+        }
+    }
+}
+
+/// A validator of the kind that its JSON form names as `type`, and a value that matches it.
+pub(crate) fn matching(kind: &'static str) -> BoxedStrategy<(Validator, Value)> {
+    let scalar = |validator: Validator, values: BoxedStrategy<Value>| {
+        values
+            .prop_map(move |value| (validator.clone(), value))
+            .boxed()
+    };
+    match kind {
+        "null" => scalar(Validator::Null, Just(Value::Null).boxed()),
+        "number" => scalar(
+            Validator::Float64,
+            any_float().prop_map(Value::Float64).boxed(),
+        ),
+        "bigint" => scalar(
+            Validator::Int64,
+            any::<i64>().prop_map(Value::Int64).boxed(),
+        ),
+        "boolean" => scalar(
+            Validator::Boolean,
+            any::<bool>().prop_map(Value::Boolean).boxed(),
+        ),
+        "string" => {
+            let texts = any_text().prop_map(|text| without_nul(Value::String(text)));
+            scalar(Validator::String, texts.boxed())
+        }
+        "bytes" => scalar(
+            Validator::Bytes,
+            vec(any::<u8>(), 0..40).prop_map(Value::Bytes).boxed(),
+        ),
+        "any" => scalar(Validator::Any, any_storable_value().boxed()),
+        "literal" => any_storable_value()
+            .prop_map(|value| (Validator::Literal(value.clone()), value))
+            .boxed(),
+        "id" => any::<[u8; 16]>()
+            .prop_map(|internal| {
+                let id = DocumentId {
+                    table: 10_001,
+                    internal,
+                };
+                (
+                    Validator::Id("users".to_owned()),
+                    Value::String(id.encode()),
+                )
+            })
+            .boxed(),
+        "array" => (any_matching(), 0usize..4)
+            .prop_map(|((element, value), length)| {
+                (
+                    Validator::Array(Box::new(element)),
+                    Value::Array(vec![value; length]),
+                )
+            })
+            .boxed(),
+        "record" => (any_matching(), btree_set("[a-z ]{0,3}", 0..4))
+            .prop_map(|((values, value), names)| {
+                let fields = names
+                    .into_iter()
+                    .map(|name| (name, value.clone()))
+                    .collect();
+                let keys = Box::new(Validator::String);
+                let values = Box::new(values);
+                (Validator::Record { keys, values }, Value::Object(fields))
+            })
+            .boxed(),
+        "object" => btree_map("[a-z ]{0,3}", (any_matching(), any::<bool>()), 0..4)
+            .prop_map(|fields| {
+                let field = |validator, optional| FieldValidator {
+                    validator,
+                    optional,
+                };
+                let validators = fields.iter().map(|(name, ((validator, _), optional))| {
+                    (name.clone(), field(validator.clone(), *optional))
+                });
+                let values = fields
+                    .iter()
+                    .map(|(name, ((_, value), _))| (name.clone(), value.clone()));
+                (
+                    Validator::Object(validators.collect()),
+                    Value::Object(values.collect()),
+                )
+            })
+            .boxed(),
+        "union" => vec(any_matching(), 1..4)
+            .prop_map(|members| {
+                let value = members[0].1.clone();
+                let validators = members.into_iter().map(|(validator, _)| validator);
+                (Validator::Union(validators.collect()), value)
+            })
+            .boxed(),
+        other => panic!("no validator is of kind {other}"),
+    }
+}
+
+/// A validator of a simple kind, and a value that matches it.
+fn any_matching() -> impl Strategy<Value = (Validator, Value)> {
+    prop_oneof![
+        matching("null"),
+        matching("number"),
+        matching("bigint"),
+        matching("boolean"),
+        matching("string"),
+        matching("bytes"),
+        matching("any"),
+        matching("literal"),
+        matching("id"),
+    ]
 }
 
 /// Values or `undefined`.

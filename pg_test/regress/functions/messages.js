@@ -115,3 +115,5 @@ export const chatty = register("Query", { type: "any" }, async ({ fail = false }
   return null;
 });
 export const unknown = register("Query", { type: "any" }, () => call("1.0/nothing", {}));
+export const normalize = register("Query", { type: "any" }, ({ id }) =>
+  JSON.parse(Convex.syscall("1.0/db/normalizeId", JSON.stringify({ table: "messages", idString: id }))).id);

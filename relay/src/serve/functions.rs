@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, header};
 use convex_sync_types::UdfPath;
 use pg_live_session::Failure;
 use pg_live_values::Value;
+use pg_live_values::json::Format;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as JsonValue;
 use serde_json::value::RawValue;
@@ -42,15 +43,6 @@ pub(crate) struct CallParameters {
     path: String,
     args: Option<String>,
     format: Option<String>,
-}
-
-/// How values are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
-    /// With `$integer` and the like: nothing is lost.
-    Encoded,
-    /// Plain JSON.
-    Clean,
 }
 
 /// What is called.
@@ -254,7 +246,7 @@ fn read_call(relay: &Relay, headers: &HeaderMap, body: CallBody) -> Result<Call,
         let message = format!("{path:?} is not the path of a function: {error:#}");
         ApiError::bad_request("BadConvexFunctionIdentifier", message)
     })?;
-    let format = Format::parse(format.as_deref())?;
+    let format = format_named(format.as_deref())?;
     Ok(Call {
         path: String::from(parsed),
         args: args_array(args)?,
@@ -282,40 +274,43 @@ fn bad_args(reason: &str) -> ApiError {
     ApiError::bad_request("InvalidArguments", format!("args: {reason}"))
 }
 
-impl Format {
-    fn parse(name: Option<&str>) -> Result<Self, ApiError> {
-        match name {
-            None | Some("json" | "convex_clean_json") => Ok(Self::Clean),
-            Some("convex_encoded_json" | "convex_json") => Ok(Self::Encoded),
-            Some(other) => Err(ApiError::bad_request(
-                "BadFormat",
-                format!("format {other:?} is unknown; use \"json\" or \"convex_encoded_json\""),
-            )),
-        }
-    }
+/// The format that a request asks for; the clean one if it asks for none.
+fn format_named(name: Option<&str>) -> Result<Format, ApiError> {
+    let Some(name) = name else {
+        return Ok(Format::Clean);
+    };
+    Format::parse(name).ok_or_else(|| {
+        ApiError::bad_request(
+            "BadFormat",
+            format!(
+                "format {name:?} is unknown; use \"json\", \"convex_encoded_json\" or \"export_json\""
+            ),
+        )
+    })
+}
 
-    fn write(self, encoded: String) -> Result<Box<RawValue>, ApiError> {
-        let text = match self {
-            Self::Encoded => encoded,
-            Self::Clean => match Value::parse_encoded(&encoded) {
-                Ok(value) => value.to_clean_json(),
-                Err(_) => return Err(ApiError::internal()),
-            },
-        };
-        RawValue::from_string(text).map_err(|_| ApiError::internal())
-    }
+/// A value, given in the exact encoding, in the format that was asked for.
+fn written(format: Format, encoded: String) -> Result<Box<RawValue>, ApiError> {
+    let text = match format {
+        Format::Encoded => encoded,
+        Format::Clean | Format::Export => match Value::parse_encoded(&encoded) {
+            Ok(value) => format.write(&value),
+            Err(_) => return Err(ApiError::internal()),
+        },
+    };
+    RawValue::from_string(text).map_err(|_| ApiError::internal())
 }
 
 fn answer(result: FunctionResult, format: Format) -> Answered {
     let FunctionResult { outcome, log_lines } = result;
     Ok(Json(match outcome {
         Ok(value) => Answer::Success {
-            value: format.write(value)?,
+            value: written(format, value)?,
             log_lines,
         },
         Err(Failure { message, data }) => Answer::Error {
             error_message: wire::error_text(&message),
-            error_data: data.map(|data| format.write(data)).transpose()?,
+            error_data: data.map(|data| written(format, data)).transpose()?,
             log_lines,
         },
     }))

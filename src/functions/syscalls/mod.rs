@@ -5,7 +5,8 @@ mod page;
 mod read;
 mod write;
 
-use pg_live_values::Value;
+use pg_live_values::json::halves_as_nul;
+use pg_live_values::{JsonError, Value};
 use serde_json::Value as Json;
 
 use crate::error::Error;
@@ -56,17 +57,29 @@ fn from_error(error: Error) -> HostError {
 }
 
 fn parse(op: &str, args: &str) -> std::result::Result<Json, HostError> {
-    serde_json::from_str(args).map_err(|error| {
+    serde_json::from_str(args).or_else(|error| {
         let error = error.to_string();
         // JSON.stringify writes half of a UTF-16 pair as an escape, which is no Unicode text.
         if error.contains("surrogate") || error.contains("hex escape") {
-            return refuse(format!(
-                "Invalid arguments for `{op}`: a string holds half of a surrogate pair, which \
-                 PostgreSQL cannot store. Remove it, or store the data as bytes (`v.bytes()`)."
-            ));
+            return without_halves(op, args);
         }
-        refuse(format!("Invalid arguments for `{op}`: {error}"))
+        if error.contains("recursion limit") {
+            return Err(refuse(JsonError::TooNested.to_string()));
+        }
+        Err(refuse(format!("Invalid arguments for `{op}`: {error}")))
     })
+}
+
+/// Arguments with halves of surrogate pairs. Writes refuse NUL, and say in which field it is.
+fn without_halves(op: &str, args: &str) -> std::result::Result<Json, HostError> {
+    let is_write = matches!(op, "1.0/insert" | "1.0/shallowMerge" | "1.0/replace");
+    match serde_json::from_str(&halves_as_nul(args)) {
+        Ok(json) if is_write => Ok(json),
+        Ok(_) | Err(_) => Err(refuse(format!(
+            "Invalid arguments for `{op}`: a string holds half of a surrogate pair, which PostgreSQL \
+             cannot store. Remove it, or store the data as bytes (`v.bytes()`)."
+        ))),
+    }
 }
 
 fn text<'a>(op: &str, args: &'a Json, name: &str) -> std::result::Result<&'a str, HostError> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use pg_live_values::json::parse_patch;
-use pg_live_values::{DocumentId, Value};
+use pg_live_values::{DocumentId, LimitError, Value};
 use pg_live_values::{limits, schema, system_tables};
 use serde_json::{Value as Json, json};
 
@@ -13,7 +13,8 @@ use super::{Answer, document_or_null, from_error, refuse, text};
 use crate::documents::catalog::{FunctionKind, Table};
 use crate::documents::row::{CREATION_TIME, ID};
 use crate::documents::{create, key, write};
-use crate::functions::execution::Execution;
+use crate::error::Error;
+use crate::functions::execution::{Execution, fatal};
 use crate::functions::usage::Resource;
 use crate::js::HostError;
 
@@ -34,13 +35,26 @@ fn object(method: &str, json: &Json) -> std::result::Result<BTreeMap<String, Val
     })
 }
 
-/// Checks a document against limits and the schema in force.
+/// Checks a document against limits and the schema in force. What PostgreSQL cannot hold ends the
+/// function, like any other error of a write.
 fn validate(
     execution: &Execution,
     table: &Table,
+    id: Option<&str>,
     document: &Value,
 ) -> std::result::Result<(), HostError> {
-    limits::check_document(document).map_err(|error| refuse(error.to_string()))?;
+    limits::check_document(document).map_err(|error| match error {
+        LimitError::Nul(field) => {
+            let document = id.map_or("a new document".to_owned(), |id| format!("document \"{id}\""));
+            fatal(Error::Untranslatable(format!(
+                "field `{field}` of {document} in table \"{}\" holds a string with a NUL character \
+                 (U+0000) or half of a surrogate pair, which PostgreSQL cannot store. Remove it, or \
+                 store the data as bytes (`v.bytes()`).",
+                table.name
+            )))
+        }
+        other => refuse(other.to_string()),
+    })?;
     let Some(validator) = &table.document_type else {
         return Ok(());
     };
@@ -90,7 +104,7 @@ pub(super) fn insert(execution: &mut Execution, args: &Json) -> Answer {
     }
     let table = table_for_insert(execution, name)?;
     let document = Value::Object(fields);
-    validate(execution, &table, &document)?;
+    validate(execution, &table, None, &document)?;
     execution.usage.add_write(&document).map_err(refuse)?;
     let fields = key::fields_of(document).unwrap_or_default();
     let (id, _) = write::insert(&table, &fields).map_err(from_error)?;
@@ -127,7 +141,7 @@ fn store(
     new: BTreeMap<String, Value>,
 ) -> Answer {
     let document = Value::Object(new);
-    validate(execution, table, &document)?;
+    validate(execution, table, Some(id), &document)?;
     let answer = document_or_null(Some(&document));
     if document != *old {
         execution.usage.add_write(&document).map_err(refuse)?;
