@@ -57,7 +57,7 @@ const writes = {
     "admin",
   ],
   "a change of the creation time": `UPDATE messages SET "_creationTime" = 1 WHERE body = 'merged'`,
-  "a change of the id": "UPDATE messages SET _id = 'j57' || substr(md5(_id), 1, 28) WHERE body = 'kept'",
+  "a change of the id": "UPDATE messages SET _id = live.new_id(live.id_number(_id)) WHERE body = 'kept'",
   "TRUNCATE": "TRUNCATE messages",
 };
 
