@@ -8,6 +8,7 @@ const APP = fileURLToPath(new URL("app", import.meta.url));
 /** Parts with a server of their own get a fresh one. */
 const PARTS = {
   host: { server: true },
+  contexts: { server: true },
   documents: { server: true },
   "language-js": { server: true },
   latency: { server: true },

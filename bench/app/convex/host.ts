@@ -9,3 +9,11 @@ export const get = query({
   args: { id: v.id("documents") },
   handler: async (ctx, { id }) => await ctx.db.get("documents", id),
 });
+
+/** Ends only when it is stopped. */
+export const forever = query({
+  args: {},
+  handler: async () => {
+    for (;;);
+  },
+});
