@@ -1,7 +1,7 @@
 //! The scribe: one background worker for each database that has a worker, with nothing else to do than to
 //! append what the queue holds, so that the worker that matches never waits for a table.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pgrx::pg_sys;
 
@@ -11,7 +11,7 @@ use crate::pg::shmem::{self, Slot};
 use crate::pg::spi::{self, Param};
 use crate::pg::worker;
 
-/// How long records gather after the first.
+/// How long records gather before they are appended: so often a transaction, however many calls there are.
 const GATHER: Duration = Duration::from_millis(200);
 const IDLE: Duration = Duration::from_secs(10);
 /// After an error: somebody may hold a lock on the tables.
@@ -108,27 +108,34 @@ fn serve(slot: &Slot) {
         if batch.is_empty() {
             batch = next_batch(slot);
         }
-        let pause = if batch.is_empty() {
-            IDLE
-        } else {
-            match append(&batch) {
-                Ok(()) => {
-                    batch.clear();
-                    GATHER
-                }
-                Err(message) => {
-                    pgrx::log!(
-                        "pg_live could not append to live.logs and will try again: {message}"
-                    );
-                    RETRY
-                }
-            }
-        };
-        latch::wait(pause);
-        if pause == IDLE {
-            // Woken by the first record: let some more come.
-            latch::wait(GATHER);
+        if batch.is_empty() {
+            latch::wait(IDLE);
+            sleep(GATHER);
+            continue;
         }
+        match append(&batch) {
+            Ok(()) => {
+                batch.clear();
+                sleep(GATHER);
+            }
+            Err(message) => {
+                pgrx::log!("pg_live could not append to live.logs and will try again: {message}");
+                sleep(RETRY);
+            }
+        }
+    }
+}
+
+/// Waits, though records come in the meantime.
+fn sleep(time: Duration) {
+    let until = Instant::now() + time;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() || worker::is_asked_to_end() {
+            return;
+        }
+        latch::wait(left);
+        latch::check_for_interrupts();
     }
 }
 
