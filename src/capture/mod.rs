@@ -194,9 +194,13 @@ fn widened(entry: &LogEntry) -> LogEntry {
             xid: *xid,
             set: set.widened(),
         },
-        LogEntry::Register(_) | LogEntry::Unregister { .. } | LogEntry::OwnerGone { .. } => {
-            entry.clone()
-        }
+        LogEntry::Register(_)
+        | LogEntry::Unregister { .. }
+        | LogEntry::OwnerGone { .. }
+        | LogEntry::InWal { .. }
+        | LogEntry::Decoded { .. }
+        | LogEntry::DecodedTo { .. }
+        | LogEntry::DecoderReady { .. } => entry.clone(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use pg_live_invalidation::{World, Xid};
 
-use crate::pg::{snapshot, xact};
+use crate::pg::{snapshot, wal, xact};
 
 /// The running server.
 pub(super) struct Postgres;
@@ -18,5 +18,9 @@ impl World for Postgres {
 
     fn completion_count(&mut self) -> u64 {
         snapshot::completion_count()
+    }
+
+    fn wal_end(&mut self) -> u64 {
+        wal::inserted()
     }
 }

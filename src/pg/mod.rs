@@ -18,5 +18,6 @@ pub(crate) mod spi;
 pub(crate) mod sqlstate;
 pub(crate) mod trigger;
 pub(crate) mod tuple;
+pub(crate) mod wal;
 pub(crate) mod worker;
 pub(crate) mod xact;

@@ -1,12 +1,15 @@
 //! The log's entries and their bytes.
 
-use pg_live_readset::{ReadSet, WriteSet};
+use pg_live_readset::{ReadSet, RelId, WriteSet};
 use serde::{Deserialize, Serialize};
 
 use crate::snapshot::{Snapshot, Xid};
 
 /// A position in the log: ascending within a boot.
 pub type Position = u64;
+
+/// A place in the WAL.
+pub type Lsn = u64;
 
 /// One attachment of a relay. An owner that is gone never comes back: a relay that attaches anew
 /// does so under another number.
@@ -60,6 +63,37 @@ pub enum LogEntry {
     OwnerGone {
         /// Who.
         owner: Owner,
+    },
+    /// A transaction is about to commit or to be prepared, and what it wrote in these relations is in
+    /// the WAL (R1).
+    InWal {
+        /// Its top-level id.
+        xid: Xid,
+        /// The relations.
+        rels: Vec<RelId>,
+        /// Its commit record will not begin before this.
+        lsn: Lsn,
+    },
+    /// The decoder has come to the commit of a transaction. In the order of the commits.
+    Decoded {
+        /// Its top-level id.
+        xid: Xid,
+        /// The end of the commit's record.
+        lsn: Lsn,
+        /// All that it wrote in relations whose rows are in the WAL.
+        set: WriteSet,
+    },
+    /// The decoder has handed over whatever committed before this place.
+    DecodedTo {
+        /// The place.
+        lsn: Lsn,
+    },
+    /// A decoder hands over all that commits from this place on, until it is gone.
+    DecoderReady {
+        /// The number of the decoder; each has another one.
+        run: u64,
+        /// The place.
+        lsn: Lsn,
     },
 }
 
@@ -122,7 +156,11 @@ impl LogEntry {
             LogEntry::Register(_)
             | LogEntry::Write { .. }
             | LogEntry::Unregister { .. }
-            | LogEntry::OwnerGone { .. } => Ok(entry),
+            | LogEntry::OwnerGone { .. }
+            | LogEntry::InWal { .. }
+            | LogEntry::Decoded { .. }
+            | LogEntry::DecodedTo { .. }
+            | LogEntry::DecoderReady { .. } => Ok(entry),
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pg_live_readset::WriteSet;
+use pg_live_readset::{ReadEntry, RelId, WriteSet};
 
-use crate::entry::{Generation, LogEntry, Owner, Position, Registration};
+use crate::entry::{Generation, LogEntry, Lsn, Owner, Position, Registration};
 use crate::history::History;
+use crate::in_wal::InWal;
 use crate::outbox::{Batch, Outbox};
 use crate::probe::Probe;
 use crate::snapshot::Xid;
@@ -21,6 +22,8 @@ pub trait World {
     fn committed(&mut self, xid: Xid) -> bool;
     /// How many transactions have left the ProcArray by now.
     fn completion_count(&mut self) -> u64;
+    /// The end of the WAL: every record that is written by now lies before it.
+    fn wal_end(&mut self) -> Lsn;
 }
 
 /// How much the invalidator may remember.
@@ -87,6 +90,8 @@ pub struct Stats {
     pub unresolved: usize,
     /// Bytes of their write-sets.
     pub unresolved_bytes: usize,
+    /// Writers in `U` whose rows the decoder has yet to hand over.
+    pub undecoded: usize,
 }
 
 /// The state machine. One boot, one log; a gap in the log (R3) ends its life.
@@ -99,6 +104,7 @@ pub struct Invalidator {
     w: Position,
     subs: Subscriptions,
     unresolved: Unresolved,
+    in_wal: InWal,
     history: History,
     outbox: Outbox,
     /// The record as of the last moment at which nothing was pending.
@@ -127,6 +133,7 @@ impl Invalidator {
             w: 0,
             subs: Subscriptions::default(),
             unresolved,
+            in_wal: InWal::default(),
             history: History::new(limits.log_entries, limits.log_bytes),
             outbox: Outbox::default(),
             record,
@@ -153,18 +160,30 @@ impl Invalidator {
                 generation,
             } => self.unregister((owner, sub), generation),
             LogEntry::OwnerGone { owner } => self.drop_owner(owner),
+            LogEntry::InWal { xid, rels, lsn } => self.write_in_wal(xid, &rels, lsn),
+            LogEntry::Decoded { xid, lsn, set } => {
+                if let Some(set) = self.in_wal.decoded(xid, lsn, set) {
+                    self.write(xid, set);
+                }
+            }
+            LogEntry::DecodedTo { lsn } => self.in_wal.decoded_to(lsn),
+            LogEntry::DecoderReady { run, lsn } => {
+                let owed = self.in_wal.ready(run, lsn);
+                self.write_all(owed);
+            }
         }
         self.w = position;
     }
 
-    /// R5: resolves every writer that has left the ProcArray, and invalidates what it touched if it
-    /// committed.
+    /// R5: resolves every writer that has left the ProcArray, and whose rows were handed over if they
+    /// are in the WAL; invalidates what it touched if it committed.
     pub fn resolve(&mut self, world: &mut impl World) {
-        let left: Vec<Xid> = self
+        let mut left: Vec<Xid> = self
             .unresolved
             .xids()
-            .filter(|xid| !world.in_progress(*xid))
+            .filter(|xid| self.in_wal.has_left(*xid) || !world.in_progress(*xid))
             .collect();
+        self.await_decoder(&mut left, world);
         if left.is_empty() {
             return;
         }
@@ -174,6 +193,7 @@ impl Invalidator {
             let Some(writer) = self.unresolved.remove(xid) else {
                 continue;
             };
+            self.in_wal.forget(xid);
             for key in &writer.subs {
                 self.subs.detach(*key, xid);
             }
@@ -184,6 +204,47 @@ impl Invalidator {
                 self.history.push(xid, self.c, writer.set);
             }
         }
+    }
+
+    /// R5: takes out those that committed and whose rows the decoder may yet hand over.
+    fn await_decoder(&mut self, left: &mut Vec<Xid>, world: &mut impl World) {
+        if self.in_wal.len() == 0 {
+            return;
+        }
+        // After all of them had left: their commits lie before it.
+        let end = world.wal_end();
+        left.retain(|xid| {
+            if self.in_wal.is_waiting(*xid) && world.committed(*xid) {
+                self.in_wal.leave(*xid, end);
+                return self.in_wal.is_done(*xid);
+            }
+            true
+        });
+    }
+
+    /// The decoder that announced itself last has ended: what writers said to be in the WAL counts as a
+    /// change of the whole relations, until there is another one.
+    pub fn decoder_gone(&mut self) {
+        let owed = self.in_wal.gone();
+        self.write_all(owed);
+    }
+
+    /// The decoder that announced itself last, unless it was said to be gone.
+    pub fn decoder_run(&self) -> Option<u64> {
+        self.in_wal.run()
+    }
+
+    /// How far the decoder must come so that no writer that has left the ProcArray waits for it. The WAL
+    /// up to there may not be flushed yet (F5).
+    pub fn wal_wanted(&self) -> Option<Lsn> {
+        self.in_wal.wanted()
+    }
+
+    /// Whether anybody reads a relation whose rows writers leave in the WAL: then a decoder is of use.
+    pub fn watches_wal(&self) -> bool {
+        let index = self.subs.index();
+        let now = self.stats.processed;
+        self.in_wal.is_watched(now, |rel| index.reads(rel))
     }
 
     /// R7: what is to be told, one batch for each owner, numbered. Must be stored where the owners
@@ -232,6 +293,7 @@ impl Invalidator {
             dropped: self.history.dropped(),
             unresolved: self.unresolved.len(),
             unresolved_bytes: self.unresolved.bytes(),
+            undecoded: self.in_wal.len(),
             ..self.stats
         }
     }
@@ -263,6 +325,21 @@ impl Invalidator {
         self.unresolved.add(xid, set, matched);
     }
 
+    fn write_all(&mut self, writes: Vec<(Xid, WriteSet)>) {
+        for (xid, set) in writes {
+            self.write(xid, set);
+        }
+    }
+
+    /// R4 for rows in the WAL: they are matched when they are handed over, with whoever is registered
+    /// then and does not see the writer.
+    fn write_in_wal(&mut self, xid: Xid, rels: &[RelId], lsn: Lsn) {
+        let index = self.subs.index();
+        let now = self.stats.processed;
+        let whole = self.in_wal.add(xid, rels, lsn, now, |rel| index.reads(rel));
+        self.write(xid, whole);
+    }
+
     /// R6: checks a result against everything that its snapshot could not see, then keeps it.
     fn register(&mut self, registration: &Registration) {
         self.stats.registered += 1;
@@ -271,6 +348,8 @@ impl Invalidator {
             return;
         }
         self.remove(key);
+        let rels = registration.read_set.entries.iter().map(ReadEntry::rel);
+        self.in_wal.note_readers(rels, self.stats.processed);
         let snapshot = &registration.snapshot;
         let mut probe = Probe::new(&registration.read_set);
         // R0: nothing is known of other boots, nor of what completed before this one began.

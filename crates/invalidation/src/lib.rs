@@ -8,6 +8,7 @@
 
 mod entry;
 mod history;
+mod in_wal;
 mod invalidator;
 mod outbox;
 mod probe;
@@ -15,7 +16,7 @@ mod snapshot;
 mod subscriptions;
 mod unresolved;
 
-pub use entry::{CodecError, Generation, LogEntry, Owner, Position, Registration, Sub};
+pub use entry::{CodecError, Generation, LogEntry, Lsn, Owner, Position, Registration, Sub};
 pub use invalidator::{Invalidator, Limits, Record, Stats, World};
 pub use outbox::Batch;
 pub use snapshot::{Snapshot, Xid};

@@ -145,6 +145,11 @@ impl<S: Clone + Eq + Hash> ReadIndex<S> {
         }
     }
 
+    /// Whether any read-set has an entry of the relation.
+    pub fn reads(&self, rel: RelId) -> bool {
+        self.rels.contains_key(&rel)
+    }
+
     /// The number of read-sets.
     pub fn len(&self) -> usize {
         self.names.len()

@@ -2,5 +2,6 @@
 
 mod against_model;
 mod codec;
+mod in_wal;
 mod rules;
 mod support;

@@ -180,6 +180,9 @@ fn r5_c_is_read_after_the_writer_has_left() {
         fn completion_count(&mut self) -> u64 {
             self.0.completed
         }
+        fn wal_end(&mut self) -> u64 {
+            self.0.wal
+        }
     }
     let mut bench = Bench::new();
     bench.register(1, 1, 1, &[1]);

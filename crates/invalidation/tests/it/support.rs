@@ -13,6 +13,8 @@ pub(crate) struct Db {
     /// Committed in clog, though perhaps still running for everybody else (F1).
     pub(crate) committed: BTreeSet<Xid>,
     pub(crate) completed: u64,
+    /// The end of the WAL.
+    pub(crate) wal: u64,
 }
 
 impl Default for Db {
@@ -22,6 +24,7 @@ impl Default for Db {
             running: BTreeSet::new(),
             committed: BTreeSet::new(),
             completed: 1,
+            wal: 1000,
         }
     }
 }
@@ -35,6 +38,7 @@ impl Db {
 
     pub(crate) fn commit(&mut self, xid: Xid) {
         self.committed.insert(xid);
+        self.wal += 10;
         self.abort(xid);
     }
 
@@ -65,6 +69,10 @@ impl World for Db {
 
     fn completion_count(&mut self) -> u64 {
         self.completed
+    }
+
+    fn wal_end(&mut self) -> u64 {
+        self.wal
     }
 }
 

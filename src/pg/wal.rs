@@ -1,0 +1,32 @@
+//! The write-ahead log: how far it is written, flushed and replayed.
+
+use pgrx::pg_sys;
+
+/// A place in the log.
+pub(crate) type Lsn = u64;
+
+/// How far this server's log reaches: where the next record will begin.
+pub(crate) fn inserted() -> Lsn {
+    // SAFETY: reads shared memory under its lock.
+    end_of_last_record(unsafe { pg_sys::GetXLogInsertRecPtr() })
+}
+
+/// At the start of a page or segment Postgres answers with the place behind its header, and nothing is there to be
+/// flushed yet. The last record ended before the header.
+fn end_of_last_record(lsn: Lsn) -> Lsn {
+    // SAFETY: set at the start of the server.
+    let segment = u64::try_from(unsafe { pg_sys::wal_segment_size }).unwrap_or(1 << 24);
+    let header = if lsn % segment < PAGE {
+        size_of::<pg_sys::XLogLongPageHeaderData>()
+    } else {
+        size_of::<pg_sys::XLogPageHeaderData>().next_multiple_of(8)
+    };
+    let in_page = lsn % PAGE;
+    if in_page == header as u64 {
+        lsn - in_page
+    } else {
+        lsn
+    }
+}
+
+const PAGE: u64 = pg_sys::XLOG_BLCKSZ as u64;
