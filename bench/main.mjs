@@ -12,6 +12,7 @@ const PARTS = {
   documents: { server: true },
   "language-js": { server: true },
   latency: { server: true },
+  notify: { server: true },
   deploys: { server: false },
   build: { server: false, onlyIf: "BENCH_BUILD" },
 };

@@ -19,6 +19,9 @@ pub(crate) enum Error {
     /// No free slot for this database.
     #[error("no free pg_live slot for this database")]
     NoDatabaseSlot,
+    /// As many relays as there are places for.
+    #[error("too many relays are attached to this database")]
+    TooManyOwners,
     /// Nothing has been deployed yet.
     #[error("nothing is deployed in this database")]
     NothingDeployed,
@@ -143,6 +146,7 @@ impl Error {
             Error::IndeterminateDatatype(_) => b"42P18",
             Error::NotPreloaded => b"LV001",
             Error::NoDatabaseSlot => b"LV002",
+            Error::TooManyOwners => b"53400",
             Error::NothingDeployed => b"LV003",
             Error::DeployRefused(_) => b"LV004",
             Error::Gap { .. } => b"LV005",
@@ -181,6 +185,7 @@ impl Error {
             | Error::IndeterminateDatatype(_)
             | Error::NotPreloaded
             | Error::NoDatabaseSlot
+            | Error::TooManyOwners
             | Error::NothingDeployed
             | Error::DeployRefused(_)
             | Error::Gap { .. }
@@ -208,6 +213,9 @@ impl Error {
             ),
             Error::NoDatabaseSlot => {
                 Some("Raise pg_live.max_databases in postgresql.conf and restart the server.")
+            }
+            Error::TooManyOwners => {
+                Some("End some relays: live.status() shows who is attached. 256 can be.")
             }
             Error::NothingDeployed => {
                 Some("Deploy functions with `pg-live deploy <app dir>` or live.deploy().")

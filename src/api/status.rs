@@ -1,15 +1,19 @@
 //! What an operator sees: `live.status()`, the counters behind `live.stats`, `live.stop()`.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use pg_live_shared::Attached;
 use pgrx::{IntoDatum, pg_sys};
 use serde_json::{Map, Value, json};
 
 use crate::error::Result;
+use crate::invalidator::settings;
 use crate::js;
 use crate::pg::function::{Call, sql_functions};
 use crate::pg::shmem::{self, Counter, Slot};
-use crate::pg::{latch, snapshot};
+use crate::pg::spi::{self, Access};
+use crate::pg::{latch, session, snapshot, worker};
 
 /// How long `live.stop` waits for the worker.
 const STOP: Duration = Duration::from_secs(5);
@@ -21,43 +25,104 @@ sql_functions! {
     pg_live_engine = engine;
 }
 
+/// The tables that are captured, and those of them whose triggers are not as they should be.
+const CAPTURED: &str = "\
+    SELECT pg_catalog.json_build_object('relations', pg_catalog.count(*), 'incomplete', \
+           COALESCE(pg_catalog.json_agg(relation ORDER BY relation::text) FILTER (WHERE NOT complete), '[]'))::text \
+    FROM live.captured";
+
 /// `live.status()`: the state of this database's worker, log and board, as JSON text.
 fn status(call: &mut Call) -> Result<pg_sys::Datum> {
     shmem::memory()?;
-    let state = shmem::own_slot().map_or_else(|| json!({ "attached": false }), describe);
+    let captured = spi::query_one(CAPTURED, &[], Access::Read, |row| row.need::<String>(0))?;
+    let captured = captured.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+    let mut state = shmem::own_slot().map_or_else(|| json!({ "attached": false }), describe);
+    state["captured"] = captured.unwrap_or_default();
     Ok(call.value(state.to_string()))
 }
 
-fn describe(slot: &Slot) -> Value {
-    // One lock at a time: the two parts may be a moment apart.
-    let (boot, used, end) = {
+/// What is in the log, which has a lock of its own.
+struct LogView {
+    boot: u64,
+    used: u64,
+    end: u64,
+    waiting_since: i64,
+    owners: Vec<Attached>,
+}
+
+impl LogView {
+    fn of(slot: &Slot) -> Self {
         let log = slot.log();
-        (log.boot, log.span.used(), log.span.tail)
-    };
+        LogView {
+            boot: log.boot,
+            used: log.span.used(),
+            end: log.span.tail,
+            waiting_since: log.waiting_since,
+            owners: log.owners.all().to_vec(),
+        }
+    }
+}
+
+fn describe(slot: &Slot) -> Value {
+    // What writers of unwatched tables have left in the log is worked off first, soon.
+    slot.wake_worker();
+    // One lock at a time: the parts may be a moment apart.
+    let log = LogView::of(slot);
+    let (journal_used, journal_size) = (slot.journal_used(), slot.journal_capacity());
     let board = slot.board();
-    let owners: Map<String, Value> = board
-        .emitted()
-        .map(|(owner, n)| (owner.to_string(), json!(n)))
+    let stats = &board.stats;
+    let lag_bytes = log.end.saturating_sub(board.w);
+    let waiting_us = session::now_us().saturating_sub(log.waiting_since).max(0);
+    let (batches_used, batches_size) = board.room();
+    let emitted: BTreeMap<_, _> = board.emitted().collect();
+    let owners: Map<String, Value> = log
+        .owners
+        .iter()
+        .map(|owner| (owner.owner.to_string(), describe_owner(owner, &emitted)))
         .collect();
     json!({
         "attached": true,
         "worker_pid": slot.worker_pid(),
-        "boot": boot,
+        "scribe_pid": slot.scribe_pid(),
+        "boot": log.boot,
         "overflow": slot.has_overflow(),
         "completion_count": snapshot::completion_count(),
         "c0": board.c0,
         "log": {
-            "position": end,
+            "position": log.end,
             "processed": board.w,
-            "lag_bytes": end.saturating_sub(board.w),
-            "used_bytes": used,
+            "lag_bytes": lag_bytes,
+            "lag_ms": if lag_bytes == 0 { 0 } else { waiting_us / 1000 },
+            "used_bytes": log.used,
             "size_bytes": slot.ring_capacity(),
         },
+        "history": { "writes": stats.log_entries, "bytes": stats.log_bytes, "dropped_up_to": stats.dropped },
         "unresolved": board.unresolved,
+        "unresolved_bytes": stats.unresolved_bytes,
         "unresolved_ids": board.unresolved_ids().iter().take(100).collect::<Vec<_>>(),
-        "live_queries": board.subs,
-        "read_set_bytes": board.read_bytes,
-        "batches_by_owner": owners,
+        "live_queries": stats.subs,
+        "entries": {
+            "keys": stats.read_entries.keys,
+            "ranges": stats.read_entries.ranges,
+            "tables": stats.read_entries.tables,
+        },
+        "read_set_bytes": stats.read_bytes,
+        "read_set_bytes_max": settings::max_read_set_bytes(),
+        "refusing": slot.is_memory_full(),
+        "worker_memory_bytes": worker::resident_bytes(slot.worker_pid()),
+        "batches": { "used_bytes": batches_used, "size_bytes": batches_size },
+        "journal": { "used_bytes": journal_used, "size_bytes": journal_size },
+        "owners": owners,
+    })
+}
+
+fn describe_owner(owner: &Attached, emitted: &BTreeMap<i64, (u64, u64)>) -> Value {
+    let (sent, fetched) = emitted.get(&owner.owner).copied().unwrap_or_default();
+    json!({
+        "pid": owner.pid,
+        "attached_ms": session::now_us().saturating_sub(owner.since) / 1000,
+        "batches": sent,
+        "batches_not_fetched": sent.saturating_sub(fetched),
     })
 }
 

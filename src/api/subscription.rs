@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 
 use pg_live_invalidation::{Generation, LogEntry, Owner, Sub};
 use pg_live_readset::ReadSetBuilder;
+use pg_live_shared::Attached;
 use pgrx::{IntoDatum, pg_sys};
 
 use crate::capture;
 use crate::error::{Error, Result};
 use crate::invalidator;
-use crate::invalidator::log::Place;
+use crate::invalidator::log::{Place, Refused};
 use crate::pg::function::{Call, sql_functions};
 use crate::pg::shmem::{self, Slot};
-use crate::pg::{latch, snapshot, worker};
+use crate::pg::{latch, session, snapshot, worker};
 
 /// How long `live.attach` waits for the worker to forget what an owner had before.
 const FORGET: Duration = Duration::from_secs(5);
@@ -54,7 +55,7 @@ fn attach(call: &mut Call) -> Result<pg_sys::Datum> {
     }
     let slot = invalidator::attach_slot()?;
     let boot = match slot.place() {
-        Some(place) if forget(slot, place.boot, owner) => place.boot,
+        Some(place) if attach_to(slot, place.boot, owner)? => place.boot,
         Some(_) | None => 0,
     };
     if boot != 0 {
@@ -68,12 +69,16 @@ fn attach(call: &mut Call) -> Result<pg_sys::Datum> {
 
 /// R8: what belonged to the owner before is dropped, so that its batches count from 1 again.
 /// Returns whether the worker has done that.
-fn forget(slot: &Slot, boot: u64, owner: Owner) -> bool {
-    let Ok(bytes) = (LogEntry::OwnerGone { owner }).encode() else {
-        return false;
+fn attach_to(slot: &Slot, boot: u64, owner: Owner) -> Result<bool> {
+    let new = Attached {
+        owner,
+        pid: worker::own_pid().into(),
+        since: session::now_us(),
     };
-    let Ok(position) = slot.push_reader(boot, &bytes) else {
-        return false;
+    let position = match slot.attach(boot, new) {
+        Ok(position) => position,
+        Err(Refused::TooManyOwners) => return Err(Error::TooManyOwners),
+        Err(Refused::NoBoot | Refused::NoRoom | Refused::NoOwner) => return Ok(false),
     };
     slot.wake_worker();
     let begun = Instant::now();
@@ -81,16 +86,16 @@ fn forget(slot: &Slot, boot: u64, owner: Owner) -> bool {
         {
             let board = slot.board();
             if board.boot == boot && board.w >= position {
-                return true;
+                return Ok(true);
             }
         }
         if slot.place().is_none_or(|place| place.boot != boot) {
-            return false;
+            return Ok(false);
         }
         latch::wait(Duration::from_millis(2));
         latch::check_for_interrupts();
     }
-    false
+    Ok(false)
 }
 
 /// R8: the owners attached by this backend vanish with it.
@@ -99,14 +104,7 @@ fn on_exit() {
         return;
     };
     for owner in OWNERS.take() {
-        let Some(boot) = slot.place().map(|place| place.boot) else {
-            return;
-        };
-        let gone = LogEntry::OwnerGone { owner }.encode();
-        if !gone.is_ok_and(|bytes| slot.push_reader(boot, &bytes).is_ok()) {
-            // Rather a new boot than registrations that nobody ever drops.
-            slot.set_overflow(true);
-        }
+        slot.detach(owner, worker::own_pid());
     }
     slot.wake_worker();
 }
@@ -119,7 +117,7 @@ fn next(call: &mut Call) -> Result<pg_sys::Datum> {
     shmem::memory()?;
     let slot = shmem::own_slot().ok_or(Error::Gap { boot, after })?;
     let (known_boot, known_after) = (boot.cast_unsigned(), after.cast_unsigned());
-    let fetched = slot.board().fetch(owner, known_boot, known_after);
+    let fetched = slot.board_mut().fetch(owner, known_boot, known_after);
     let items = fetched.map_err(|_| Error::Gap { boot, after })?;
     let rows = items.iter().map(|item| {
         vec![
@@ -180,7 +178,7 @@ fn unregister(call: &mut Call) -> Result<pg_sys::Datum> {
             })
             .encode()
             {
-                let _ = slot.push_reader(place.boot, &bytes);
+                let _ = slot.push_reader(place.boot, owner, &bytes);
             }
         }
         slot.wake_worker();

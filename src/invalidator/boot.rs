@@ -3,6 +3,7 @@
 use pg_live_invalidation::{Invalidator, Limits};
 use pgrx::Spi;
 
+use super::settings;
 use crate::pg::shmem::{self, Counter, Slot};
 use crate::pg::{snapshot, worker, xact};
 
@@ -21,7 +22,16 @@ pub(super) fn begin(slot: &Slot) -> Result<Invalidator, String> {
         board.restart(boot, c0, threshold);
     }
     slot.count(Counter::Boots, 1);
-    Ok(Invalidator::new(boot, c0, running, Limits::default()))
+    let limits = Limits {
+        read_bytes: widen_from(settings::max_read_set_bytes()),
+        ..Limits::default()
+    };
+    Ok(Invalidator::new(boot, c0, running, limits))
+}
+
+/// From here on new read-sets are widened, so that there is room for many more of them.
+fn widen_from(max_bytes: usize) -> usize {
+    max_bytes / 4 * 3
 }
 
 /// A number that was never used before, stored durably before it is used.

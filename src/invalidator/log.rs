@@ -1,8 +1,10 @@
 //! The log: what writers and readers put into the ring, and what the worker takes out.
 
-use pg_live_invalidation::{CodecError, Position};
-use pg_live_shared::{Full, Redefinitions, Span};
+use pg_live_invalidation::{CodecError, LogEntry, Owner, Position};
+use pg_live_shared::{Attached, Full, Owners, Redefinitions, Span, TooMany};
 
+use crate::pg::lwlock::Writing;
+use crate::pg::session;
 use crate::pg::shmem::{self, Counter, Slot};
 
 /// The part of a slot that the log's lock guards.
@@ -14,6 +16,11 @@ pub(crate) struct LogState {
     pub(crate) span: Span,
     /// R17: recent changes that older snapshots see too.
     pub(crate) redefinitions: Redefinitions,
+    /// R8: who is attached to this boot.
+    pub(crate) owners: Owners,
+    /// When the oldest entry that is in the log, or was when it was last taken out, was put there;
+    /// microseconds.
+    pub(crate) waiting_since: i64,
 }
 
 /// R2: a place in the order of all that is published.
@@ -32,11 +39,21 @@ pub(crate) enum Refused {
     NoBoot,
     /// There is no room left for anything but writes.
     NoRoom,
+    /// The owner is not attached (any more), R8.
+    NoOwner,
+    /// There are as many owners as can be attached.
+    TooManyOwners,
 }
 
 /// Readers may fill this part of the ring; the rest is kept for writers.
 fn readers_share(capacity: u64) -> u64 {
     capacity / 4 * 3
+}
+
+/// Writers wake the worker after their commit if somebody may look at what they wrote. However that is, it must not
+/// sleep while the log fills.
+fn wake_from(capacity: u64) -> u64 {
+    capacity / 8
 }
 
 impl Slot {
@@ -88,20 +105,80 @@ impl Slot {
         if log.boot == 0 || !self.is_own() || self.has_overflow() {
             return Ok(());
         }
-        self.ring(&mut log).push(record).map(|_| ())
+        self.note_waiting(&mut log);
+        self.ring(&mut log).push(record)?;
+        let used = log.span.used();
+        drop(log);
+        if used > wake_from(self.ring_capacity()) {
+            self.wake_worker();
+        }
+        Ok(())
     }
 
-    /// Puts an entry of a reader into the log and returns the position behind it. Never causes a
-    /// gap.
-    pub(crate) fn push_reader(&self, boot: u64, record: &[u8]) -> Result<Position, Refused> {
+    fn note_waiting(&self, log: &mut Writing<'_, LogState>) {
+        if log.span.used() == 0 {
+            log.waiting_since = session::now_us();
+        }
+    }
+
+    /// Puts an entry of an attached owner into the log and returns the position behind it. Never
+    /// causes a gap.
+    pub(crate) fn push_reader(
+        &self,
+        boot: u64,
+        owner: Owner,
+        record: &[u8],
+    ) -> Result<Position, Refused> {
         let mut log = self.log_mut();
+        if !log.owners.contains(owner) {
+            return Err(Refused::NoOwner);
+        }
+        self.push_into(&mut log, boot, record)
+    }
+
+    fn push_into(
+        &self,
+        log: &mut Writing<'_, LogState>,
+        boot: u64,
+        record: &[u8],
+    ) -> Result<Position, Refused> {
         if log.boot != boot || boot == 0 || !self.is_own() || self.has_overflow() {
             return Err(Refused::NoBoot);
         }
+        self.note_waiting(log);
         let limit = readers_share(self.ring_capacity());
-        self.ring(&mut log)
+        self.ring(log)
             .push_within(record, limit)
             .map_err(|Full| Refused::NoRoom)
+    }
+
+    /// R8: attaches an owner, and has the worker drop what belonged to it before; the position at
+    /// which it has done so.
+    pub(crate) fn attach(&self, boot: u64, new: Attached) -> Result<Position, Refused> {
+        let Ok(gone) = (LogEntry::OwnerGone { owner: new.owner }).encode() else {
+            return Err(Refused::NoRoom);
+        };
+        let mut log = self.log_mut();
+        let position = self.push_into(&mut log, boot, &gone)?;
+        log.owners
+            .attach(new)
+            .map_err(|TooMany| Refused::TooManyOwners)?;
+        Ok(position)
+    }
+
+    /// R8: takes an owner of this process out, in one step with the news of it.
+    pub(crate) fn detach(&self, owner: Owner, pid: i32) {
+        let gone = LogEntry::OwnerGone { owner }.encode();
+        let mut log = self.log_mut();
+        if !log.owners.detach(owner, pid.into()) {
+            return;
+        }
+        let boot = log.boot;
+        let told = gone.is_ok_and(|bytes| self.push_into(&mut log, boot, &bytes).is_ok());
+        if !told && boot != 0 {
+            // Rather a new boot than registrations that nobody ever drops.
+            self.set_overflow(true);
+        }
     }
 
     /// Takes up to `limit` bytes of records out, with the position behind each.
@@ -123,6 +200,7 @@ impl Slot {
         let mut log = self.log_mut();
         log.boot = boot;
         log.span = Span::default();
+        log.owners = Owners::default();
         self.set_overflow(false);
     }
 

@@ -17,7 +17,37 @@ pub(crate) struct Registered {
 
 /// The result may be shown, but nobody watches it: run the query again soon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NotRegistered;
+pub(crate) enum NotRegistered {
+    /// No worker runs, or it has begun another boot since the snapshot was taken.
+    NoBoot,
+    /// The log has no room for readers.
+    LogFull,
+    /// The worker has no memory for more (`pg_live.max_read_set_memory`).
+    MemoryFull,
+    /// The owner is not attached (any more).
+    NoOwner,
+}
+
+impl NotRegistered {
+    fn counter(self) -> Counter {
+        match self {
+            NotRegistered::NoBoot => Counter::RefusedNoBoot,
+            NotRegistered::LogFull => Counter::RefusedLogFull,
+            NotRegistered::MemoryFull => Counter::RefusedMemory,
+            NotRegistered::NoOwner => Counter::RefusedNoOwner,
+        }
+    }
+}
+
+impl From<Refused> for NotRegistered {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::NoBoot => NotRegistered::NoBoot,
+            Refused::NoRoom => NotRegistered::LogFull,
+            Refused::NoOwner | Refused::TooManyOwners => NotRegistered::NoOwner,
+        }
+    }
+}
 
 /// R2: boot and end of the log. To be read after the snapshot was taken; `None` while no boot is
 /// running.
@@ -34,20 +64,23 @@ pub(crate) fn boot_of(snapshot: &Snapshot) -> u64 {
 /// gave after the snapshot was taken.
 ///
 /// # Errors
-/// [`NotRegistered`] if no worker runs, if its boot is another one by now, or if the log has no
-/// room for readers. Never causes a gap.
+/// [`NotRegistered`] says why; it is counted. Never causes a gap.
 pub(crate) fn register(
     (owner, sub, generation): (Owner, Sub, Generation),
     place: Option<Place>,
     snapshot: Snapshot,
     read_set: ReadSet,
 ) -> Result<Registered, NotRegistered> {
-    let slot = shmem::own_slot().ok_or(NotRegistered)?;
-    let refuse = || {
+    let slot = shmem::own_slot().ok_or(NotRegistered::NoBoot)?;
+    let refuse = |reason: NotRegistered| {
         slot.count(Counter::RegistrationsRefused, 1);
-        NotRegistered
+        slot.count(reason.counter(), 1);
+        reason
     };
-    let boot = place.ok_or_else(refuse)?.boot;
+    let boot = place.ok_or_else(|| refuse(NotRegistered::NoBoot))?.boot;
+    if slot.is_memory_full() {
+        return Err(refuse(NotRegistered::MemoryFull));
+    }
     let registration = Registration {
         owner,
         sub,
@@ -58,12 +91,10 @@ pub(crate) fn register(
     };
     let bytes = LogEntry::Register(registration)
         .encode()
-        .map_err(|_| refuse())?;
+        .map_err(|_| refuse(NotRegistered::LogFull))?;
     let position = slot
-        .push_reader(boot, &bytes)
-        .map_err(|refused| match refused {
-            Refused::NoBoot | Refused::NoRoom => refuse(),
-        })?;
+        .push_reader(boot, owner, &bytes)
+        .map_err(|refused| refuse(refused.into()))?;
     slot.count(Counter::Registrations, 1);
     slot.wake_worker();
     Ok(Registered { boot, position })

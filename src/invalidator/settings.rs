@@ -5,6 +5,7 @@ use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 static MAX_DATABASES: GucSetting<i32> = GucSetting::<i32>::new(4);
 static RING_SIZE_KB: GucSetting<i32> = GucSetting::<i32>::new(16 * 1024);
 static REPAIRING: GucSetting<bool> = GucSetting::<bool>::new(false);
+static MAX_READ_SET_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(256 * 1024);
 static MAX_WRITE_KEYS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 
 /// Makes the settings of shared memory known; only while the server starts, later ones are refused.
@@ -43,6 +44,16 @@ pub(crate) fn register() {
         GucContext::Suset,
         GucFlags::default(),
     );
+    GucRegistry::define_int_guc(
+        c"pg_live.max_read_set_memory",
+        c"Memory of each worker for live queries and what they depend on.",
+        c"From three quarters of it on a new live query depends on whole tables; beyond it none is taken.",
+        &MAX_READ_SET_MEMORY,
+        64,
+        64 * 1024 * 1024,
+        GucContext::Sighup,
+        GucFlags::UNIT_KB,
+    );
     GucRegistry::define_bool_guc(
         c"pg_live.repairing",
         c"Set by the extension while it changes its own triggers.",
@@ -61,6 +72,11 @@ pub(crate) fn max_databases() -> usize {
 /// `pg_live.ring_size_kb`, in bytes.
 pub(crate) fn ring_bytes() -> usize {
     usize::try_from(RING_SIZE_KB.get()).unwrap_or(64) * 1024
+}
+
+/// `pg_live.max_read_set_memory`, in bytes.
+pub(crate) fn max_read_set_bytes() -> usize {
+    usize::try_from(MAX_READ_SET_MEMORY.get()).unwrap_or(64) * 1024
 }
 
 /// `pg_live.max_write_keys`.

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use pg_live_invalidation::{Invalidator, LogEntry};
+use pg_live_invalidation::{Invalidator, LogEntry, Stats};
 use pgrx::pg_sys;
 
 use super::boot;
 use super::notifier::Notifier;
+use super::settings;
 use super::world;
 use crate::pg::latch::{self, ProcessSeat};
 use crate::pg::shmem::{self, Counter, Slot};
@@ -116,6 +117,7 @@ fn extension_exists() -> Result<bool, String> {
 fn serve_boot(slot: &Slot, state: &mut Invalidator, notifier: &mut Notifier) -> Option<End> {
     let mut checked = Instant::now();
     let mut worked = Instant::now();
+    let mut last = Stats::default();
     loop {
         latch::check_for_interrupts();
         worker::reload_if_asked();
@@ -144,7 +146,7 @@ fn serve_boot(slot: &Slot, state: &mut Invalidator, notifier: &mut Notifier) -> 
                 return None;
             }
         };
-        publish(slot, state, notifier);
+        publish(slot, state, notifier, &mut last);
         notifier.send(slot);
         if more {
             if worked.elapsed() < BUSY {
@@ -177,13 +179,36 @@ fn process(slot: &Slot, state: &mut Invalidator) -> Result<bool, String> {
 }
 
 /// R7: the batches, then the record, in one step under the board's lock.
-fn publish(slot: &Slot, state: &mut Invalidator, notifier: &mut Notifier) {
+fn publish(slot: &Slot, state: &mut Invalidator, notifier: &mut Notifier, last: &mut Stats) {
     let batches = state.take_batches();
     let record = state.record();
     let stats = state.stats();
     slot.board_mut().publish(&batches, &record, &stats);
     slot.count(Counter::Batches, batches.len() as u64);
+    report(slot, stats, last);
     let items: usize = batches.iter().map(|batch| batch.items.len()).sum();
     slot.count(Counter::Invalidations, items as u64);
     notifier.add(&batches);
+}
+
+/// Counts what has happened since the `last` statistics, and keeps the bound of memory.
+fn report(slot: &Slot, stats: Stats, last: &mut Stats) {
+    let at_once = stats.invalidated_at_once - last.invalidated_at_once;
+    slot.count(Counter::InvalidationsAtOnce, at_once);
+    slot.count(
+        Counter::ReadSetsWidened,
+        stats.reads_widened - last.reads_widened,
+    );
+    *last = stats;
+    let max = settings::max_read_set_bytes();
+    let full = stats.read_bytes >= max;
+    if full && !slot.is_memory_full() {
+        pgrx::log!(
+            "pg_live takes no more live queries: {} take {} MB of memory \
+             (pg_live.max_read_set_memory); they are run again from time to time instead",
+            stats.subs,
+            stats.read_bytes / 1024 / 1024
+        );
+    }
+    slot.set_memory_full(full);
 }

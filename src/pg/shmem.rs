@@ -32,8 +32,18 @@ pub(crate) enum Counter {
     Overflows,
     /// Registrations taken.
     Registrations,
-    /// Registrations refused: no worker, or no room.
+    /// Registrations refused, for one of the reasons that follow.
     RegistrationsRefused,
+    /// No worker, or another boot.
+    RefusedNoBoot,
+    /// No room in the log.
+    RefusedLogFull,
+    /// No room in the worker's memory.
+    RefusedMemory,
+    /// The owner was not attached.
+    RefusedNoOwner,
+    /// Registrations whose read-sets were widened to whole tables, for lack of memory.
+    ReadSetsWidened,
     /// Log entries processed by the worker.
     Processed,
     /// Invalidations: registered results that a commit contradicted.
@@ -58,12 +68,17 @@ pub(crate) enum Counter {
 
 impl Counter {
     /// Every counter with its name in `live.stats`.
-    pub(crate) const ALL: [(Counter, &'static str); 15] = [
+    pub(crate) const ALL: [(Counter, &'static str); 20] = [
         (Counter::Published, "write_sets_published"),
         (Counter::Widened, "write_sets_widened"),
         (Counter::Overflows, "log_overflows"),
         (Counter::Registrations, "registrations"),
         (Counter::RegistrationsRefused, "registrations_refused"),
+        (Counter::RefusedNoBoot, "registrations_refused_no_worker"),
+        (Counter::RefusedLogFull, "registrations_refused_log_full"),
+        (Counter::RefusedMemory, "registrations_refused_memory_full"),
+        (Counter::RefusedNoOwner, "registrations_refused_no_owner"),
+        (Counter::ReadSetsWidened, "read_sets_widened"),
         (Counter::Processed, "log_entries_processed"),
         (Counter::Invalidations, "invalidations"),
         (
@@ -89,6 +104,7 @@ struct SlotMemory {
     wanted: AtomicBool,
     stop: AtomicBool,
     overflow: AtomicBool,
+    memory_full: AtomicBool,
     scribe_seat: AtomicI32,
     scribe_pid: AtomicI32,
     counters: [AtomicU64; Counter::ALL.len()],
@@ -389,6 +405,7 @@ impl Slot {
                 wanted: &(*memory).wanted,
                 stop: &(*memory).stop,
                 overflow: &(*memory).overflow,
+                memory_full: &(*memory).memory_full,
                 scribe_seat: &(*memory).scribe_seat,
                 scribe_pid: &(*memory).scribe_pid,
                 counters: &(*memory).counters,
@@ -449,6 +466,16 @@ impl Slot {
         self.memory().overflow.load(Ordering::SeqCst)
     }
 
+    /// The worker takes no more registrations, or does again.
+    pub(crate) fn set_memory_full(&self, on: bool) {
+        self.memory().memory_full.store(on, Ordering::Relaxed);
+    }
+
+    /// Whether the worker has no memory for more registrations.
+    pub(crate) fn is_memory_full(&self) -> bool {
+        self.memory().memory_full.load(Ordering::Relaxed)
+    }
+
     /// Asks the worker to end and to give the slot back, or takes that back.
     pub(crate) fn set_stop(&self, on: bool) {
         self.memory().stop.store(on, Ordering::SeqCst);
@@ -489,6 +516,11 @@ impl Slot {
         let mut bytes = self.journal_ring;
         // SAFETY: as for `ring`, under the lock of the journal.
         Ring::new(&mut journal.span, unsafe { bytes.as_mut() })
+    }
+
+    /// Bytes of the journal's queue that are in use.
+    pub(crate) fn journal_used(&self) -> u64 {
+        self.journal.read().span.used()
     }
 
     /// Bytes that the journal's queue can hold.
@@ -535,6 +567,7 @@ struct Atomics<'a> {
     wanted: &'a AtomicBool,
     stop: &'a AtomicBool,
     overflow: &'a AtomicBool,
+    memory_full: &'a AtomicBool,
     scribe_seat: &'a AtomicI32,
     scribe_pid: &'a AtomicI32,
     counters: &'a [AtomicU64; Counter::ALL.len()],

@@ -105,6 +105,16 @@ pub(crate) fn is_connected(pid: i32) -> bool {
     pid != 0 && unsafe { !pg_sys::BackendPidGetProc(pid).is_null() }
 }
 
+/// Memory of a process of this server, as the system counts it; `None` if it cannot be known.
+pub(crate) fn resident_bytes(pid: i32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
 /// The id of this process.
 pub(crate) fn own_pid() -> i32 {
     // SAFETY: a plain global.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pg_live_readset::{ReadEntry, RelId, WriteSet};
+use pg_live_readset::{EntryKinds, ReadEntry, RelId, WriteSet};
 
 use crate::entry::{Generation, LogEntry, Lsn, Owner, Position, Registration};
 use crate::history::History;
@@ -35,6 +35,8 @@ pub struct Limits {
     pub log_bytes: usize,
     /// The bytes of unresolved write-sets beyond which new ones are widened to their relations.
     pub unresolved_bytes: usize,
+    /// The bytes of live results beyond which new read-sets are widened to their relations.
+    pub read_bytes: usize,
 }
 
 impl Default for Limits {
@@ -43,6 +45,7 @@ impl Default for Limits {
             log_entries: 10_000,
             log_bytes: 16 * 1024 * 1024,
             unresolved_bytes: 16 * 1024 * 1024,
+            read_bytes: 192 * 1024 * 1024,
         }
     }
 }
@@ -77,9 +80,11 @@ pub struct Stats {
     /// Live subs.
     pub subs: usize,
     /// Entries of their read-sets.
-    pub read_entries: usize,
-    /// Bytes of their read-sets.
+    pub read_entries: EntryKinds,
+    /// Bytes of live results and their read-sets.
     pub read_bytes: usize,
+    /// Registrations whose read-sets were widened for lack of room.
+    pub reads_widened: u64,
     /// Committed writes that are kept.
     pub log_entries: usize,
     /// Bytes of those.
@@ -107,6 +112,7 @@ pub struct Invalidator {
     in_wal: InWal,
     history: History,
     outbox: Outbox,
+    max_read_bytes: usize,
     /// The record as of the last moment at which nothing was pending.
     record: Record,
     stats: Stats,
@@ -136,6 +142,7 @@ impl Invalidator {
             in_wal: InWal::default(),
             history: History::new(limits.log_entries, limits.log_bytes),
             outbox: Outbox::default(),
+            max_read_bytes: limits.read_bytes,
             record,
             stats: Stats::default(),
         }
@@ -286,8 +293,8 @@ impl Invalidator {
         Stats {
             pending: self.outbox.pending(),
             subs: self.subs.len(),
-            read_entries: self.subs.index().entries(),
-            read_bytes: self.subs.index().bytes(),
+            read_entries: self.subs.index().kinds(),
+            read_bytes: self.subs.bytes(),
             log_entries: self.history.len(),
             log_bytes: self.history.bytes(),
             dropped: self.history.dropped(),
@@ -370,7 +377,13 @@ impl Invalidator {
             snapshot: snapshot.clone(),
             attached: self.unresolved.attach(key, snapshot, &mut probe),
         };
-        self.subs.insert(key, live, &registration.read_set);
+        let reads = &registration.read_set;
+        if self.subs.bytes() + reads.bytes_in_index() > self.max_read_bytes {
+            self.stats.reads_widened += 1;
+            self.subs.insert(key, live, &reads.widened());
+        } else {
+            self.subs.insert(key, live, reads);
+        }
     }
 
     fn unregister(&mut self, key: SubKey, generation: Generation) {

@@ -15,7 +15,12 @@ pub(crate) type SubKey = (Owner, Sub);
 pub(crate) struct Subscriptions {
     live: BTreeMap<SubKey, Live>,
     index: ReadIndex<SubKey>,
+    /// Of `live`; the index counts its own.
+    bytes: usize,
 }
+
+/// What a result takes without its read-set: its place in the map, its name and place in the index.
+const LIVE_BYTES: usize = 256;
 
 #[derive(Debug)]
 pub(crate) struct Live {
@@ -25,15 +30,25 @@ pub(crate) struct Live {
     pub(crate) attached: BTreeSet<Xid>,
 }
 
+impl Live {
+    fn bytes(&self) -> usize {
+        LIVE_BYTES + size_of_val(self.snapshot.xip.as_slice())
+    }
+}
+
 impl Subscriptions {
     pub(crate) fn insert(&mut self, key: SubKey, live: Live, reads: &ReadSet) {
         self.index.insert(key, reads);
-        self.live.insert(key, live);
+        self.bytes += live.bytes();
+        if let Some(before) = self.live.insert(key, live) {
+            self.bytes -= before.bytes();
+        }
     }
 
     pub(crate) fn remove(&mut self, key: SubKey) -> Option<Live> {
         let live = self.live.remove(&key)?;
         self.index.remove(&key);
+        self.bytes -= live.bytes();
         Some(live)
     }
 
@@ -69,6 +84,11 @@ impl Subscriptions {
 
     pub(crate) fn len(&self) -> usize {
         self.live.len()
+    }
+
+    /// About how many bytes of memory all of it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes + self.index.bytes()
     }
 
     pub(crate) fn index(&self) -> &ReadIndex<SubKey> {

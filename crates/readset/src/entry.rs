@@ -1,5 +1,7 @@
 //! What was read, what was written, and when the two touch.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::write_builder::WriteSetBuilder;
@@ -9,6 +11,10 @@ pub type RelId = u32;
 
 /// The number of an index within its relation. 0 is never used.
 pub type IndexId = u32;
+
+/// What an entry takes in an index besides its keys: two references to them with their headers, a
+/// node of a tree or a place in a map, and the set of those who have it.
+pub(crate) const ENTRY_BYTES: usize = 256;
 
 /// One thing that a result depends on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -71,6 +77,25 @@ pub enum WriteEntry {
 pub struct WriteSet {
     /// The entries, in no particular order.
     pub entries: Vec<WriteEntry>,
+}
+
+impl ReadSet {
+    /// The same reads with every entry widened to its relation: small, and matches no less.
+    #[must_use]
+    pub fn widened(&self) -> ReadSet {
+        let rels: BTreeSet<RelId> = self.entries.iter().map(ReadEntry::rel).collect();
+        ReadSet {
+            entries: rels
+                .into_iter()
+                .map(|rel| ReadEntry::Table { rel })
+                .collect(),
+        }
+    }
+
+    /// About how many bytes of memory a [`ReadIndex`](crate::ReadIndex) takes for the set.
+    pub fn bytes_in_index(&self) -> usize {
+        self.bytes() + self.entries.len() * ENTRY_BYTES
+    }
 }
 
 impl ReadEntry {

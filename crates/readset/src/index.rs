@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 use std::sync::Arc;
 
-use crate::entry::{IndexId, ReadEntry, ReadSet, RelId, WriteEntry, WriteSet};
+use crate::entry::{ENTRY_BYTES, IndexId, ReadEntry, ReadSet, RelId, WriteEntry, WriteSet};
 use crate::interval::{Bounds, IntervalTree};
 
 /// A subscription's place in [`ReadIndex`].
@@ -23,8 +23,45 @@ pub struct ReadIndex<S> {
     rels: BTreeMap<RelId, Relation>,
     /// The number of the running search; a slot that carries it was found already.
     round: u64,
-    entries: usize,
+    kinds: EntryKinds,
     bytes: usize,
+}
+
+/// How many entries of each kind there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EntryKinds {
+    /// Rows by primary key.
+    pub keys: usize,
+    /// Parts of an index.
+    pub ranges: usize,
+    /// Whole relations.
+    pub tables: usize,
+}
+
+impl EntryKinds {
+    fn of(handles: &[Handle]) -> Self {
+        let mut kinds = EntryKinds::default();
+        for handle in handles {
+            match handle {
+                Handle::Key(..) => kinds.keys += 1,
+                Handle::Range(..) => kinds.ranges += 1,
+                Handle::Table(_) => kinds.tables += 1,
+            }
+        }
+        kinds
+    }
+
+    fn add(&mut self, other: EntryKinds) {
+        self.keys += other.keys;
+        self.ranges += other.ranges;
+        self.tables += other.tables;
+    }
+
+    fn subtract(&mut self, other: EntryKinds) {
+        self.keys -= other.keys;
+        self.ranges -= other.ranges;
+        self.tables -= other.tables;
+    }
 }
 
 #[derive(Debug)]
@@ -60,7 +97,7 @@ impl<S> Default for ReadIndex<S> {
             names: HashMap::new(),
             rels: BTreeMap::new(),
             round: 0,
-            entries: 0,
+            kinds: EntryKinds::default(),
             bytes: 0,
         }
     }
@@ -82,7 +119,7 @@ impl<S: Clone + Eq + Hash> ReadIndex<S> {
             relation.members.insert(slot);
             handles.extend(relation.insert(entry, slot));
         }
-        self.entries += handles.len();
+        self.kinds.add(EntryKinds::of(&handles));
         self.bytes += handles.iter().map(Handle::bytes).sum::<usize>();
         if let Some(Some(slot)) = self.slots.get_mut(slot as usize) {
             slot.handles = handles;
@@ -98,7 +135,7 @@ impl<S: Clone + Eq + Hash> ReadIndex<S> {
             .take()
             .expect("a name leads to its slot");
         self.free.push(id);
-        self.entries -= slot.handles.len();
+        self.kinds.subtract(EntryKinds::of(&slot.handles));
         self.bytes -= slot.handles.iter().map(Handle::bytes).sum::<usize>();
         for handle in &slot.handles {
             let rel = handle.rel();
@@ -161,8 +198,8 @@ impl<S: Clone + Eq + Hash> ReadIndex<S> {
     }
 
     /// The number of entries of all read-sets, duplicates within one not counted.
-    pub fn entries(&self) -> usize {
-        self.entries
+    pub fn kinds(&self) -> EntryKinds {
+        self.kinds
     }
 
     /// About how many bytes of memory the entries take. Bytes of keys that several read-sets share
@@ -272,6 +309,6 @@ impl Handle {
             }
             Handle::Table(_) => 0,
         };
-        size_of::<Handle>() + keys
+        ENTRY_BYTES + keys
     }
 }

@@ -15,6 +15,6 @@ mod read_builder;
 mod write_builder;
 
 pub use entry::{IndexId, ReadEntry, ReadSet, RelId, WriteEntry, WriteSet, overlaps};
-pub use index::ReadIndex;
+pub use index::{EntryKinds, ReadIndex};
 pub use read_builder::{ReadLimits, ReadSetBuilder};
 pub use write_builder::{WriteLimits, WriteSetBuilder};

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pg_live_readset::{
-    ReadEntry, ReadIndex, ReadLimits, ReadSet, ReadSetBuilder, WriteEntry, WriteLimits, WriteSet,
-    WriteSetBuilder, overlaps,
+    EntryKinds, ReadEntry, ReadIndex, ReadLimits, ReadSet, ReadSetBuilder, WriteEntry, WriteLimits,
+    WriteSet, WriteSetBuilder, overlaps,
 };
 use proptest::prelude::*;
 
@@ -89,7 +89,7 @@ proptest! {
             index.remove(name);
         }
         prop_assert!(index.is_empty());
-        prop_assert_eq!((index.entries(), index.bytes()), (0, 0));
+        prop_assert_eq!((index.kinds(), index.bytes()), (EntryKinds::default(), 0));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The board: what the worker has worked off and what relays fetch (R7).
 
+use std::collections::BTreeMap;
+
 use pg_live_invalidation::{Batch, Generation, Owner, Record, Stats, Sub, Xid};
 
 use crate::ring::{self, Ring, Span};
@@ -27,10 +29,8 @@ pub struct Board<const BYTES: usize> {
     pub unresolved: u64,
     /// The first of them; all, unless `unresolved` is greater than their number.
     unresolved_ids: [Xid; UNRESOLVED],
-    /// Live results.
-    pub subs: u64,
-    /// Bytes of their read-sets.
-    pub read_bytes: u64,
+    /// What the worker holds.
+    pub stats: Stats,
     owners: [OwnerRecord; OWNERS],
     owners_used: u64,
     /// There are more owners than places for them.
@@ -45,6 +45,8 @@ struct OwnerRecord {
     owner: Owner,
     /// N: the number of the owner's last batch.
     emitted: u64,
+    /// The number of the last batch that it says it has.
+    has: u64,
 }
 
 /// One invalidation as a relay fetches it.
@@ -74,8 +76,7 @@ impl<const BYTES: usize> Board<BYTES> {
         self.threshold = threshold;
         self.w = 0;
         self.unresolved = 0;
-        self.subs = 0;
-        self.read_bytes = 0;
+        self.stats = Stats::default();
         self.owners_used = 0;
         self.owners_cut = false;
         self.span = Span::default();
@@ -115,17 +116,44 @@ impl<const BYTES: usize> Board<BYTES> {
         for (place, xid) in self.unresolved_ids.iter_mut().zip(&record.u) {
             *place = *xid;
         }
-        self.subs = stats.subs as u64;
-        self.read_bytes = stats.read_bytes as u64;
+        self.stats = *stats;
+        self.set_owners(record);
+        self.drop_fetched();
+    }
+
+    fn set_owners(&mut self, record: &Record) {
+        let has: BTreeMap<Owner, u64> = self
+            .owners()
+            .iter()
+            .map(|known| (known.owner, known.has))
+            .collect();
         self.owners_used = 0;
         for (place, (owner, emitted)) in self.owners.iter_mut().zip(&record.emitted) {
             *place = OwnerRecord {
                 owner: *owner,
                 emitted: *emitted,
+                has: has.get(owner).copied().unwrap_or(0),
             };
             self.owners_used += 1;
         }
         self.owners_cut = record.emitted.len() > OWNERS;
+    }
+
+    /// Drops the oldest batches, as far as their owners have them: a fetch looks through all that are held.
+    fn drop_fetched(&mut self) {
+        while let Some(bytes) = ring::first(&self.span, &self.bytes, BATCH_HEADER) {
+            let (owner, n) = (owner_of(&bytes), number(&bytes, 8));
+            let known = self.owners().iter().find(|known| known.owner == owner);
+            if known.is_none_or(|known| n > known.has) {
+                return;
+            }
+            Ring::new(&mut self.span, &mut self.bytes).pop();
+        }
+    }
+
+    /// Bytes of the batches that are held, and how many there can be.
+    pub fn room(&self) -> (u64, u64) {
+        (self.span.used(), BYTES as u64)
     }
 
     /// Drops the batches of owners that are gone, also if the number is in use again and counts
@@ -145,6 +173,13 @@ impl<const BYTES: usize> Board<BYTES> {
             .collect();
         if gone.is_empty() {
             return;
+        }
+        // Nothing of theirs is left for whoever takes the number up again.
+        let places = usize::try_from(self.owners_used).unwrap_or(0).min(OWNERS);
+        for known in &mut self.owners[..places] {
+            if gone.contains(&known.owner) {
+                known.has = 0;
+            }
         }
         let mut kept = Vec::new();
         ring::for_each(&self.span, &self.bytes, |bytes| {
@@ -179,11 +214,11 @@ impl<const BYTES: usize> Board<BYTES> {
         &self.owners[..usize::try_from(self.owners_used).unwrap_or(0).min(OWNERS)]
     }
 
-    /// N of each owner that had a batch.
-    pub fn emitted(&self) -> impl Iterator<Item = (Owner, u64)> {
+    /// N of each owner that had a batch, and the last of them that it says it has.
+    pub fn emitted(&self) -> impl Iterator<Item = (Owner, (u64, u64))> {
         self.owners()
             .iter()
-            .map(|known| (known.owner, known.emitted))
+            .map(|known| (known.owner, (known.emitted, known.has)))
     }
 
     /// U, as far as it is kept here.
@@ -193,19 +228,27 @@ impl<const BYTES: usize> Board<BYTES> {
             .min(UNRESOLVED)]
     }
 
-    /// Everything in the owner's batches after number `after`.
+    /// Everything in the owner's batches after number `after`; those up to it are no longer needed.
     ///
     /// # Errors
     /// [`Gap`] if the boot is another one, or if not all of these batches are held.
-    pub fn fetch(&self, owner: Owner, boot: u64, after: u64) -> Result<Vec<Fetched>, Gap> {
+    pub fn fetch(&mut self, owner: Owner, boot: u64, after: u64) -> Result<Vec<Fetched>, Gap> {
         if boot != self.boot || boot == 0 {
             return Err(Gap);
         }
-        let known = self.owners().iter().find(|known| known.owner == owner);
+        let places = usize::try_from(self.owners_used).unwrap_or(0).min(OWNERS);
+        let known = self.owners[..places]
+            .iter_mut()
+            .find(|known| known.owner == owner);
         if known.is_none() && self.owners_cut {
             return Err(Gap);
         }
-        let emitted = known.map_or(0, |known| known.emitted);
+        let emitted = known.map_or(0, |known| {
+            if after <= known.emitted {
+                known.has = known.has.max(after);
+            }
+            known.emitted
+        });
         if emitted == after {
             return Ok(Vec::new());
         }
@@ -250,8 +293,6 @@ fn number(bytes: &[u8], at: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     fn board() -> Board<400> {
@@ -262,11 +303,11 @@ mod tests {
             w: 0,
             unresolved: 0,
             unresolved_ids: [0; UNRESOLVED],
-            subs: 0,
-            read_bytes: 0,
+            stats: Stats::default(),
             owners: [OwnerRecord {
                 owner: 0,
                 emitted: 0,
+                has: 0,
             }; OWNERS],
             owners_used: 0,
             owners_cut: false,
@@ -297,7 +338,7 @@ mod tests {
         board.publish(batches, &record(emitted), &Stats::default());
     }
 
-    fn subs(board: &Board<400>, owner: Owner, after: u64) -> Result<Vec<Sub>, Gap> {
+    fn subs(board: &mut Board<400>, owner: Owner, after: u64) -> Result<Vec<Sub>, Gap> {
         let fetched = board.fetch(owner, 7, after)?;
         Ok(fetched.iter().map(|item| item.sub).collect())
     }
@@ -306,17 +347,17 @@ mod tests {
     fn owners_fetch_their_own_batches_once() {
         let mut board = board();
         board.restart(7, 1, 1);
-        assert_eq!(subs(&board, 1, 0), Ok(vec![]));
+        assert_eq!(subs(&mut board, 1, 0), Ok(vec![]));
         publish(
             &mut board,
             &[batch(1, 1, 0..2), batch(2, 1, 5..6)],
             &[(1, 1), (2, 1)],
         );
         publish(&mut board, &[batch(1, 2, 2..3)], &[(1, 2), (2, 1)]);
-        assert_eq!(subs(&board, 1, 0), Ok(vec![0, 1, 2]));
-        assert_eq!(subs(&board, 1, 1), Ok(vec![2]));
-        assert_eq!(subs(&board, 1, 2), Ok(vec![]));
-        assert_eq!(subs(&board, 2, 0), Ok(vec![5]));
+        assert_eq!(subs(&mut board, 1, 0), Ok(vec![0, 1, 2]));
+        assert_eq!(subs(&mut board, 1, 1), Ok(vec![2]));
+        assert_eq!(subs(&mut board, 1, 2), Ok(vec![]));
+        assert_eq!(subs(&mut board, 2, 0), Ok(vec![5]));
         assert_eq!(board.fetch(2, 7, 0).map(|items| items[0].c), Ok(10));
         assert_eq!(board.unresolved_ids(), [3, 4]);
     }
@@ -328,7 +369,7 @@ mod tests {
         board.restart(7, 1, 1);
         publish(&mut board, &[batch(1, 1, 0..1)], &[(1, 1)]);
         assert_eq!(board.fetch(1, 6, 0), Err(Gap));
-        assert_eq!(subs(&board, 1, 2), Err(Gap));
+        assert_eq!(subs(&mut board, 1, 2), Err(Gap));
         board.restart(8, 1, 1);
         assert_eq!(board.fetch(1, 7, 0), Err(Gap));
         assert_eq!(board.fetch(1, 8, 0), Ok(vec![]));
@@ -341,8 +382,33 @@ mod tests {
         for n in 1..=10 {
             publish(&mut board, &[batch(1, n, 0..2)], &[(1, n)]);
         }
-        assert_eq!(subs(&board, 1, 0), Err(Gap));
-        assert_eq!(subs(&board, 1, 9), Ok(vec![0, 1]));
+        assert_eq!(subs(&mut board, 1, 0), Err(Gap));
+        assert_eq!(subs(&mut board, 1, 9), Ok(vec![0, 1]));
+    }
+
+    #[test]
+    fn what_owners_have_makes_room() {
+        let mut board = board();
+        board.restart(7, 1, 1);
+        for n in 1..=100 {
+            publish(
+                &mut board,
+                &[batch(1, n, 0..2), batch(2, n, 5..6)],
+                &[(1, n), (2, n)],
+            );
+            assert_eq!(subs(&mut board, 1, n - 1), Ok(vec![0, 1]));
+            assert_eq!(subs(&mut board, 2, n - 1), Ok(vec![5]));
+        }
+        publish(&mut board, &[], &[(1, 100), (2, 100)]);
+        // The last of each may still be asked for.
+        assert_eq!(board.room().0, 2 * (4 + 16) + 3 * 24);
+        assert_eq!(subs(&mut board, 1, 98), Err(Gap));
+        assert_eq!(subs(&mut board, 1, 100), Ok(vec![]));
+        assert_eq!(subs(&mut board, 2, 99), Ok(vec![5]));
+        // A number that was never given out says nothing.
+        assert_eq!(subs(&mut board, 2, 500), Err(Gap));
+        publish(&mut board, &[], &[(1, 100), (2, 100)]);
+        assert_eq!(subs(&mut board, 2, 99), Ok(vec![5]));
     }
 
     #[test]
@@ -350,8 +416,8 @@ mod tests {
         let mut board = board();
         board.restart(7, 1, 1);
         publish(&mut board, &[batch(1, 1, 0..100)], &[(1, 1)]);
-        assert_eq!(subs(&board, 1, 0), Err(Gap));
-        assert_eq!(subs(&board, 1, 1), Ok(vec![]));
+        assert_eq!(subs(&mut board, 1, 0), Err(Gap));
+        assert_eq!(subs(&mut board, 1, 1), Ok(vec![]));
     }
 
     #[test]
@@ -366,10 +432,10 @@ mod tests {
         publish(&mut board, &[batch(1, 2, 0..1)], &[(1, 2), (2, 1)]);
         // Gone and back within one step: it counts anew.
         publish(&mut board, &[batch(1, 1, 7..8)], &[(1, 1), (2, 1)]);
-        assert_eq!(subs(&board, 1, 0), Ok(vec![7]));
+        assert_eq!(subs(&mut board, 1, 0), Ok(vec![7]));
         publish(&mut board, &[], &[(2, 1)]);
-        assert_eq!(subs(&board, 1, 0), Ok(vec![]));
-        assert_eq!(subs(&board, 2, 0), Ok(vec![1]));
+        assert_eq!(subs(&mut board, 1, 0), Ok(vec![]));
+        assert_eq!(subs(&mut board, 2, 0), Ok(vec![1]));
     }
 
     #[test]
@@ -385,6 +451,6 @@ mod tests {
             emitted,
         };
         board.publish(&[], &record, &Stats::default());
-        assert_eq!(subs(&board, owners, 0), Err(Gap));
+        assert_eq!(subs(&mut board, owners, 0), Err(Gap));
     }
 }

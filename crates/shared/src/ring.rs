@@ -127,6 +127,18 @@ pub(crate) fn for_each(span: &Span, bytes: &[u8], mut visit: impl FnMut(&[u8])) 
     }
 }
 
+/// The beginning of the oldest record: its first `length` bytes, if there is a record and it has so many.
+pub(crate) fn first(span: &Span, bytes: &[u8], length: usize) -> Option<Vec<u8>> {
+    if span.head == span.tail {
+        return None;
+    }
+    let mut whole = [0; HEADER as usize];
+    copy_out(bytes, span.head, &mut whole);
+    let mut start = vec![0; length];
+    copy_out(bytes, span.head + HEADER, &mut start);
+    (u32::from_le_bytes(whole) as usize >= length).then_some(start)
+}
+
 fn place(bytes: &[u8], position: u64) -> usize {
     // The remainder is smaller than a length that is a usize.
     usize::try_from(position % bytes.len() as u64).unwrap_or(0)

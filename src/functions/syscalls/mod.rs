@@ -30,6 +30,7 @@ fn from_error(error: Error) -> HostError {
         }
         Error::NotPreloaded
         | Error::NoDatabaseSlot
+        | Error::TooManyOwners
         | Error::NothingDeployed
         | Error::DeployRefused(_)
         | Error::Gap { .. }

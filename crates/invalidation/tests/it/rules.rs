@@ -4,7 +4,7 @@ use crate::support::{Db, reads, register, write};
 use pg_live_invalidation::{
     Batch, Invalidator, Limits, LogEntry, Registration, Snapshot, World, Xid,
 };
-use pg_live_readset::{ReadEntry, ReadSet, WriteSet};
+use pg_live_readset::{EntryKinds, ReadEntry, ReadSet, WriteSet};
 
 /// An invalidator of boot 1 over an empty database.
 struct Bench {
@@ -296,6 +296,7 @@ fn r6_unresolved_writes_are_never_dropped() {
         log_entries: 1,
         log_bytes: 1,
         unresolved_bytes: 1000,
+        ..Limits::default()
     };
     let mut bench = Bench::with(Db::default(), limits);
     let long = bench.db.begin();
@@ -433,7 +434,7 @@ fn r8_what_belonged_to_a_vanished_owner_is_dropped() {
     let stats = bench.invalidator.stats();
     assert_eq!(
         (stats.subs, stats.read_entries, stats.read_bytes),
-        (0, 0, 0)
+        (0, EntryKinds::default(), 0)
     );
     assert!(bench.invalidator.record().emitted.is_empty());
 }
@@ -471,4 +472,27 @@ fn a_table_write_invalidates_every_read_of_the_table() {
     bench.db.commit(xid);
     let subs: Vec<_> = bench.told().iter().map(|told| told.2).collect();
     assert_eq!(subs, [1]);
+}
+
+#[test]
+fn beyond_the_bound_read_sets_are_widened_and_nothing_is_missed() {
+    let limits = Limits {
+        read_bytes: 1_000,
+        ..Limits::default()
+    };
+    let mut bench = Bench::with(Db::default(), limits);
+    bench.register(1, 1, 1, &[1]);
+    bench.register(1, 2, 1, &[2, 3, 4, 5]);
+    let stats = bench.invalidator.stats();
+    assert_eq!(stats.reads_widened, 1);
+    assert_eq!((stats.read_entries.keys, stats.read_entries.tables), (1, 1));
+    bench.commit(&[4]);
+    assert_eq!(bench.told().len(), 1);
+    // There is room again.
+    bench.register(1, 2, 2, &[4]);
+    assert_eq!(bench.invalidator.stats().reads_widened, 1);
+    bench.commit(&[7]);
+    assert_eq!(bench.told(), []);
+    bench.commit(&[4]);
+    assert_eq!(bench.told().len(), 1);
 }
