@@ -8,7 +8,7 @@ use pgrx::{IntoDatum, pg_sys};
 use serde_json::{Map, Value, json};
 
 use crate::error::Result;
-use crate::invalidator::settings;
+use crate::invalidator::{self, settings};
 use crate::js;
 use crate::pg::function::{Call, sql_functions};
 use crate::pg::shmem::{self, Counter, Slot};
@@ -159,15 +159,9 @@ fn counters(call: &mut Call) -> Result<pg_sys::Datum> {
 fn stop(call: &mut Call) -> Result<pg_sys::Datum> {
     let memory = shmem::memory()?;
     if let Some(slot) = shmem::own_slot() {
-        let scribe = slot.scribe_pid();
-        if slot.worker_pid() == 0 {
-            memory.release(slot);
-        } else {
-            slot.set_stop(true);
-            slot.wake_worker();
-            await_end(|| !slot.has_stop() || slot.worker_pid() == 0);
-        }
-        slot.wake_scribe();
+        let (worker, scribe) = (slot.worker_pid(), slot.scribe_pid());
+        invalidator::ask_to_end(memory, slot);
+        await_end(|| worker == 0 || !slot.has_stop() || slot.worker_pid() == 0);
         await_end(|| slot.scribe_pid() != scribe || scribe == 0);
     }
     Ok(call.null())

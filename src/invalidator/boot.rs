@@ -1,19 +1,20 @@
 //! R0: the beginning of a boot, in the order that the rule gives.
 
-use pg_live_invalidation::{Invalidator, Limits};
+use pg_live_invalidation::{Invalidator, Limits, Owner};
 use pgrx::Spi;
 
 use super::settings;
 use crate::pg::shmem::{self, Counter, Slot};
 use crate::pg::{snapshot, worker, xact};
 
-/// Begins a new boot: a fresh number, an empty log, the transactions that are running, c0.
+/// Begins a new boot: a fresh number, an empty log, the transactions that are running, c0. Also tells who was attached
+/// to the one before.
 ///
 /// # Errors
 /// The message of the ERROR that kept the number from being stored.
-pub(super) fn begin(slot: &Slot) -> Result<Invalidator, String> {
+pub(super) fn begin(slot: &Slot) -> Result<(Invalidator, Vec<Owner>), String> {
     let boot = next_number(slot)?;
-    slot.restart(boot);
+    let owners = slot.restart(boot);
     let running = xact::running(shmem::own_database());
     let c0 = snapshot::completion_count();
     {
@@ -26,7 +27,7 @@ pub(super) fn begin(slot: &Slot) -> Result<Invalidator, String> {
         read_bytes: widen_from(settings::max_read_set_bytes()),
         ..Limits::default()
     };
-    Ok(Invalidator::new(boot, c0, running, limits))
+    Ok((Invalidator::new(boot, c0, running, limits), owners))
 }
 
 /// From here on new read-sets are widened, so that there is room for many more of them.

@@ -44,6 +44,29 @@ pub(crate) fn attach_slot() -> Result<&'static Slot> {
     Ok(slot)
 }
 
+/// A database is about to be dropped, renamed or copied: its worker ends, unless relays use it, who would be in the
+/// way themselves. Postgres waits some seconds for others to leave.
+pub(crate) fn make_way(database: u32, by_force: bool) {
+    let Ok(memory) = shmem::memory() else { return };
+    let Some(slot) = memory.slot_of(database) else {
+        return;
+    };
+    if by_force || slot.log().owners.all().is_empty() {
+        ask_to_end(memory, slot);
+    }
+}
+
+/// Ends the slot's worker and scribe, soon; the next [`attach_slot`] starts them again.
+pub(crate) fn ask_to_end(memory: &Memory, slot: &Slot) {
+    if slot.worker_pid() == 0 {
+        memory.release(slot);
+        slot.wake_scribe();
+    } else {
+        slot.set_stop(true);
+        slot.wake_worker();
+    }
+}
+
 worker::worker_main!(pg_live_launcher_main = main);
 
 /// The launcher's process.

@@ -195,13 +195,14 @@ impl Slot {
         records
     }
 
-    /// R0: the ring starts anew under a new boot.
-    pub(crate) fn restart(&self, boot: u64) {
+    /// R0: the ring starts anew under a new boot. Returns who was attached to the one before (R8).
+    pub(crate) fn restart(&self, boot: u64) -> Vec<Owner> {
         let mut log = self.log_mut();
         log.boot = boot;
         log.span = Span::default();
-        log.owners = Owners::default();
+        let before = std::mem::take(&mut log.owners);
         self.set_overflow(false);
+        before.all().iter().map(|owner| owner.owner).collect()
     }
 
     /// Ends the boot: from now on nothing is put into the log.

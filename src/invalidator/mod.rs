@@ -13,7 +13,7 @@ mod world;
 use crate::journal;
 use crate::pg::{shmem, worker as process};
 
-pub(crate) use launcher::attach_slot;
+pub(crate) use launcher::{ask_to_end, attach_slot, make_way};
 pub(crate) use register::{boot_of, position, register};
 
 /// Settings, shared memory, callbacks and the launcher. To be called once, when the library is

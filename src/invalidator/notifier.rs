@@ -20,6 +20,12 @@ pub(super) struct Notifier {
 }
 
 impl Notifier {
+    /// R8: whoever was attached to the boot before is told, and finds that there is another one. What was pending for
+    /// it is of no use any more.
+    pub(super) fn begin_boot(&mut self, boot: u64, owners: &[Owner]) {
+        self.pending = owners.iter().map(|owner| (*owner, (boot, 0))).collect();
+    }
+
     pub(super) fn add(&mut self, batches: &[Batch]) {
         for batch in batches {
             self.pending.insert(batch.owner, (batch.boot, batch.n));

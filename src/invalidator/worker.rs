@@ -61,6 +61,7 @@ fn main(argument: pg_sys::Datum) {
             slot.end_boot();
             slot.set_worker(None);
             memory.release(slot);
+            slot.wake_scribe();
             worker::exit(0);
         }
         End::Failed => worker::exit(1),
@@ -93,10 +94,11 @@ fn serve(slot: &Slot) -> End {
             Ok(false) => return End::Done,
             Err(message) => return failed(&message),
         }
-        let mut state = match boot::begin(slot) {
+        let (mut state, owners) = match boot::begin(slot) {
             Ok(state) => state,
             Err(message) => return failed(&message),
         };
+        notifier.begin_boot(slot.board().boot, &owners);
         worker::report_activity("matching writes with live queries");
         if let Some(end) = serve_boot(slot, &mut state, &mut notifier) {
             return end;

@@ -2,6 +2,7 @@
 
 pub(crate) mod after_reply;
 pub(crate) mod catch;
+mod databases;
 pub(crate) mod datum;
 pub(crate) mod definition;
 pub(crate) mod function;

@@ -9,6 +9,8 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use pgrx::pg_sys;
 
 use crate::error::{Error, Result};
+use crate::invalidator;
+use crate::pg::databases;
 use crate::pg::function;
 
 /// Session-level advisory locks and unlocks of `pg_proc.dat`, by oid.
@@ -95,6 +97,9 @@ unsafe extern "C-unwind" fn process_utility(
             && let Some(what) = outlives((*statement).utilityStmt)
         {
             function::raise(refusal(what));
+        }
+        if let Some(emptied) = databases::emptied_by((*statement).utilityStmt) {
+            invalidator::make_way(emptied.database, emptied.by_force);
         }
         match NEXT_UTILITY.get() {
             Some(next) => next(
