@@ -23,6 +23,15 @@ pub(crate) struct LogState {
     pub(crate) waiting_since: i64,
 }
 
+impl LogState {
+    /// To be called before something is put into the log.
+    fn note_waiting(&mut self) {
+        if self.span.used() == 0 {
+            self.waiting_since = session::now_us();
+        }
+    }
+}
+
 /// R2: a place in the order of all that is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -105,7 +114,7 @@ impl Slot {
         if log.boot == 0 || !self.is_own() || self.has_overflow() {
             return Ok(());
         }
-        self.note_waiting(&mut log);
+        log.note_waiting();
         self.ring(&mut log).push(record)?;
         let used = log.span.used();
         drop(log);
@@ -113,12 +122,6 @@ impl Slot {
             self.wake_worker();
         }
         Ok(())
-    }
-
-    fn note_waiting(&self, log: &mut Writing<'_, LogState>) {
-        if log.span.used() == 0 {
-            log.waiting_since = session::now_us();
-        }
     }
 
     /// Puts an entry of an attached owner into the log and returns the position behind it. Never
@@ -145,7 +148,7 @@ impl Slot {
         if log.boot != boot || boot == 0 || !self.is_own() || self.has_overflow() {
             return Err(Refused::NoBoot);
         }
-        self.note_waiting(log);
+        log.note_waiting();
         let limit = readers_share(self.ring_capacity());
         self.ring(log)
             .push_within(record, limit)

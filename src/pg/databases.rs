@@ -70,7 +70,11 @@ unsafe fn template(options: *mut pg_sys::List) -> Option<*mut c_char> {
     unsafe {
         let length = usize::try_from(options.as_ref()?.length).ok()?;
         (0..length)
-            .map(|index| (*(*options).elements.add(index)).ptr_value.cast::<pg_sys::DefElem>())
+            .map(|index| {
+                (*(*options).elements.add(index))
+                    .ptr_value
+                    .cast::<pg_sys::DefElem>()
+            })
             .find(|option| CStr::from_ptr((**option).defname) == c"template")
             .map(|option| defGetString(option))
     }
