@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the simulator on random seeds for some minutes (10 unless given); stops at the first that
-# shows something wrong and says how to run it again. Then a million calls in one backend.
+# shows something wrong and says how to run it again. Then a million calls in one backend, then
+# ROUNDS (1,000) rounds of damage under load from SEED on: SEED=<the seed that it ended with> goes on.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 cd "$root"
@@ -24,3 +25,6 @@ say "$runs random seeds in $minutes minutes, none wrong"
 
 HOSTILE_TIMEOUT_MS=3600000 PG_LIVE_GROWTH_CALLS=1000000 PG_LIVE_GROWTH_DEPLOYMENTS=200 scripts/test/hostile.sh hostile/growth.test.mjs
 say "1,000,000 calls and 200 deployments in one backend, without growth"
+
+ROUNDS=${ROUNDS:-1000} scripts/test/chaos.sh
+say "${ROUNDS:-1000} rounds of damage, nothing lost, nobody stale"

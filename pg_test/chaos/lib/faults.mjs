@@ -30,6 +30,7 @@ async function heldBack(cluster, sql, work) {
 /** Fills the log of the extension while its worker is not allowed to run. */
 async function overflowLog(cluster) {
   const worker = await cluster.worker();
+  const before = await overflows(cluster);
   process.kill(worker, "SIGSTOP");
   try {
     await cluster.asAdmin(async (admin) => {
@@ -41,6 +42,12 @@ async function overflowLog(cluster) {
   } finally {
     process.kill(worker, "SIGCONT");
   }
+  assert.ok((await overflows(cluster)) > before, "the log overflowed");
+}
+
+async function overflows(cluster) {
+  const { rows } = await cluster.asAdmin((admin) => admin.query("SELECT value FROM live.stats WHERE name = 'log_overflows'"));
+  return Number(rows[0].value);
 }
 
 /** A transaction that writes and stays open while `work` is done, however long that takes. */
