@@ -13,6 +13,7 @@ const PARTS = {
   "language-js": { server: true },
   latency: { server: true },
   notify: { server: true },
+  capture: { server: true },
   deploys: { server: false },
   build: { server: false, onlyIf: "BENCH_BUILD" },
 };

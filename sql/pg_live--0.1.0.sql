@@ -412,11 +412,11 @@ COMMENT ON FUNCTION live.clock() IS
 'The present: boot of the worker (0 if none) and how many transactions have completed.';
 
 CREATE FUNCTION live.watch(owner bigint, sub bigint, generation bigint, relations regclass[],
-    OUT registered boolean, OUT boot bigint, OUT pos bigint)
+    OUT registered boolean, OUT boot bigint, OUT pos bigint, OUT not_live text)
 RETURNS SETOF record
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_watch';
 COMMENT ON FUNCTION live.watch(bigint, bigint, bigint, regclass[]) IS
-'Registers interest in whole tables at the snapshot of this REPEATABLE READ READ ONLY transaction: a live query written by hand.';
+'Registers interest in whole tables at the snapshot of this REPEATABLE READ READ ONLY transaction: a live query written by hand. not_live: why it is not registered; if tables are yet to be captured, ask again in a new transaction.';
 
 CREATE FUNCTION live.status() RETURNS json
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_status';
@@ -482,10 +482,18 @@ COMMENT ON FUNCTION live.stop() IS
 
 -- Capture: the triggers that tell what a transaction writes.
 
+-- Without SECURITY DEFINER and settings, which would cost each writing statement more than the function
+-- itself: it looks no name up in the session's search_path.
 CREATE FUNCTION live.capture() RETURNS trigger
-LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'pg_live_capture';
+LANGUAGE c AS 'MODULE_PATHNAME', 'pg_live_capture';
 COMMENT ON FUNCTION live.capture() IS
 'Trigger function: notes what was written, for live queries.';
+
+-- The functions of the triggers that capture.
+CREATE FUNCTION live.capture_functions() RETURNS oid[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT ARRAY['live.capture()'::regprocedure::oid]
+$$;
 
 CREATE FUNCTION live.note_redefinition(relation oid) RETURNS void
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_note_redefinition';
@@ -511,16 +519,44 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 CREATE VIEW live.captured AS
-    SELECT DISTINCT t.tgrelid::regclass AS relation, NOT EXISTS (
-        SELECT FROM live.capture_plan(t.tgrelid) AS plan
+    SELECT t.tgrelid::regclass AS relation, s.state = 'captured' AS complete, s.state
+    FROM (
+        SELECT DISTINCT tgrelid FROM pg_catalog.pg_trigger WHERE tgfoid = ANY (live.capture_functions())
+    ) AS t, LATERAL (
+        SELECT CASE
+            WHEN pg_catalog.bool_and(have.tgenabled IS NOT DISTINCT FROM plan.state) THEN 'captured'
+            WHEN pg_catalog.bool_or(have.tgenabled IS NULL) THEN 'triggers are missing'
+            WHEN pg_catalog.bool_or(have.tgenabled = 'D') THEN 'triggers are disabled'
+            ELSE 'triggers are in a wrong state' END AS state
+        FROM live.capture_plan(t.tgrelid) AS plan
         LEFT JOIN pg_catalog.pg_trigger AS have ON have.tgrelid = t.tgrelid
-            AND have.tgname = plan.trigger AND have.tgfoid = t.tgfoid
-        WHERE have.tgenabled IS DISTINCT FROM plan.state
-    ) AS complete
-    FROM pg_catalog.pg_trigger AS t
-    WHERE t.tgfoid = 'live.capture()'::regprocedure;
+            AND have.tgname = plan.trigger AND have.tgfoid = ANY (live.capture_functions())
+    ) AS s;
 COMMENT ON VIEW live.captured IS
 'Tables whose changes are captured, and whether all triggers are there and in the right state.';
+
+-- R18: what of these relations, and of all that a read of them shows, is not captured at the statement's
+-- snapshot. `reason` says why it cannot be; NULL: it can. REFRESH of a materialized view is told by an event trigger.
+CREATE FUNCTION live.not_captured(relations oid[], OUT relation oid, OUT name text, OUT reason text)
+RETURNS SETOF record
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH RECURSIVE read(rel) AS (
+        SELECT unnest(relations)
+        UNION SELECT i.inhrelid FROM read JOIN pg_inherits AS i ON i.inhparent = read.rel
+    )
+    SELECT r.rel, r.rel::regclass::text, CASE
+        WHEN c.oid IS NULL THEN 'it does not exist'
+        WHEN c.oid = 'pg_largeobject'::regclass THEN 'large objects have no triggers'
+        WHEN c.oid < 16384 OR c.relkind = 't' THEN 'it is a catalog of the system'
+        WHEN c.relpersistence = 't' THEN 'it is a temporary table'
+        WHEN c.relkind = 'f' THEN 'it is a foreign table: what others write there is not seen'
+        WHEN c.relkind = 'v' THEN 'it is a view: what counts are the tables that it reads'
+        WHEN c.relkind NOT IN ('r', 'p') THEN 'it is not a table'
+        END
+    FROM read AS r LEFT JOIN pg_class AS c ON c.oid = r.rel
+    WHERE c.relkind IS DISTINCT FROM 'm'
+        AND NOT EXISTS (SELECT FROM live.captured AS k WHERE k.relation = r.rel AND k.complete)
+$$;
 
 -- Everything that shares rows with the table: partitions, partitioned tables, inheritance.
 CREATE FUNCTION live.capture_tree(relation regclass) RETURNS SETOF regclass
@@ -537,11 +573,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     ORDER BY c.relispartition, c.oid
 $$;
 
--- Puts the states of the triggers right; with `complete` adds those that are missing.
+-- Puts the states of the triggers right; with `complete` adds those that are missing, and drops those that
+-- are not in the plan (somebody has renamed one).
 CREATE FUNCTION live.repair_triggers(relation regclass, complete boolean) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET pg_live.repairing = on AS $$
 DECLARE
     plan record;
+    stranger name;
 BEGIN
     FOR plan IN
         SELECT p.trigger, p.definition, p.state, t.tgenabled
@@ -559,16 +597,27 @@ BEGIN
             CASE plan.state WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END,
             plan.trigger);
     END LOOP;
+    FOR stranger IN
+        SELECT t.tgname FROM pg_trigger AS t
+        WHERE complete AND t.tgrelid = relation AND t.tgparentid = 0
+            AND t.tgfoid = ANY (live.capture_functions())
+            AND t.tgname NOT IN (SELECT p.trigger FROM live.capture_plan(relation) AS p)
+    LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', stranger, relation);
+    END LOOP;
 END
 $$;
 
 CREATE FUNCTION live.capture_table(relation regclass) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    obstacle text;
     member regclass;
 BEGIN
-    IF NOT EXISTS (SELECT FROM live.capture_tree(relation) AS m WHERE m = relation) THEN
-        RAISE EXCEPTION 'changes of % cannot be captured', relation
+    SELECT n.reason INTO obstacle FROM live.not_captured(ARRAY[relation::oid]) AS n
+    WHERE n.relation = capture_table.relation;
+    IF obstacle IS NOT NULL THEN
+        RAISE EXCEPTION 'changes of % cannot be captured: %', relation, obstacle
             USING ERRCODE = 'wrong_object_type',
             HINT = 'Ordinary and partitioned tables can be, except temporary ones.';
     END IF;
@@ -580,38 +629,62 @@ $$;
 COMMENT ON FUNCTION live.capture_table(regclass) IS
 'Adds the triggers that capture the changes of a table and of all its partitions, and puts their states right.';
 
+-- For live.status().
+CREATE FUNCTION live.capture_status() RETURNS json
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT json_build_object(
+        'relations', count(*),
+        'incomplete', coalesce(json_object_agg(c.relation::text, c.state) FILTER (WHERE NOT c.complete), '{}'),
+        'event_triggers', (SELECT count(*) = 3 FROM pg_event_trigger AS e
+            WHERE e.evtname IN ('pg_live_ddl', 'pg_live_drop', 'pg_live_detach') AND e.evtenabled = 'A'))
+    FROM live.captured AS c
+$$;
+
 -- DDL. While a dump is restored the triggers come with the dump, and none is added.
 CREATE FUNCTION live.on_ddl() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     restoring boolean := NOT current_setting('row_security')::boolean
         AND NOT current_setting('check_function_bodies')::boolean;
-    changed regclass;
+    changed record;
     member regclass;
     captured boolean;
+    complete boolean;
     any_captured boolean := false;
 BEGIN
     IF current_setting('pg_live.repairing', true) = 'on' THEN
         RETURN;
     END IF;
     FOR changed IN
-        SELECT DISTINCT c.oid FROM pg_event_trigger_ddl_commands() AS d
+        SELECT DISTINCT c.oid, c.relkind FROM pg_event_trigger_ddl_commands() AS d
         LEFT JOIN pg_policy AS p ON d.classid = 'pg_policy'::regclass AND p.oid = d.objid
-        JOIN pg_class AS c ON c.oid = p.polrelid OR d.classid = 'pg_class'::regclass AND c.oid = d.objid
-        WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+        LEFT JOIN pg_trigger AS t ON d.classid = 'pg_trigger'::regclass AND t.oid = d.objid
+        JOIN pg_class AS c ON c.oid IN (p.polrelid, t.tgrelid)
+            OR d.classid = 'pg_class'::regclass AND c.oid = d.objid
+        WHERE c.relkind = 'm' OR c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
             AND (c.relhastriggers OR c.relispartition
                 OR EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhrelid = c.oid))
     LOOP
+        IF changed.relkind = 'm' THEN
+            PERFORM live.note_redefinition(changed.oid);
+            CONTINUE;
+        END IF;
         CONTINUE WHEN NOT EXISTS (
-            SELECT FROM live.capture_tree(changed) AS m JOIN pg_trigger AS t ON t.tgrelid = m
-            WHERE t.tgfoid = 'live.capture()'::regprocedure);
+            SELECT FROM live.capture_tree(changed.oid) AS m JOIN pg_trigger AS t ON t.tgrelid = m
+            WHERE t.tgfoid = ANY (live.capture_functions()));
         any_captured := true;
-        PERFORM live.note_redefinition(changed);
-        FOR member IN SELECT live.capture_tree(changed) LOOP
+        PERFORM live.note_redefinition(changed.oid);
+        FOR member IN SELECT live.capture_tree(changed.oid) LOOP
             captured := EXISTS (SELECT FROM pg_trigger AS t
-                WHERE t.tgrelid = member AND t.tgfoid = 'live.capture()'::regprocedure
+                WHERE t.tgrelid = member AND t.tgfoid = ANY (live.capture_functions())
                 AND t.tgparentid = 0);
-            PERFORM live.repair_triggers(member, NOT captured AND NOT restoring);
+            complete := NOT restoring AND (NOT captured OR tg_tag = 'ALTER TRIGGER');
+            IF captured AND EXISTS (SELECT FROM live.captured AS c
+                WHERE c.relation = member AND c.state IN ('triggers are disabled', 'triggers are in a wrong state'))
+            THEN
+                RAISE NOTICE 'pg_live enables the triggers again that capture the changes of %', member;
+            END IF;
+            PERFORM live.repair_triggers(member, complete);
         END LOOP;
     END LOOP;
     IF any_captured THEN
@@ -619,7 +692,7 @@ BEGIN
     END IF;
     -- A partition that was detached has lost its row trigger.
     FOR member IN
-        SELECT t.tgrelid FROM pg_trigger AS t WHERE t.tgfoid = 'live.capture()'::regprocedure
+        SELECT t.tgrelid FROM pg_trigger AS t WHERE t.tgfoid = ANY (live.capture_functions())
         GROUP BY t.tgrelid HAVING NOT bool_or(t.tgname IN ('pg_live_row', 'pg_live_tree_row'))
     LOOP
         PERFORM live.repair_triggers(member, NOT restoring);
@@ -633,7 +706,18 @@ CREATE FUNCTION live.note_redefined_parents() RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     SELECT live.note_redefinition(c.oid) FROM pg_class AS c WHERE c.relhassubclass AND EXISTS (
         SELECT FROM pg_trigger AS t
-        WHERE t.tgrelid = c.oid AND t.tgfoid = 'live.capture()'::regprocedure)
+        WHERE t.tgrelid = c.oid AND t.tgfoid = ANY (live.capture_functions()))
+$$;
+
+-- ALTER TABLE ... DETACH PARTITION ... CONCURRENTLY hides the partition by a first transaction and ends by a
+-- second one; other event triggers run in that one only.
+CREATE FUNCTION live.on_detach() RETURNS event_trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF current_query() ~* '\mdetach\M.*\mconcurrently\M' THEN
+        PERFORM live.note_redefined_parents();
+    END IF;
+END
 $$;
 
 CREATE FUNCTION live.on_drop() RETURNS event_trigger
@@ -658,20 +742,31 @@ BEGIN
             PERFORM live.note_redefined_parents();
         ELSIF remaining IS NOT NULL THEN
             PERFORM live.note_redefinition(remaining);
-            IF dropped.capture THEN
+            IF dropped.capture AND current_setting('pg_live.repairing', true) IS DISTINCT FROM 'on' THEN
                 PERFORM live.capture_table(remaining);
             END IF;
         END IF;
     END LOOP;
+    -- Materialized views, and columns that went with their type or function.
+    PERFORM live.note_redefinition(d.objid) FROM pg_event_trigger_dropped_objects() AS d
+    WHERE d.classid = 'pg_class'::regclass AND (d.object_type = 'materialized view'
+        OR d.object_type = 'table column' AND EXISTS (
+            SELECT FROM pg_trigger AS t
+            WHERE t.tgrelid = d.objid AND t.tgfoid = ANY (live.capture_functions())));
 END
 $$;
 
 CREATE EVENT TRIGGER pg_live_ddl ON ddl_command_end
-    WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE POLICY', 'ALTER POLICY')
+    WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE SCHEMA', 'CREATE POLICY', 'ALTER POLICY', 'ALTER TRIGGER',
+        'CREATE MATERIALIZED VIEW', 'ALTER MATERIALIZED VIEW', 'REFRESH MATERIALIZED VIEW')
     EXECUTE FUNCTION live.on_ddl();
 ALTER EVENT TRIGGER pg_live_ddl ENABLE ALWAYS;
+CREATE EVENT TRIGGER pg_live_detach ON ddl_command_start
+    WHEN TAG IN ('ALTER TABLE')
+    EXECUTE FUNCTION live.on_detach();
+ALTER EVENT TRIGGER pg_live_detach ENABLE ALWAYS;
+-- Anything may be dropped with anything by CASCADE.
 CREATE EVENT TRIGGER pg_live_drop ON sql_drop
-    WHEN TAG IN ('DROP TABLE', 'DROP TRIGGER', 'DROP SCHEMA', 'DROP OWNED', 'DROP POLICY', 'ALTER TABLE')
     EXECUTE FUNCTION live.on_drop();
 ALTER EVENT TRIGGER pg_live_drop ENABLE ALWAYS;
 
@@ -680,7 +775,7 @@ REVOKE ALL ON FUNCTION live.prepare_connection(), live.attach(bigint),
     live.clock(), live.watch(bigint, bigint, bigint, regclass[]), live.status(), live.counters(),
     live.stop(), live.note_redefinition(oid), live.capture_table(regclass),
     live.repair_triggers(regclass, boolean), live.note_redefined_parents(), live.on_ddl(),
-    live.on_drop() FROM PUBLIC;
+    live.on_detach(), live.on_drop(), live.capture_status(), live.not_captured(oid[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION live.status(), live.counters() TO pg_monitor;
 GRANT SELECT ON live.stats TO pg_monitor;
 GRANT EXECUTE ON FUNCTION live.prepare_connection(), live.attach(bigint),

@@ -7,12 +7,12 @@ use pg_live_shared::Attached;
 use pgrx::{IntoDatum, pg_sys};
 use serde_json::{Map, Value, json};
 
+use crate::capture;
 use crate::error::Result;
 use crate::invalidator::{self, settings};
 use crate::js;
 use crate::pg::function::{Call, sql_functions};
 use crate::pg::shmem::{self, Counter, Slot};
-use crate::pg::spi::{self, Access};
 use crate::pg::{latch, session, snapshot, worker};
 
 /// How long `live.stop` waits for the worker.
@@ -25,19 +25,17 @@ sql_functions! {
     pg_live_engine = engine;
 }
 
-/// The tables that are captured, and those of them whose triggers are not as they should be.
-const CAPTURED: &str = "\
-    SELECT pg_catalog.json_build_object('relations', pg_catalog.count(*), 'incomplete', \
-           COALESCE(pg_catalog.json_agg(relation ORDER BY relation::text) FILTER (WHERE NOT complete), '[]'))::text \
-    FROM live.captured";
-
 /// `live.status()`: the state of this database's worker, log and board, as JSON text.
 fn status(call: &mut Call) -> Result<pg_sys::Datum> {
     shmem::memory()?;
-    let captured = spi::query_one(CAPTURED, &[], Access::Read, |row| row.need::<String>(0))?;
-    let captured = captured.and_then(|text| serde_json::from_str::<Value>(&text).ok());
     let mut state = shmem::own_slot().map_or_else(|| json!({ "attached": false }), describe);
-    state["captured"] = captured.unwrap_or_default();
+    let captured = capture::status()?;
+    state["captured"] =
+        captured.map_or(Value::Null, |text| serde_json::from_str(&text).unwrap_or_default());
+    if let Some(slot) = shmem::own_slot() {
+        let wanted: Vec<u32> = slot.capture_requests().iter().collect();
+        state["captured"]["wanted_oids"] = json!(wanted);
+    }
     Ok(call.value(state.to_string()))
 }
 

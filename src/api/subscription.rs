@@ -9,13 +9,13 @@ use pg_live_readset::ReadSetBuilder;
 use pg_live_shared::Attached;
 use pgrx::{IntoDatum, pg_sys};
 
-use crate::capture;
+use crate::capture::{self, Coverage};
 use crate::error::{Error, Result};
 use crate::invalidator;
 use crate::invalidator::log::{Place, Refused};
 use crate::pg::function::{Call, sql_functions};
 use crate::pg::shmem::{self, Slot};
-use crate::pg::{latch, session, snapshot, worker};
+use crate::pg::{latch, relation, session, snapshot, worker};
 
 /// How long `live.attach` waits for the worker to forget what an owner had before.
 const FORGET: Duration = Duration::from_secs(5);
@@ -143,20 +143,30 @@ fn watch(call: &mut Call) -> Result<pg_sys::Datum> {
     let snapshot = snapshot::transaction_snapshot()?;
     // R2: after the snapshot was taken.
     let place = invalidator::position();
+    let relations: Vec<u32> = relations.iter().map(|rel| rel.to_u32()).collect();
     let mut reads = ReadSetBuilder::default();
-    relations
-        .iter()
-        .for_each(|relation| reads.table(relation.to_u32()));
+    for rel in relations.iter().flat_map(|rel| relation::read_with(*rel)) {
+        reads.table(rel);
+    }
     let reads = reads.build();
     if capture::ddl_conflict(&snapshot, &reads) {
         return Err(Error::Redefined); // R17
     }
-    let registered = invalidator::register((owner, sub, generation), place, snapshot, reads).ok();
+    // R18
+    let (registered, not_live) = match capture::ensure_captured(&relations)? {
+        Coverage::Captured => {
+            let name = (owner, sub, generation);
+            let registered = invalidator::register(name, place, snapshot, reads);
+            (registered.ok(), None)
+        }
+        Coverage::Wanted(reason) | Coverage::Never(reason) => (None, Some(reason)),
+    };
     let place = registered.map(|registered| (registered.boot, registered.position));
     Ok(call.rows(vec![vec![
         registered.is_some().into_datum(),
         place.and_then(|(boot, _)| boot.cast_signed().into_datum()),
         place.and_then(|(_, position)| position.cast_signed().into_datum()),
+        not_live.into_datum(),
     ]]))
 }
 

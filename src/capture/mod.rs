@@ -1,21 +1,24 @@
 //! Capture: what the running transaction writes, and its publication before it can be seen (R1).
 
+mod coverage;
 mod redefinition;
 mod trigger;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{Ordering, fence};
 
 use pg_live_invalidation::{LogEntry, Xid};
-use pg_live_readset::{IndexId, RelId, WriteLimits, WriteSetBuilder};
+use pg_live_readset::{IndexId, RelId, WriteLimits, WriteSet, WriteSetBuilder};
 
 use crate::invalidator::log::Place;
 use crate::invalidator::settings;
-use crate::pg::shmem;
+use crate::pg::shmem::{self, Slot};
 use crate::pg::snapshot;
 use crate::pg::xact::{self, Stage};
 
+pub(crate) use coverage::{Coverage, capture_relation, ensure_captured, status};
 pub(crate) use redefinition::{ddl_conflict, note_redefinition};
 pub(crate) use trigger::capture;
 
@@ -28,8 +31,10 @@ struct Writes {
     /// The pre-commit callback has run: what comes now is published at once. Another extension's
     /// callback may run after it and write.
     closing: bool,
-    /// Something was published.
-    published: bool,
+    /// Something was published that a live query looks at.
+    watched: bool,
+    /// What was published besides.
+    published: Vec<RelId>,
     /// `live.active` was written.
     catalog: bool,
     /// And that was counted in shared memory.
@@ -73,6 +78,11 @@ fn add_row(rel: RelId, (pk, keys): RowImage) {
 /// The transaction changed something in the relation.
 fn add_table(rel: RelId) {
     WRITES.with_borrow_mut(|writes| writes.builder().table(rel));
+}
+
+/// Whether nothing that is noted for the relation from now on says anything new.
+fn is_whole(rel: RelId) -> bool {
+    WRITES.with_borrow(|writes| writes.set.as_ref().is_some_and(|set| set.is_whole(rel)))
 }
 
 /// The transaction wrote `live.active`.
@@ -119,6 +129,7 @@ fn at_stage(stage: Stage) {
         }
         Stage::Committed | Stage::Prepared | Stage::Aborted => {
             let Writes {
+                watched,
                 published,
                 catalog_begun,
                 ..
@@ -130,9 +141,8 @@ fn at_stage(stage: Stage) {
             {
                 memory.end_catalog_change();
             }
-            if published && let Some(slot) = shmem::own_slot() {
-                // R5: the transaction has left the ProcArray, or its entry waits in the log.
-                slot.wake_worker();
+            if let Some(slot) = shmem::own_slot() {
+                wake_worker(slot, watched, &published);
             }
             // Only relays ask for it, after live.prepare_connection(); other writers save the locks.
             if stage == Stage::Committed && snapshot::is_prepared() {
@@ -161,7 +171,6 @@ fn publish() {
     };
     let (set, redefined) = WRITES.with_borrow_mut(|writes| {
         let set = writes.set.take();
-        writes.published |= set.is_some();
         (set, std::mem::take(&mut writes.redefined))
     });
     let Some(set) = set.map(WriteSetBuilder::build) else {
@@ -172,8 +181,37 @@ fn publish() {
         // R0: no boot is running; the next one lists this transaction, or it is over by then.
         return;
     };
+    note_published(slot, &set);
     let entry = LogEntry::Write { xid, set };
     slot.publish(entry.encode(), || widened(&entry).encode());
+}
+
+/// Remembers whom the write-set may concern.
+fn note_published(slot: &Slot, set: &WriteSet) {
+    WRITES.with_borrow_mut(|writes| {
+        for entry in &set.entries {
+            match entry.rel() {
+                Some(rel) if !slot.watched().contains(rel) => writes.published.push(rel),
+                Some(_) | None => writes.watched = true,
+            }
+        }
+    });
+}
+
+/// R5: the transaction has left the ProcArray, or its entry waits in the log. The worker need not know at once
+/// if no live query looks at what was written: whoever registers one says so before its entry is put into the
+/// log, and when that is processed, this transaction is resolved with it.
+fn wake_worker(slot: &Slot, watched: bool, published: &[RelId]) {
+    if !watched {
+        if published.is_empty() {
+            return;
+        }
+        // The look comes after this transaction has left.
+        fence(Ordering::SeqCst);
+    }
+    if watched || published.iter().any(|rel| slot.watched().contains(*rel)) {
+        slot.wake_worker();
+    }
 }
 
 /// Counts a change of the catalog in shared memory, before it can be seen.

@@ -1,9 +1,16 @@
 //! The trigger function `live.capture()`.
+//!
+//! It runs in every statement that writes a captured table, with the rights of whoever writes: it is declared
+//! without SECURITY DEFINER and without settings, which would cost more than all it does.
+
+use std::cell::Cell;
 
 use pg_live_readset::RelId;
 use pgrx::pg_sys;
 
-use super::{RowImage, add_redefinition, add_row, add_table, note_catalog_change, publish_if_late};
+use super::{
+    RowImage, add_redefinition, add_row, add_table, is_whole, note_catalog_change, publish_if_late,
+};
 use crate::documents;
 use crate::error::{Error, Result};
 use crate::invalidator::settings;
@@ -24,14 +31,16 @@ pub(crate) fn capture(call: &mut Call) -> Result<pg_sys::Datum> {
         // Not preloaded: there are no live queries in the whole server.
         return Ok(nothing);
     }
+    let rel = fired.relation();
     if fired.event() == Event::Truncate {
-        for rel in relation::readers_see(fired.relation()).iter() {
-            add_redefinition(*rel);
+        for reader in relation::readers_see(rel).iter() {
+            add_redefinition(*reader);
         }
+    } else if is_whole(rel) {
+        // Whatever it is, it is said already.
+        return Ok(nothing);
     } else if fired.is_for_row() {
-        for row in [fired.old_row(), fired.new_row()].into_iter().flatten() {
-            note(row.relation(), documents::row_image(&row));
-        }
+        row(&fired);
     } else {
         statement(&fired);
     }
@@ -39,16 +48,40 @@ pub(crate) fn capture(call: &mut Call) -> Result<pg_sys::Datum> {
     Ok(nothing)
 }
 
-/// A row of a document table by its keys, anything else as a change of all that show its relation.
-fn note(rel: RelId, image: Option<RowImage>) {
-    match image {
-        Some(image) => add_row(rel, image),
-        None => note_table(rel),
+/// Whether a live query may look at the relation. Only then is it worth knowing which rows change:
+/// a table that nobody watches publishes that it changed, never nothing.
+fn is_watched(rel: RelId) -> bool {
+    shmem::own_slot().is_some_and(|slot| slot.watched().contains(rel))
+}
+
+fn row(fired: &Fired<'_>) {
+    let (old, new) = (fired.old_row(), fired.new_row());
+    if let (Some(old), Some(new)) = (&old, &new)
+        && old.same_bytes(new)
+    {
+        return;
+    }
+    if !is_watched(fired.relation()) {
+        return note_table(fired.relation());
+    }
+    for row in [old, new].into_iter().flatten() {
+        note(row.relation(), documents::row_image(&row));
     }
 }
 
+/// A row of a document table by its keys, anything else as a change of all that show its relation.
+fn note(rel: RelId, image: Option<RowImage>) {
+    let Some(image) = image else {
+        return note_table(rel);
+    };
+    for reader in relation::readers_see(rel).iter().filter(|r| **r != rel) {
+        add_table(*reader);
+    }
+    add_row(rel, image);
+}
+
 fn note_table(rel: RelId) {
-    let active = definition::find(c"live", c"active");
+    let active = active();
     for rel in relation::readers_see(rel).iter() {
         if *rel == active {
             note_catalog_change();
@@ -57,12 +90,36 @@ fn note_table(rel: RelId) {
     }
 }
 
+/// The table `live.active`, looked up once per change of any definition.
+fn active() -> RelId {
+    thread_local! {
+        static KNOWN: Cell<Option<(u64, RelId)>> = const { Cell::new(None) };
+    }
+    let definitions = relation::definitions();
+    if let Some((as_of, rel)) = KNOWN.get()
+        && as_of == definitions
+    {
+        return rel;
+    }
+    let rel = definition::find(c"live", c"active");
+    KNOWN.set(Some((definitions, rel)));
+    rel
+}
+
 fn statement(fired: &Fired<'_>) {
     let (old, new) = (fired.old_table(), fired.new_table());
+    if old.is_none() && new.is_none() {
+        // Without transition tables nothing is known.
+        return note_table(fired.relation());
+    }
     let rows = |table: &Option<TransitionTable<'_>>| table.as_ref().map_or(0, TransitionTable::len);
     let (removed, added) = (rows(&old), rows(&new));
-    if old.is_none() && new.is_none() || removed + added > settings::max_write_keys() as u64 {
-        // Without transition tables nothing is known; too many rows are not worth reading.
+    if removed + added == 0 {
+        return;
+    }
+    let too_many = removed + added > settings::max_write_keys() as u64;
+    if too_many || !is_watched(fired.relation()) {
+        // Rows that would not be told need not be read.
         return note_table(fired.relation());
     }
     match (old, new) {

@@ -81,6 +81,9 @@ pub(crate) fn register(
     if slot.is_memory_full() {
         return Err(refuse(NotRegistered::MemoryFull));
     }
+    // From here on writers say which rows they change.
+    let entries = read_set.entries.iter();
+    entries.for_each(|entry| slot.watched().add(entry.rel()));
     let registration = Registration {
         owner,
         sub,

@@ -59,7 +59,7 @@ pub(crate) fn register() {
         c"Set by the extension while it changes its own triggers.",
         c"Its event trigger for DDL does nothing meanwhile.",
         &REPAIRING,
-        GucContext::Userset,
+        GucContext::Suset,
         GucFlags::NO_SHOW_ALL | GucFlags::DISALLOW_IN_FILE,
     );
 }

@@ -20,6 +20,8 @@ const IDLE: Duration = Duration::from_secs(10);
 /// Where the last work is younger than `BUSY` it lets a `NAP`'s worth of entries gather.
 const BUSY: Duration = Duration::from_millis(2);
 const NAP: Duration = Duration::from_micros(500);
+/// How long a relation counts as watched after its last live query has gone: most come back.
+const WATCHED: Duration = Duration::from_secs(30);
 /// Bytes taken out of the log at a time, so that writers wait for the lock only briefly.
 const CHUNK: usize = 512 * 1024;
 
@@ -120,6 +122,7 @@ fn serve_boot(slot: &Slot, state: &mut Invalidator, notifier: &mut Notifier) -> 
     let mut checked = Instant::now();
     let mut worked = Instant::now();
     let mut last = Stats::default();
+    let mut aged = Instant::now();
     loop {
         latch::check_for_interrupts();
         worker::reload_if_asked();
@@ -132,6 +135,10 @@ fn serve_boot(slot: &Slot, state: &mut Invalidator, notifier: &mut Notifier) -> 
         if slot.has_overflow() {
             pgrx::log!("pg_live begins a new boot: the log had a gap (pg_live.ring_size_kb)");
             return None;
+        }
+        if aged.elapsed() >= WATCHED {
+            aged = Instant::now();
+            slot.watched().age(state.relations());
         }
         if checked.elapsed() >= IDLE {
             checked = Instant::now();
@@ -173,6 +180,11 @@ fn process(slot: &Slot, state: &mut Invalidator) -> Result<bool, String> {
     let more = !records.is_empty();
     for (position, bytes) in records {
         let entry = LogEntry::decode(&bytes).map_err(|error| error.to_string())?;
+        if let LogEntry::Register(registration) = &entry {
+            // It may have been on its way for longer than what the backend had put there stays.
+            let entries = registration.read_set.entries.iter();
+            entries.for_each(|read| slot.watched().add(read.rel()));
+        }
         state.process(position, entry);
         slot.count(Counter::Processed, 1);
     }

@@ -2,6 +2,7 @@
 //! or only reads cannot write rows itself: it leaves a record in a queue in shared memory, which a background
 //! worker, the scribe, empties. Nobody waits for the scribe: what finds no room is dropped and counted.
 
+mod capturer;
 mod record;
 mod scribe;
 pub(crate) mod settings;

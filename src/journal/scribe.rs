@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use pgrx::pg_sys;
 
+use super::capturer::Capturer;
 use super::settings;
 use crate::pg::latch::{self, ProcessSeat};
 use crate::pg::shmem::{self, Slot};
@@ -98,6 +99,7 @@ fn on_exit() {
 /// Until the slot is given back or the process is to end.
 fn serve(slot: &Slot) {
     let mut batch = String::new();
+    let mut capturer = Capturer::default();
     loop {
         latch::check_for_interrupts();
         worker::reload_if_asked();
@@ -105,11 +107,12 @@ fn serve(slot: &Slot) {
         if worker::is_asked_to_end() || slot.has_stop() || !serves {
             return;
         }
+        let pause = capturer.serve(slot);
         if batch.is_empty() {
             batch = next_batch(slot);
         }
         if batch.is_empty() {
-            latch::wait(IDLE);
+            latch::wait(pause.unwrap_or(IDLE));
             sleep(GATHER);
             continue;
         }

@@ -1,6 +1,6 @@
 //! Relations: which others may show a relation's rows.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Once;
@@ -9,6 +9,7 @@ use pgrx::pg_sys;
 
 thread_local! {
     static RELATED: RefCell<HashMap<u32, Rc<[u32]>>> = RefCell::default();
+    static DEFINITIONS: Cell<u64> = const { Cell::new(0) };
 }
 
 /// The catalog pg_inherits.
@@ -48,6 +49,17 @@ pub(crate) fn readers_see(rel: u32) -> Rc<[u32]> {
     all
 }
 
+/// The relation and everything whose rows a read of it shows: what inherits from it, partitions included.
+pub(crate) fn read_with(rel: u32) -> Vec<u32> {
+    closure(rel, Way::ToChildren)
+}
+
+/// A number that changes with every change of a relation's definition that this process learns of.
+pub(crate) fn definitions() -> u64 {
+    watch();
+    DEFINITIONS.get()
+}
+
 /// The relation, then all that can be reached from it.
 fn closure(rel: u32, way: Way) -> Vec<u32> {
     let mut all = vec![rel];
@@ -75,6 +87,7 @@ fn watch() {
 }
 
 unsafe extern "C-unwind" fn on_invalidation(_argument: pg_sys::Datum, _relation: pg_sys::Oid) {
+    DEFINITIONS.set(DEFINITIONS.get() + 1);
     RELATED.with(|known| {
         // The change may be anywhere in a tree: all of it is forgotten.
         if let Ok(mut known) = known.try_borrow_mut() {

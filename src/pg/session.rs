@@ -38,6 +38,49 @@ impl Drop for UserGuard {
     }
 }
 
+/// The settings as they were before it was made, put back on drop.
+struct SettingsGuard(std::ffi::c_int);
+
+impl SettingsGuard {
+    /// Names are looked up in pg_catalog only, whatever the session's search_path is.
+    fn pinned_search_path() -> SettingsGuard {
+        // SAFETY: a level of settings that drop closes; an abort of the transaction closes it as well. The
+        // parameter and its value are C strings.
+        unsafe {
+            let level = pg_sys::NewGUCNestLevel();
+            pg_sys::set_config_option(
+                c"search_path".as_ptr(),
+                c"pg_catalog, pg_temp".as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                0,
+                false,
+            );
+            SettingsGuard(level)
+        }
+    }
+}
+
+impl Drop for SettingsGuard {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: the level that was opened last, see above.
+            unsafe { pg_sys::AtEOXact_GUC(true, self.0) };
+        }
+    }
+}
+
+/// Runs `body` as the bootstrap superuser with a safe search_path: for reads of the extension's own tables on
+/// behalf of somebody who may not read them.
+pub(crate) fn as_superuser<T>(body: impl FnOnce() -> T) -> T {
+    const BOOTSTRAP_SUPERUSER: u32 = 10;
+    let _user = UserGuard::become_user(pg_sys::Oid::from(BOOTSTRAP_SUPERUSER));
+    let _settings = SettingsGuard::pinned_search_path();
+    body()
+}
+
 /// The current user's oid.
 pub(crate) fn current_user() -> pg_sys::Oid {
     // SAFETY: a plain read.

@@ -6,7 +6,7 @@ use std::mem::size_of;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-use pg_live_shared::{Ring, Span};
+use pg_live_shared::{Requests, Ring, Span, Watched};
 use pgrx::pg_sys;
 
 use super::latch::ProcessSeat;
@@ -108,6 +108,8 @@ struct SlotMemory {
     scribe_seat: AtomicI32,
     scribe_pid: AtomicI32,
     counters: [AtomicU64; Counter::ALL.len()],
+    watched: Watched,
+    capture_requests: Requests,
     log: LogState,
     board: Board,
     journal: JournalState,
@@ -299,6 +301,7 @@ impl Memory {
             let memory = slot.memory();
             if slot.database() != database {
                 memory.stop.store(false, Ordering::Relaxed);
+                memory.capture_requests.clear();
                 // Nobody takes these two locks the other way round.
                 slot.journal_mut().span = Span::default();
                 memory
@@ -409,6 +412,8 @@ impl Slot {
                 scribe_seat: &(*memory).scribe_seat,
                 scribe_pid: &(*memory).scribe_pid,
                 counters: &(*memory).counters,
+                watched: &(*memory).watched,
+                capture_requests: &(*memory).capture_requests,
             }
         }
     }
@@ -548,6 +553,16 @@ impl Slot {
         }
     }
 
+    /// The relations that live queries look at.
+    pub(crate) fn watched(&self) -> &Watched {
+        self.memory().watched
+    }
+
+    /// The relations that are to be captured.
+    pub(crate) fn capture_requests(&self) -> &Requests {
+        self.memory().capture_requests
+    }
+
     /// Adds to a counter.
     pub(crate) fn count(&self, counter: Counter, by: u64) {
         self.memory().counters[counter as usize].fetch_add(by, Ordering::Relaxed);
@@ -571,4 +586,6 @@ struct Atomics<'a> {
     scribe_seat: &'a AtomicI32,
     scribe_pid: &'a AtomicI32,
     counters: &'a [AtomicU64; Counter::ALL.len()],
+    watched: &'a Watched,
+    capture_requests: &'a Requests,
 }

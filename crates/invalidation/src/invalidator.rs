@@ -288,6 +288,11 @@ impl Invalidator {
         !self.unresolved.is_empty()
     }
 
+    /// The relations that live queries look at.
+    pub fn relations(&self) -> impl Iterator<Item = RelId> {
+        self.subs.index().relations()
+    }
+
     /// Counters and sizes.
     pub fn stats(&self) -> Stats {
         Stats {

@@ -175,6 +175,14 @@ impl WriteSet {
 }
 
 impl WriteEntry {
+    /// The relation that changed; `None`: any.
+    pub fn rel(&self) -> Option<RelId> {
+        match self {
+            WriteEntry::Row { rel, .. } | WriteEntry::Table { rel } => Some(*rel),
+            WriteEntry::Everything => None,
+        }
+    }
+
     /// About how many bytes of memory the entry takes.
     pub fn bytes(&self) -> usize {
         let heap = match self {

@@ -208,6 +208,11 @@ impl<S: Clone + Eq + Hash> ReadIndex<S> {
         self.bytes
     }
 
+    /// The relations that are read.
+    pub fn relations(&self) -> impl Iterator<Item = RelId> {
+        self.rels.keys().copied()
+    }
+
     fn allocate(&mut self, name: S) -> SlotId {
         let id = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);

@@ -129,6 +129,11 @@ impl WriteSetBuilder {
         WriteSet { entries }
     }
 
+    /// Whether a further row of the relation would say nothing new.
+    pub fn is_whole(&self, rel: RelId) -> bool {
+        self.everything || matches!(self.rels.get(&rel), Some(Relation::Whole))
+    }
+
     fn shrink(&mut self) {
         while self.bytes > self.limits.bytes && !self.everything {
             let heaviest = self
@@ -228,10 +233,14 @@ mod tests {
     }
 
     #[test]
-    fn emptiness() {
+    fn emptiness_and_wholeness() {
         let mut builder = WriteSetBuilder::default();
         assert!(builder.is_empty());
+        builder.row(1, vec![1], vec![]);
+        assert!(!builder.is_empty() && !builder.is_whole(1));
+        builder.table(1);
+        assert!(builder.is_whole(1) && !builder.is_whole(2));
         builder.everything();
-        assert!(!builder.is_empty());
+        assert!(!builder.is_empty() && builder.is_whole(2));
     }
 }
