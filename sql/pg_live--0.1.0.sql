@@ -490,10 +490,8 @@ COMMENT ON FUNCTION live.capture() IS
 'Trigger function: notes what was written, for live queries.';
 
 -- The functions of the triggers that capture.
-CREATE FUNCTION live.capture_functions() RETURNS oid[]
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT ARRAY['live.capture()'::regprocedure::oid]
-$$;
+CREATE FUNCTION live.capture_functions() RETURNS oid[] LANGUAGE sql STABLE
+    RETURN ARRAY['live.capture()'::pg_catalog.regprocedure::pg_catalog.oid];
 
 CREATE FUNCTION live.note_redefinition(relation oid) RETURNS void
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_note_redefinition';
@@ -505,33 +503,41 @@ COMMENT ON FUNCTION live.note_redefinition(oid) IS
 CREATE FUNCTION live.capture_plan(relation regclass,
     OUT trigger name, OUT definition text, OUT state "char")
 RETURNS SETOF record
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE BEGIN ATOMIC
     SELECT plan.trigger, plan.definition, plan.state
-    FROM pg_class AS c, LATERAL (VALUES
-        ('pg_live_insert', 'AFTER INSERT ON %s REFERENCING NEW TABLE AS added FOR EACH STATEMENT', 'O'),
+    FROM pg_catalog.pg_class AS c, LATERAL (VALUES
+        ('pg_live_insert'::pg_catalog.name, 'AFTER INSERT ON %s REFERENCING NEW TABLE AS added FOR EACH STATEMENT', 'O'::"char"),
         ('pg_live_update', 'AFTER UPDATE ON %s REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT', 'O'),
         ('pg_live_delete', 'AFTER DELETE ON %s REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'O'),
         ('pg_live_truncate', 'AFTER TRUNCATE ON %s FOR EACH STATEMENT', 'A'),
         (CASE WHEN c.relkind = 'p' OR c.relispartition THEN 'pg_live_tree_row' ELSE 'pg_live_row' END,
             CASE WHEN NOT c.relispartition THEN 'AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW' END, 'R')
     ) AS plan (trigger, definition, state)
-    WHERE c.oid = relation
+    WHERE c.oid = relation;
+END;
+
+-- In plpgsql, which keeps its plans.
+CREATE FUNCTION live.capture_state(relation oid) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (
+        SELECT CASE
+            WHEN bool_and(have.tgenabled IS NULL) THEN 'not captured'
+            WHEN bool_and(have.tgenabled IS NOT DISTINCT FROM plan.state) THEN 'captured'
+            WHEN bool_or(have.tgenabled IS NULL) THEN 'triggers are missing'
+            WHEN bool_or(have.tgenabled = 'D') THEN 'triggers are disabled'
+            ELSE 'triggers are in a wrong state' END
+        FROM live.capture_plan(relation) AS plan
+        LEFT JOIN pg_trigger AS have ON have.tgrelid = relation
+            AND have.tgname = plan.trigger AND have.tgfoid = ANY (live.capture_functions()));
+END
 $$;
 
 CREATE VIEW live.captured AS
     SELECT t.tgrelid::regclass AS relation, s.state = 'captured' AS complete, s.state
     FROM (
         SELECT DISTINCT tgrelid FROM pg_catalog.pg_trigger WHERE tgfoid = ANY (live.capture_functions())
-    ) AS t, LATERAL (
-        SELECT CASE
-            WHEN pg_catalog.bool_and(have.tgenabled IS NOT DISTINCT FROM plan.state) THEN 'captured'
-            WHEN pg_catalog.bool_or(have.tgenabled IS NULL) THEN 'triggers are missing'
-            WHEN pg_catalog.bool_or(have.tgenabled = 'D') THEN 'triggers are disabled'
-            ELSE 'triggers are in a wrong state' END AS state
-        FROM live.capture_plan(t.tgrelid) AS plan
-        LEFT JOIN pg_catalog.pg_trigger AS have ON have.tgrelid = t.tgrelid
-            AND have.tgname = plan.trigger AND have.tgfoid = ANY (live.capture_functions())
-    ) AS s;
+    ) AS t, LATERAL (SELECT live.capture_state(t.tgrelid) AS state OFFSET 0) AS s;
 COMMENT ON VIEW live.captured IS
 'Tables whose changes are captured, and whether all triggers are there and in the right state.';
 
@@ -539,8 +545,9 @@ COMMENT ON VIEW live.captured IS
 -- snapshot. `reason` says why it cannot be; NULL: it can. REFRESH of a materialized view is told by an event trigger.
 CREATE FUNCTION live.not_captured(relations oid[], OUT relation oid, OUT name text, OUT reason text)
 RETURNS SETOF record
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    WITH RECURSIVE read(rel) AS (
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY WITH RECURSIVE read(rel) AS (
         SELECT unnest(relations)
         UNION SELECT i.inhrelid FROM read JOIN pg_inherits AS i ON i.inhparent = read.rel
     )
@@ -554,8 +561,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         WHEN c.relkind NOT IN ('r', 'p') THEN 'it is not a table'
         END
     FROM read AS r LEFT JOIN pg_class AS c ON c.oid = r.rel
-    WHERE c.relkind IS DISTINCT FROM 'm'
-        AND NOT EXISTS (SELECT FROM live.captured AS k WHERE k.relation = r.rel AND k.complete)
+    WHERE c.relkind IS DISTINCT FROM 'm' AND live.capture_state(r.rel) IS DISTINCT FROM 'captured'
+    ORDER BY 1;
+END
 $$;
 
 -- Everything that shares rows with the table: partitions, partitioned tables, inheritance.
@@ -679,9 +687,7 @@ BEGIN
                 WHERE t.tgrelid = member AND t.tgfoid = ANY (live.capture_functions())
                 AND t.tgparentid = 0);
             complete := NOT restoring AND (NOT captured OR tg_tag = 'ALTER TRIGGER');
-            IF captured AND EXISTS (SELECT FROM live.captured AS c
-                WHERE c.relation = member AND c.state IN ('triggers are disabled', 'triggers are in a wrong state'))
-            THEN
+            IF live.capture_state(member) IN ('triggers are disabled', 'triggers are in a wrong state') THEN
                 RAISE NOTICE 'pg_live enables the triggers again that capture the changes of %', member;
             END IF;
             PERFORM live.repair_triggers(member, complete);

@@ -4,6 +4,7 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
+import { until } from "../lib/wait.mjs";
 import { Cluster } from "./cluster.mjs";
 import { Watcher } from "./watcher.mjs";
 
@@ -112,6 +113,31 @@ for (const [order, names] of [["before", [LATE, "pg_live"]], ["after", ["pg_live
     await client.query("COMMIT");
     await watcher.told("u");
     await watcher.told("t");
+  });
+}
+
+// Writers of a table that nobody watches publish less and leave the worker asleep; nothing may be missed for it.
+for (const when of ["before the registration", "after it"]) {
+  test(`a first live query of a table, and a writer that its snapshot does not see, committed ${when}`, async () => {
+    const table = `unwatched_${when.slice(0, 1)}`;
+    await client.query(`CREATE TABLE ${table} (id int)`);
+    await client.query(`SELECT live.capture_table('${table}')`);
+    await watcher.settle();
+    await client.query("BEGIN");
+    await client.query(`INSERT INTO ${table} VALUES (1)`);
+    const reader = watcher.client;
+    await reader.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    const { rows: seen } = await reader.query(`SELECT count(*)::int AS n FROM ${table}`);
+    assert.equal(seen[0].n, 0);
+    if (when === "before the registration") await client.query("COMMIT");
+    await reader.query("SELECT live.watch($1, 1000, $2, ARRAY[$3::regclass])", [watcher.owner, 1, table]);
+    await reader.query("COMMIT");
+    if (when === "after it") await client.query("COMMIT");
+    await until("the live query is told", async () => {
+      const { rows } = await reader.query("SELECT 1 FROM live.next($1, $2, 0) WHERE sub = 1000", [watcher.owner, watcher.boot]);
+      return rows.length > 0;
+    });
+    watcher = await Watcher.attach(reader);
   });
 }
 
