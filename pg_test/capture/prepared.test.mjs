@@ -4,7 +4,6 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
-import { until } from "../lib/wait.mjs";
 import { Cluster } from "./cluster.mjs";
 import { Watcher } from "./watcher.mjs";
 
@@ -130,14 +129,10 @@ for (const when of ["before the registration", "after it"]) {
     const { rows: seen } = await reader.query(`SELECT count(*)::int AS n FROM ${table}`);
     assert.equal(seen[0].n, 0);
     if (when === "before the registration") await client.query("COMMIT");
-    await reader.query("SELECT live.watch($1, 1000, $2, ARRAY[$3::regclass])", [watcher.owner, 1, table]);
+    await watcher.watchHere(table);
     await reader.query("COMMIT");
     if (when === "after it") await client.query("COMMIT");
-    await until("the live query is told", async () => {
-      const { rows } = await reader.query("SELECT 1 FROM live.next($1, $2, 0) WHERE sub = 1000", [watcher.owner, watcher.boot]);
-      return rows.length > 0;
-    });
-    watcher = await Watcher.attach(reader);
+    await watcher.told(table);
   });
 }
 

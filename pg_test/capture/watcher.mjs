@@ -40,6 +40,13 @@ export class Watcher {
     }
   }
 
+  /** Watches a table at the snapshot of the transaction that is open on the connection. */
+  async watchHere(table) {
+    this.#generation += 1;
+    this.#told.clear();
+    await this.#register([table]);
+  }
+
   async #register(tables) {
     for (const table of tables) {
       const sub = this.#subs.get(table) ?? this.#subs.size + 1;

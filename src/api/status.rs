@@ -30,8 +30,9 @@ fn status(call: &mut Call) -> Result<pg_sys::Datum> {
     shmem::memory()?;
     let mut state = shmem::own_slot().map_or_else(|| json!({ "attached": false }), describe);
     let captured = capture::status()?;
-    state["captured"] =
-        captured.map_or(Value::Null, |text| serde_json::from_str(&text).unwrap_or_default());
+    state["captured"] = captured.map_or(Value::Null, |text| {
+        serde_json::from_str(&text).unwrap_or_default()
+    });
     if let Some(slot) = shmem::own_slot() {
         let wanted: Vec<u32> = slot.capture_requests().iter().collect();
         state["captured"]["wanted_oids"] = json!(wanted);
