@@ -38,9 +38,9 @@ async function playRound(cluster, audience, seed, offset) {
   await checkFresh(cluster, audience);
   checkForward(audience);
   const { text, end } = await cluster.logFrom(offset);
-  const lines = unlisted(text, fault.allowed ?? []);
+  const lines = [...unlisted(text, fault.allowed ?? []), ...(await cluster.panicsOfRelay())];
   if (lines.length > 0) {
-    throw new Error(`the server's log has:\n${lines.join("\n")}`);
+    throw new Error(`the logs have:\n${lines.join("\n")}`);
   }
   return { times, end, writes: load.acknowledged.length, unknown: load.unknown };
 }

@@ -58,12 +58,6 @@ fn attach(call: &mut Call) -> Result<pg_sys::Datum> {
         Some(place) if attach_to(slot, place.boot, owner)? => place.boot,
         Some(_) | None => 0,
     };
-    if boot != 0 {
-        OWNERS.with_borrow_mut(|owners| owners.insert(owner));
-        if !EXIT_WATCHED.replace(true) {
-            worker::before_exit(on_exit);
-        }
-    }
     Ok(call.value(boot.cast_signed()))
 }
 
@@ -80,6 +74,10 @@ fn attach_to(slot: &Slot, boot: u64, owner: Owner) -> Result<bool> {
         Err(Refused::TooManyOwners) => return Err(Error::TooManyOwners),
         Err(Refused::NoBoot | Refused::NoRoom | Refused::NoOwner) => return Ok(false),
     };
+    OWNERS.with_borrow_mut(|owners| owners.insert(owner));
+    if !EXIT_WATCHED.replace(true) {
+        worker::before_exit(on_exit);
+    }
     slot.wake_worker();
     let begun = Instant::now();
     while begun.elapsed() < FORGET {

@@ -177,6 +177,11 @@ export class Cluster {
     return { text: text.slice(offset), end: text.length };
   }
 
+  /** Lines of the relay's log that no damage excuses. */
+  async panicsOfRelay() {
+    return (await readFile(this.relayLog, "utf8")).split("\n").filter((line) => line.includes("panicked at"));
+  }
+
   /** Leaves no room on the disk until the returned function is called. */
   async fillDisk() {
     if (this.ownDisk) {
