@@ -73,10 +73,10 @@ export const FAULTS = [
     allowed: CRASH,
     async run({ cluster, audience, load, channels }) {
       const body = load.body("slow");
-      const call = audience.clients[0].mutation("chaos:slow", { channel: channels[0], body, milliseconds: 700 });
+      const call = audience.clients[0].mutation("chaos:slow", { channel: channels[0], body, turns: 60_000_000 });
       call.then(() => load.acknowledged.push(body), () => {});
       await until("it runs", async () => {
-        const [pid] = await cluster.pids(`${IN_FUNCTION} AND clock_timestamp() - query_start > interval '100 ms'`);
+        const [pid] = await cluster.pids(`${IN_FUNCTION} AND clock_timestamp() - query_start > interval '50 ms'`);
         return pid !== undefined && (await killAndWait(pid, "SIGKILL").then(() => true, () => false));
       }, { every: 10, timeout: 30_000 });
       await cluster.whenUp();

@@ -59,10 +59,9 @@ export const balance = query({
 
 /** Writes, and then takes a while in JavaScript: to be killed there. */
 export const slow = mutation({
-  args: { channel: v.string(), body: v.string(), milliseconds: v.number() },
-  handler: async (ctx, { channel, body, milliseconds }) => {
+  args: { channel: v.string(), body: v.string(), turns: v.number() },
+  handler: async (ctx, { channel, body, turns }) => {
     await ctx.db.insert("messages", { channel, body });
-    const turns = milliseconds * 20_000;
     let sum = 0;
     for (let turn = 0; turn < turns; turn += 1) {
       sum = (sum * 31 + turn) % 1_000_003;
