@@ -114,7 +114,8 @@ pub(super) fn run_query(call: &mut Call) -> Result<Datum> {
     }
     let completed = snapshot.completed;
     let boot = invalidator::boot_of(&snapshot);
-    let registered = if sub == 0 {
+    // R18: without its triggers a table is not watched; they are put right, and the query runs again.
+    let registered = if sub == 0 || !capture::may_register(&response.reads)? {
         None
     } else {
         invalidator::register((owner, sub, generation), place, snapshot, response.reads).ok()

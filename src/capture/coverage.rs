@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use pg_live_readset::RelId;
+use pg_live_readset::{ReadEntry, ReadSet, RelId};
 use pgrx::pg_sys;
 
 use crate::error::Result;
@@ -84,6 +84,18 @@ pub(crate) fn ensure_captured(relations: &[RelId]) -> Result<Coverage> {
         "changes of {} were not captured yet at this snapshot; that was asked for, try again",
         names.join(", ")
     )))
+}
+
+/// Whether a query's result may be registered: nothing that it read has yet to be captured. Its tables are those
+/// of documents, which are captured from the start; what somebody has put in the place of one counts as it is.
+pub(crate) fn may_register(reads: &ReadSet) -> Result<bool> {
+    let mut relations: Vec<RelId> = reads.entries.iter().map(ReadEntry::rel).collect();
+    relations.sort_unstable();
+    relations.dedup();
+    match ensure_captured(&relations)? {
+        Coverage::Captured | Coverage::Never(_) => Ok(true),
+        Coverage::Wanted(_) => Ok(false),
+    }
 }
 
 /// A relation that is not captured.

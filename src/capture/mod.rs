@@ -18,7 +18,7 @@ use crate::pg::shmem::{self, Slot};
 use crate::pg::snapshot;
 use crate::pg::xact::{self, Stage};
 
-pub(crate) use coverage::{Coverage, capture_relation, ensure_captured, status};
+pub(crate) use coverage::{Coverage, capture_relation, ensure_captured, may_register, status};
 pub(crate) use redefinition::{ddl_conflict, note_redefinition};
 pub(crate) use trigger::capture;
 

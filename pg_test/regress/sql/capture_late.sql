@@ -142,6 +142,20 @@ UPDATE t SET v = 'r';
 COMMIT;
 SELECT * FROM hit(:boot);
 
+\echo -- without the event trigger that write would be missed: this test would notice
+ALTER EVENT TRIGGER pg_live_ddl DISABLE;
+CALL watch();
+BEGIN;
+ALTER TABLE t DISABLE TRIGGER ALL;
+ALTER TABLE t ENABLE TRIGGER ALL;
+SET LOCAL session_replication_role = replica;
+UPDATE t SET v = 's';
+COMMIT;
+SELECT * FROM hit(:boot);
+ALTER EVENT TRIGGER pg_live_ddl ENABLE ALWAYS;
+SELECT relation::text, state FROM live.captured WHERE relation = 't'::regclass;
+SELECT live.capture_table('t');
+
 \echo -- a million rows: the transition tables are not read, and memory is bounded
 CREATE FUNCTION resident_kb() RETURNS int LANGUAGE sql AS $$
     SELECT substring(pg_read_file('/proc/self/status') FROM 'VmRSS:\s+(\d+)')::int - substring(pg_read_file('/proc/self/status') FROM 'RssShmem:\s+(\d+)')::int

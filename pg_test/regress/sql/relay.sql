@@ -37,3 +37,33 @@ COMMIT;
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SELECT ok FROM live.run_query('messages:all', '[{}]', NULL, 0, 0, 0);
 ROLLBACK;
+
+-- R18: a result over a table that was not captured at its snapshot is not registered. The triggers are put right,
+-- and the next run is.
+SELECT live.prepare_connection();
+DO $$
+BEGIN
+    FOR i IN 1..500 LOOP
+        EXIT WHEN live.attach(21) > 0;
+        PERFORM pg_sleep(0.02);
+    END LOOP;
+END $$;
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SELECT ok, registered FROM live.run_query('messages:all', '[{}]', NULL, 21, 1, 1);
+COMMIT;
+ALTER EVENT TRIGGER pg_live_ddl DISABLE;
+ALTER TABLE messages DISABLE TRIGGER ALL;
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SELECT ok, registered FROM live.run_query('messages:all', '[{}]', NULL, 21, 1, 2);
+COMMIT;
+ALTER EVENT TRIGGER pg_live_ddl ENABLE ALWAYS;
+DO $$
+BEGIN
+    FOR i IN 1..500 LOOP
+        EXIT WHEN (SELECT complete FROM live.captured WHERE relation = 'messages'::regclass);
+        PERFORM pg_sleep(0.02);
+    END LOOP;
+END $$;
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SELECT ok, registered FROM live.run_query('messages:all', '[{}]', NULL, 21, 1, 3);
+COMMIT;
