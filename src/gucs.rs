@@ -97,6 +97,15 @@ static SMALL_TABLE_KB: Limit = limit(
     c"Larger tables are checked and indexed beside their readers and writers.",
 );
 
+static IMAGE_CACHE_MB: Limit = limit(
+    c"pg_live.image_cache_mb",
+    Unit::Count,
+    256,
+    (0, 1 << 20),
+    c"Size of the folder with images of evaluated modules.",
+    c"The oldest are removed. With 0 none are made or used: modules are evaluated in every call.",
+);
+
 /// Registers the settings; called once when the library is loaded.
 pub(crate) fn register() {
     guc::register([
@@ -109,6 +118,7 @@ pub(crate) fn register() {
         &MAX_BYTES_WRITTEN,
         &MAX_CALL_DEPTH,
         &SMALL_TABLE_KB,
+        &IMAGE_CACHE_MB,
     ]);
 }
 
@@ -159,4 +169,9 @@ pub(crate) fn max_call_depth() -> usize {
 /// The size in bytes up to which a table is small.
 pub(crate) fn small_table_bytes() -> i64 {
     i64::from(SMALL_TABLE_KB.get()) << 10
+}
+
+/// Bytes that images of evaluated modules may take; 0: there are none.
+pub(crate) fn image_cache_bytes() -> u64 {
+    (value(&IMAGE_CACHE_MB) as u64) << 20
 }

@@ -12,7 +12,8 @@ use pgrx::pg_sys;
 
 use crate::documents::freshness;
 use crate::error::{Error, Result};
-use crate::js;
+use crate::js::{self, ImagePlace};
+use crate::pg::images;
 use crate::pg::spi::{self, Access, Param};
 
 /// The index `by_creation_time` of every table.
@@ -123,6 +124,8 @@ pub(crate) struct Catalog {
     /// When that deployment was staged, in whole milliseconds since 1970: what its modules see of
     /// the clock while they are imported.
     pub(crate) deployed_unix_ms: f64,
+    /// Where its modules are kept evaluated.
+    pub(crate) image: Option<ImagePlace>,
     /// The relation `live.active`, part of every read-set (R19).
     pub(crate) active_oid: RelId,
     /// The role that functions run as.
@@ -204,14 +207,15 @@ impl Catalog {
         if let Some(deployment) = deployment {
             attach_definitions(&mut tables, deployment, access)?;
         }
-        let deployed_unix_ms = match deployment {
-            Some(deployment) => deployed_unix_ms(deployment, access)?,
-            None => 0.0,
+        let (deployed_unix_ms, image) = match deployment {
+            Some(deployment) => deployed(deployment, access)?,
+            None => (0.0, None),
         };
         Ok(Catalog {
             version,
             deployment,
             deployed_unix_ms,
+            image,
             active_oid,
             owner: settings.get("owner").cloned(),
             handle_key: settings.get("handle_key").cloned(),
@@ -350,15 +354,19 @@ pub(crate) fn column_type_name(of: ColumnType) -> &'static str {
     }
 }
 
-fn deployed_unix_ms(deployment: i64, access: Access) -> Result<f64> {
-    let time = spi::query_one(
-        "SELECT pg_catalog.floor(extract(epoch FROM created_at) * 1000)::pg_catalog.float8 \
+/// When a deployment was staged, and the place of its image.
+fn deployed(deployment: i64, access: Access) -> Result<(f64, Option<ImagePlace>)> {
+    let found = spi::query_one(
+        "SELECT pg_catalog.floor(extract(epoch FROM created_at) * 1000)::pg_catalog.float8, hash \
          FROM live.deployments WHERE id = $1",
         &[Param::Int8(deployment)],
         access,
-        |row| row.need::<f64>(0),
+        |row| {
+            let (unix_ms, hash) = (row.need::<f64>(0)?, row.need::<String>(1)?);
+            Ok((unix_ms, Some(images::place(deployment, unix_ms, &hash))))
+        },
     )?;
-    Ok(time.unwrap_or(0.0))
+    Ok(found.unwrap_or_default())
 }
 
 fn load_tables(access: Access) -> Result<Vec<Table>> {

@@ -16,7 +16,7 @@ use crate::functions::pages::Pages;
 use crate::functions::run::Observed;
 use crate::functions::syscalls;
 use crate::functions::usage::{Resource, Usage};
-use crate::js::{Host, HostError, Interrupts, ModuleSource};
+use crate::js::{Code, Host, HostError, Interrupts, ModuleSource};
 use crate::pg::session::{self, UserGuard};
 use crate::pg::spi::{self, Access, Param};
 
@@ -187,7 +187,41 @@ pub(crate) fn stored_module(
     )
 }
 
+/// All code of a stored deployment.
+fn stored_code(deployment: i64, access: Access) -> Result<Code> {
+    let mut code = Code::default();
+    spi::query(
+        "SELECT m.path, s.source, s.source_map, EXISTS (SELECT FROM live.functions f WHERE f.deployment = m.deployment \
+             AND f.component = '' AND f.module = m.path AND f.kind IN ('Query', 'Mutation')) \
+         FROM live.modules m JOIN live.sources s USING (hash) \
+         WHERE m.deployment = $1 AND m.component = '' AND m.environment = 'isolate' ORDER BY m.path",
+        &[Param::Int8(deployment)],
+        access,
+        |row| {
+            let path: String = row.need(0)?;
+            let module = ModuleSource {
+                source: row.need::<String>(1)?.into(),
+                source_map: row.get::<String>(2).map(Into::into),
+            };
+            if row.need::<bool>(3)? {
+                code.entries.push(path.clone());
+            }
+            code.modules.push((path, module));
+            Ok(())
+        },
+    )?;
+    Ok(code)
+}
+
 impl Host for Execution {
+    fn code(&mut self) -> std::result::Result<Code, HostError> {
+        let Some(deployment) = self.catalog.deployment else {
+            return Ok(Code::default());
+        };
+        self.as_definer(|| stored_code(deployment, self.access))
+            .map_err(fatal)
+    }
+
     fn module(&mut self, path: &str) -> std::result::Result<Option<ModuleSource>, HostError> {
         let Some(deployment) = self.catalog.deployment else {
             return Ok(None);

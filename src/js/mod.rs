@@ -12,6 +12,7 @@
 mod analysis;
 mod crypto;
 mod error;
+mod image;
 mod json_text;
 mod log_lines;
 mod routine;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 pub(crate) use analysis::AnalyzedModule;
 pub(crate) use error::{Failure, HostError, JsError, ModuleFailure};
+pub(crate) use image::{Code, ImagePlace};
 pub(crate) use routine::{
     Data, Level, Names, Returns, Routine, Rows, ScriptError, Shape, Statement, Version,
     call_routine, check_routine,
@@ -63,6 +65,11 @@ pub(crate) trait Host {
     /// panic) and say whether to go on. JavaScript must not be called from here.
     fn serve_interrupts(&mut self) -> Interrupts {
         Interrupts::Stop
+    }
+
+    /// All code of the deployment, for an image of it. Asked after a call, now and then.
+    fn code(&mut self) -> Result<Code, HostError> {
+        Err(HostError::js("there is no deployment here"))
     }
 
     /// Prepares a statement that a function in LANGUAGE js wants to run.
@@ -133,6 +140,8 @@ pub(crate) struct Call<'a> {
     /// most of a call's cost, but the function then sees what earlier calls left in module variables: only for
     /// modules that ask for it.
     pub reuse_context: bool,
+    /// Where the image of the deployment is, or is to be made: without it, modules are evaluated in every call.
+    pub image: Option<&'a ImagePlace>,
 }
 
 /// Bounds of a call.
@@ -198,6 +207,10 @@ pub(crate) struct EngineStats {
     pub isolates_made: u64,
     /// Modules whose code is cached.
     pub cached_modules: usize,
+    /// Modules that need not be evaluated in calls, because they are in the image that the engine started from.
+    pub image_modules: usize,
+    /// Modules of that deployment that could not be put into it.
+    pub modules_left_out: usize,
 }
 
 /// Runs one function to its end.

@@ -22,26 +22,44 @@ pub(super) trait SourceMaps {
 
 /// A source map that is parsed when a position is first looked up.
 pub(super) struct LazyMap {
-    text: Option<Arc<str>>,
+    text: Text,
     parsed: OnceCell<Option<sourcemap::SourceMap>>,
+}
+
+/// Where the text of a map is.
+enum Text {
+    Here(Option<Arc<str>>),
+    Elsewhere(Box<dyn Fn() -> Option<String>>),
 }
 
 impl LazyMap {
     /// A map from its JSON text, if there is one.
     pub(super) fn new(text: Option<Arc<str>>) -> Self {
         Self {
-            text,
+            text: Text::Here(text),
             parsed: OnceCell::new(),
+        }
+    }
+
+    /// A map whose text is read when it is needed.
+    pub(super) fn elsewhere(read: Box<dyn Fn() -> Option<String>>) -> Self {
+        Self {
+            text: Text::Elsewhere(read),
+            parsed: OnceCell::new(),
+        }
+    }
+
+    fn parse(&self) -> Option<sourcemap::SourceMap> {
+        let parse = |text: &str| sourcemap::SourceMap::from_slice(text.as_bytes()).ok();
+        match &self.text {
+            Text::Here(text) => parse(text.as_deref()?),
+            Text::Elsewhere(read) => parse(&read()?),
         }
     }
 
     /// The original position of `line` and `column` (from 0); `None` if unknown or if the map is broken.
     pub(super) fn lookup(&self, line: u32, column: u32) -> Option<MappedPosition> {
-        let text = self.text.as_deref()?;
-        let map = self
-            .parsed
-            .get_or_init(|| sourcemap::SourceMap::from_slice(text.as_bytes()).ok())
-            .as_ref()?;
+        let map = self.parsed.get_or_init(|| self.parse()).as_ref()?;
         let token = map.lookup_token(line, column)?;
         if token.get_dst_line() != line {
             return None;

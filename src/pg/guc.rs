@@ -44,7 +44,7 @@ impl Limit {
 
 /// How many limits there are: each has a hook of its own, since Postgres does not tell a hook which
 /// setting it is called for.
-const COUNT: usize = 9;
+const COUNT: usize = 10;
 
 static LIMITS: OnceLock<[&'static Limit; COUNT]> = OnceLock::new();
 
@@ -53,7 +53,7 @@ type Hook =
 
 const HOOKS: [Hook; COUNT] = [
     check::<0>, check::<1>, check::<2>, check::<3>, check::<4>, check::<5>, check::<6>, check::<7>,
-    check::<8>,
+    check::<8>, check::<9>,
 ];
 
 /// Registers the limits; once, when the library is loaded.

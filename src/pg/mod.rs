@@ -7,6 +7,7 @@ pub(crate) mod datum;
 pub(crate) mod definition;
 pub(crate) mod function;
 pub(crate) mod guc;
+pub(crate) mod images;
 pub(crate) mod jsonb;
 pub(crate) mod language;
 pub(crate) mod latch;

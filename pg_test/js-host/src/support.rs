@@ -167,6 +167,7 @@ impl App {
             seed,
             import_unix_ms: IMPORTED,
             reuse_context: false,
+            image: None,
         };
         js::invoke(&call, &mut world, &limits()).unwrap()
     }

@@ -133,8 +133,9 @@
       return "FinalizationRegistry";
     }
   };
-  delete globalThis.SharedArrayBuffer;
-  delete globalThis.Atomics;
+  const { Atomics } = globalThis;
+  const removed = ["Atomics", "SharedArrayBuffer"];
+  for (const name of removed) delete globalThis[name];
 
   const log = (level, args) => host.log(level, args.map(inspect).join(" "));
   // The clock stands still, so a timer always shows 0.
@@ -226,6 +227,18 @@
 
   return {
     observed,
+
+    // Makes the context ready to be stored in an image; false: it cannot be. V8 completes Atomics in each copy.
+    beforeImage() {
+      if (removed.some((name) => Object.hasOwn(globalThis, name)) || !Object.isExtensible(globalThis)) return false;
+      define(globalThis, "Atomics", Atomics);
+      return true;
+    },
+
+    // In a copy of a stored context: takes away what V8 has added.
+    afterImage() {
+      for (const name of removed) delete globalThis[name];
+    },
 
     // Makes the context ready for another call.
     reset() {

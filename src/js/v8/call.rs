@@ -7,6 +7,7 @@ use super::convert::{short, string, text};
 use super::engine::Engine;
 use super::exception::{Halt, attempt, describe};
 use super::frame::{Frame, HostFault, Pending};
+use super::image;
 use super::kept::{Keep, ModuleKey};
 use super::modules;
 use super::ops;
@@ -24,7 +25,7 @@ pub(in crate::js) fn invoke(
     host: &mut dyn Host,
     limits: &Limits,
 ) -> Result<Outcome, Failure> {
-    let engine = Engine::acquire(limits)?;
+    let engine = Engine::acquire(limits, call.image)?;
     let mut frame = Frame::new(
         engine,
         host,
@@ -52,7 +53,12 @@ pub(in crate::js) fn invoke(
         .and_then(|result| bounded(result, limits.result_bytes))
         .map_err(JsError::bounded);
     prepare::want(&frame, call, limits);
+    let wish = image::wish(&frame, call, limits);
     let log_lines = frame.log_lines.take().into_vec();
+    drop(frame);
+    if let Some(wish) = wish {
+        image::start(wish);
+    }
     Ok(Outcome {
         result,
         log_lines,
@@ -96,7 +102,7 @@ fn run<'s>(
     runtime: Runtime<'s>,
     call: &Call<'_>,
 ) -> Result<String, Halt> {
-    let exports = modules::import(scope, frame, call.module)?;
+    let exports = modules::exports(scope, frame, call.module)?;
     if matches!(frame.keep, Keep::Used(_)) && !frame.resumed.get() {
         harden(scope, frame)?;
     }

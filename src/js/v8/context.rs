@@ -9,6 +9,7 @@ use super::call::checkpoint;
 use super::engine;
 use super::exception::{Halt, attempt};
 use super::frame::{self, Frame, Halted, Phase};
+use super::image::{self, Module};
 use super::kept::{Keep, Kept};
 use super::platform;
 use super::runtime::Runtime;
@@ -16,8 +17,8 @@ use super::watchdog::{Metering, Watched};
 use crate::js::log_lines::LogLines;
 use crate::js::{Failure, JsError, Limits};
 
-/// Garbage that is worth a collection between calls of one statement; less than the young generation holds.
-const GARBAGE_BYTES: usize = 6 * 1024 * 1024;
+/// Garbage that is worth a collection between calls of one statement: a few dozen contexts.
+const GARBAGE_BYTES: usize = 12 * 1024 * 1024;
 
 /// How a call that was not stopped from outside ended.
 pub(super) struct Ended<R, E = JsError> {
@@ -134,18 +135,17 @@ fn in_context<R>(
     let mut isolate = engine.isolate();
     v8::scope!(let scope, &mut isolate);
     let kept = engine.kept.borrow_mut().take(&frame.keep, depth);
+    let mut module = None;
     let context = match &kept {
         Some(kept) => v8::Local::new(scope, &kept.context),
         None => {
-            let microtask_queue = Some(engine.queue());
             engine::count_context();
-            v8::Context::new(
-                scope,
-                v8::ContextOptions {
-                    microtask_queue,
-                    ..Default::default()
-                },
-            )
+            let stored = stored(scope, frame);
+            module = stored.map(|(_, module)| module);
+            match stored {
+                Some((context, _)) => context,
+                None => v8::Context::new(scope, options(engine)),
+            }
         }
     };
     let scope = &mut v8::ContextScope::new(scope, context);
@@ -153,9 +153,10 @@ fn in_context<R>(
     let continuation = scope.get_continuation_preserved_embedder_data();
     let nothing = v8::undefined(scope);
     scope.set_continuation_preserved_embedder_data(nothing.into());
-    let runtime = match kept {
-        Some(kept) => resume(scope, frame, kept),
-        None => bootstrap(scope, frame, import_unix_ms),
+    let runtime = match (kept, module) {
+        (Some(kept), _) => resume(scope, frame, kept),
+        (None, Some(module)) => restore(scope, frame, module),
+        (None, None) => bootstrap(scope, frame, import_unix_ms),
     };
     let mut result = runtime.and_then(|runtime| body(scope, runtime));
     frame.phase.set(Phase::Ended);
@@ -175,6 +176,48 @@ fn in_context<R>(
         keep(scope, frame, context);
     }
     result
+}
+
+fn options<'s>(engine: &engine::Engine) -> v8::ContextOptions<'s> {
+    v8::ContextOptions {
+        microtask_queue: Some(engine.queue()),
+        ..Default::default()
+    }
+}
+
+/// A copy of the context of the call's module in the image, if it is in it.
+fn stored<'s, 'f>(
+    scope: &v8::PinScope<'s, '_, ()>,
+    frame: &'f Frame<'_>,
+) -> Option<(v8::Local<'s, v8::Context>, &'f Module)> {
+    let key = match &frame.keep {
+        Keep::Nothing => return None,
+        Keep::Prepared(key) | Keep::Used(key) | Keep::Preparing(key) => key,
+    };
+    let module = frame.engine.image_of(key)?.module(&key.path)?;
+    let context = v8::Context::from_snapshot(scope, module.context?, options(&frame.engine))?;
+    Some((context, module))
+}
+
+/// Takes over what the present context, of the image, comes with.
+fn restore<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    frame: &Frame<'_>,
+    module: &Module,
+) -> Result<Runtime<'s>, Halt> {
+    let restored = attempt(scope, frame, |scope| image::restore(scope))?;
+    if let Keep::Prepared(key) | Keep::Used(key) | Keep::Preparing(key) = &frame.keep
+        && let Some(image) = frame.engine.image_of(key)
+    {
+        frame.loaded.replace(image.loaded());
+    }
+    frame.log_lines.replace(module.log_lines());
+    let global = |object| Some(v8::Global::new(scope, object));
+    frame.runtime.replace(global(restored.runtime));
+    frame.exports.replace(global(restored.exports));
+    let runtime = Runtime(restored.runtime);
+    attempt(scope, frame, |scope| runtime.call(scope, "afterImage", &[]))?;
+    Ok(runtime)
 }
 
 /// Keeps the present context for another call, if this one allows it.
@@ -198,6 +241,7 @@ fn keep(scope: &v8::PinScope<'_, '_>, frame: &Frame<'_>, context: v8::Local<'_, 
         used,
         context: v8::Global::new(scope, context),
         runtime,
+        exports: frame.exports.take(),
         loaded: frame.loaded.take(),
         log_lines,
     });
@@ -211,6 +255,7 @@ fn resume<'s>(
 ) -> Result<Runtime<'s>, Halt> {
     let runtime = Runtime(v8::Local::new(scope, &kept.runtime));
     frame.runtime.replace(Some(kept.runtime));
+    frame.exports.replace(kept.exports);
     frame.loaded.replace(kept.loaded);
     frame.log_lines.replace(kept.log_lines);
     frame.resumed.set(true);

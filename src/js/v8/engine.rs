@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use deno_core::v8;
 
-use super::kept::KeptContexts;
+use super::image::Image;
+use super::kept::{KeptContexts, ModuleKey};
 use super::language::Realm;
 use super::memory::{self, BufferAccount, HeapGuard};
 use super::modules::ModuleCache;
@@ -15,12 +16,16 @@ use super::prepare::Wanted;
 use super::sys::{self, CpuClock};
 use super::watchdog::Watchdog;
 use super::{modules, ops, platform, runtime};
-use crate::js::{EngineStats, Failure, Limits};
+use crate::js::{EngineStats, Failure, ImagePlace, Limits};
 
 /// Stack that V8 and the host must have left to enter another function.
 const STACK_RESERVE: usize = 128 * 1024;
 /// Least heap an isolate can do with.
 const MIN_HEAP: usize = 16 * 1024 * 1024;
+/// After how many calls without an image it is looked for again.
+const LOOK_AGAIN_CALLS: u32 = 16;
+/// After how many it is made again, if it is still not there.
+const MAKE_AGAIN_CALLS: u32 = 1024;
 
 thread_local! {
     // Never dropped: at the end of the process frames of JavaScript may still be on the stack.
@@ -82,7 +87,27 @@ pub(super) struct Engine {
     stack_limit: usize,
     handle: v8::IsolateHandle,
     raw: v8::UnsafeRawIsolatePtr,
-    _isolate: v8::OwnedIsolate,
+    /// What a call wanted that is not here: the image of its deployment.
+    wanting: RefCell<Option<Wanting>>,
+    isolate: v8::OwnedIsolate,
+    /// What the isolate was started from, which it goes on to read.
+    image: Option<Image>,
+}
+
+/// An image that calls would have liked to have.
+struct Wanting {
+    place: ImagePlace,
+    limits: Limits,
+    /// How many calls.
+    calls: u32,
+}
+
+/// What an isolate is started for.
+enum Start {
+    /// Calls; from an image if there is one.
+    Calls(Option<Image>),
+    /// Making an image.
+    Image,
 }
 
 /// A microtask queue. Leaked when given up, since contexts that are still to be collected name it.
@@ -96,22 +121,77 @@ impl Queue {
 }
 
 impl Engine {
-    /// This thread's engine, started or renewed if need be. Within a call it is the one that runs.
-    pub(super) fn acquire(limits: &Limits) -> Result<Rc<Self>, Failure> {
+    /// This thread's engine, started or renewed if need be. Within a call it is the one that runs. `place`: where
+    /// the image of the deployment is that is called.
+    pub(super) fn acquire(
+        limits: &Limits,
+        place: Option<&ImagePlace>,
+    ) -> Result<Rc<Self>, Failure> {
         platform::set_fatal(limits.fatal);
         ENGINE.with(|slot| {
             let mut slot = slot.borrow_mut();
-            if let Some(engine) = slot.as_ref()
-                && engine.usable(limits)
-            {
-                return Ok(Rc::clone(engine));
-            }
+            let image = match slot.as_ref() {
+                Some(engine) if engine.usable(limits) => match engine.newer_image(limits, place) {
+                    Some(image) => Some(image),
+                    None => return Ok(Rc::clone(engine)),
+                },
+                _ => place.and_then(Image::open),
+            };
             // The old isolate is disposed of before the new one is entered.
             *slot = None;
-            let engine = Rc::new(Self::start(limits)?);
+            let engine = Rc::new(Self::start(limits, Start::Calls(image))?);
             *slot = Some(Rc::clone(&engine));
             Ok(engine)
         })
+    }
+
+    /// An engine in which the modules of an image are evaluated.
+    pub(super) fn for_image(limits: &Limits) -> Result<Self, Failure> {
+        Self::start(limits, Start::Image)
+    }
+
+    /// An engine without an image.
+    pub(super) fn without_image(limits: &Limits) -> Result<Self, Failure> {
+        Self::start(limits, Start::Calls(None))
+    }
+
+    /// An engine with this image.
+    pub(super) fn with_image(limits: &Limits, image: Image) -> Result<Self, Failure> {
+        Self::start(limits, Start::Calls(Some(image)))
+    }
+
+    /// The image at `place` if this engine has another one or none, and it is time to look.
+    fn newer_image(&self, limits: &Limits, place: Option<&ImagePlace>) -> Option<Image> {
+        let place = place?;
+        let has_it = self.image.as_ref().is_some_and(|image| image.is_at(place));
+        if has_it || self.depth.get() > 0 {
+            return None;
+        }
+        let mut wanting = self.wanting.borrow_mut();
+        if wanting.as_ref().is_none_or(|other| !other.place.is(place)) {
+            *wanting = Some(Wanting {
+                place: place.clone(),
+                limits: limits.clone(),
+                calls: 0,
+            });
+        }
+        let wanting = wanting.as_mut()?;
+        wanting.calls = wanting.calls.saturating_add(1);
+        let look = wanting.calls == 1 || wanting.calls.is_multiple_of(LOOK_AGAIN_CALLS);
+        if look { Image::open(place) } else { None }
+    }
+
+    /// Whether it is time to make the image that calls want: there have been `calls` of them.
+    pub(super) fn lacks_image(&self, calls: u32) -> bool {
+        self.wanting.borrow().as_ref().is_some_and(|wanting| {
+            wanting.calls == calls || wanting.calls.is_multiple_of(MAKE_AGAIN_CALLS)
+        })
+    }
+
+    /// The image, if it has a context for `module`.
+    pub(super) fn image_of(&self, module: &ModuleKey) -> Option<&Image> {
+        let image = self.image.as_ref();
+        image.filter(|image| image.deployment() == module.deployment)
     }
 
     fn usable(&self, limits: &Limits) -> bool {
@@ -119,7 +199,7 @@ impl Engine {
         self.depth.get() > 0 || (fits && !self.worn_out.get())
     }
 
-    fn start(limits: &Limits) -> Result<Self, Failure> {
+    fn start(limits: &Limits, start: Start) -> Result<Self, Failure> {
         let begin = std::time::Instant::now();
         let stack_bytes = platform::start(limits.stack_bytes);
         let watchdog = watchdog()?;
@@ -127,12 +207,23 @@ impl Engine {
             .ok_or_else(|| Failure::Engine("the bounds of the stack are unknown".to_owned()))?;
         let heap_bytes = limits.heap_bytes.max(MIN_HEAP);
         let (buffers, allocator) = memory::buffer_allocator(heap_bytes);
-        let params = v8::CreateParams::default()
+        let mut params = v8::CreateParams::default()
             .heap_limits(0, heap_bytes)
             .array_buffer_allocator(allocator.make_shared())
-            .allow_atomics_wait(false);
+            .allow_atomics_wait(false)
+            .external_references(ops::external_references().into());
+        if let Start::Calls(Some(image)) = &start
+            && let Some(snapshot) = image.snapshot()
+        {
+            // SAFETY: the engine keeps the image as long as the isolate, and drops it after that.
+            let snapshot = unsafe { std::mem::transmute::<&[u8], &'static [u8]>(snapshot) };
+            params = params.snapshot_blob(snapshot.into());
+        }
         let mut isolate = sys::with_utc(|| {
-            let mut isolate = v8::Isolate::new(params);
+            let mut isolate = match &start {
+                Start::Calls(_) => v8::Isolate::new(params),
+                Start::Image => v8::Isolate::snapshot_creator(None, Some(params)),
+            };
             runtime::fix_time_zone(&mut isolate);
             isolate
         });
@@ -169,8 +260,28 @@ impl Engine {
             stack_limit: base - stack_bytes,
             handle: isolate.thread_safe_handle(),
             raw,
-            _isolate: isolate,
+            wanting: RefCell::default(),
+            isolate,
+            image: match start {
+                Start::Calls(image) => image,
+                Start::Image => None,
+            },
         })
+    }
+
+    /// V8's snapshot of the contexts that were added to the isolate. Nothing of it may be in use any more.
+    pub(super) fn into_snapshot(self) -> Option<v8::StartupData> {
+        let Self {
+            modules,
+            kept,
+            realms,
+            runtime,
+            operations,
+            isolate,
+            ..
+        } = self;
+        drop((modules, kept, realms, runtime, operations));
+        isolate.create_blob(v8::FunctionCodeHandling::Keep)
     }
 
     /// The isolate. Calls nest, so each of them takes the isolate anew.
@@ -234,6 +345,51 @@ impl Engine {
         self.heap.reset(&mut self.isolate());
         self.worn_out.set(true);
     }
+}
+
+/// Starts the isolate anew if the image is there by now that calls would have liked to have.
+pub(super) fn adopt_image() {
+    ENGINE.with(|slot| {
+        let Ok(mut slot) = slot.try_borrow_mut() else {
+            return;
+        };
+        let Some(engine) =
+            slot.take_if(|engine| engine.depth.get() == 0 && engine.wanting.borrow().is_some())
+        else {
+            return;
+        };
+        let wanting = engine.wanting.take();
+        let opened = wanting
+            .as_ref()
+            .and_then(|wanting| Image::open(&wanting.place));
+        let (Some(Wanting { limits, .. }), Some(image)) = (&wanting, opened) else {
+            engine.wanting.replace(wanting);
+            *slot = Some(engine);
+            return;
+        };
+        let wanted = engine.wanted.take();
+        drop(engine);
+        // If it does not start, the next call finds out why.
+        if let Ok(engine) = Engine::start(limits, Start::Calls(Some(image))) {
+            engine.wanted.replace(wanted);
+            *slot = Some(Rc::new(engine));
+        }
+    });
+}
+
+/// In a process that was forked: forgets the engine of the parent, whose helper thread is not here. Its isolate
+/// stays: V8's read-only heap belongs to it, and that of an image must be the same.
+pub(super) fn forget_parent() {
+    ENGINE.with(|slot| {
+        if let Ok(mut slot) = slot.try_borrow_mut() {
+            std::mem::forget(slot.take());
+        }
+    });
+    WATCHDOG.with(|slot| {
+        if let Ok(mut slot) = slot.try_borrow_mut() {
+            std::mem::forget(slot.take());
+        }
+    });
 }
 
 /// This thread's engine, if it has one that may be used and runs nothing.
@@ -308,6 +464,9 @@ pub(in crate::js) fn stats() -> EngineStats {
             stats.heap_total = heap.total_heap_size();
             stats.array_buffers = engine.buffers.used();
             stats.cached_modules = engine.modules.borrow().len();
+            if let Some(image) = &engine.image {
+                (stats.image_modules, stats.modules_left_out) = image.counts();
+            }
         }
     });
     stats

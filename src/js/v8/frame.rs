@@ -83,6 +83,8 @@ pub(super) struct Frame<'a> {
     pub(super) loaded: RefCell<Loaded>,
     /// What the bootstrap gave.
     pub(super) runtime: RefCell<Option<v8::Global<v8::Object>>>,
+    /// The exports of the call's module, once it is imported.
+    pub(super) exports: RefCell<Option<v8::Global<v8::Object>>>,
     halted: RefCell<Option<Halted>>,
 }
 
@@ -109,6 +111,7 @@ impl<'a> Frame<'a> {
             rejections: RefCell::default(),
             loaded: RefCell::default(),
             runtime: RefCell::default(),
+            exports: RefCell::default(),
             halted: RefCell::default(),
         }
     }

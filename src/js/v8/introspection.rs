@@ -73,7 +73,7 @@ fn look<R>(
     import_unix_ms: f64,
     body: impl for<'s, 'i> FnOnce(&mut v8::PinScope<'s, 'i>, &Frame<'_>, Runtime<'s>) -> Result<R, Halt>,
 ) -> Result<Result<R, JsError>, Failure> {
-    let engine = Engine::acquire(limits)?;
+    let engine = Engine::acquire(limits, None)?;
     let seed = super::call::import_seed(NO_DEPLOYMENT);
     let frame = Frame::new(engine, host, None, limits.interrupt_pending, seed);
     let ended = context::run(&frame, limits, import_unix_ms, |scope, runtime| {

@@ -37,6 +37,7 @@ pub(super) struct Kept {
     pub(super) used: bool,
     pub(super) context: v8::Global<v8::Context>,
     pub(super) runtime: v8::Global<v8::Object>,
+    pub(super) exports: Option<v8::Global<v8::Object>>,
     pub(super) loaded: Loaded,
     /// What the module logged while it was imported, as long as no call has told that.
     pub(super) log_lines: LogLines,

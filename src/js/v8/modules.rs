@@ -19,7 +19,7 @@ const MAX_DEPLOYMENTS: usize = 2;
 /// One module's text as V8 holds it, and its compiled form.
 pub(super) struct CachedModule {
     source: v8::Global<v8::String>,
-    map: LazyMap,
+    map: Rc<LazyMap>,
     /// Keeps V8's compiled code alive; compiling the same text again then finds it.
     code: OnceCell<v8::Global<v8::UnboundModuleScript>>,
 }
@@ -72,16 +72,29 @@ impl ModuleCache {
 #[derive(Default)]
 pub(super) struct Loaded {
     modules: Vec<LoadedModule>,
+    /// The source maps of modules that came with an image.
+    maps: Option<ImageMaps>,
 }
+
+/// Source maps by path.
+pub(super) type ImageMaps = Rc<HashMap<String, LazyMap>>;
 
 struct LoadedModule {
     path: String,
     /// None until it is compiled.
     module: Option<v8::Global<v8::Module>>,
-    cached: Rc<CachedModule>,
+    map: Rc<LazyMap>,
 }
 
 impl Loaded {
+    /// What a context of an image has loaded.
+    pub(super) fn of_image(maps: ImageMaps) -> Self {
+        Self {
+            modules: Vec::new(),
+            maps: Some(maps),
+        }
+    }
+
     fn by_path(&self, path: &str) -> Option<&v8::Global<v8::Module>> {
         self.modules
             .iter()
@@ -103,12 +116,29 @@ impl Loaded {
 
 impl SourceMaps for Loaded {
     fn map(&self, script: &str, line: u32, column: u32) -> MappedPosition {
+        let lookup = |path: &str| match self.modules.iter().find(|loaded| loaded.path == path) {
+            Some(loaded) => loaded.map.lookup(line, column),
+            None => self.maps.as_ref()?.get(path)?.lookup(line, column),
+        };
         script
             .strip_prefix(MODULE_SCHEME)
-            .and_then(|path| self.modules.iter().find(|loaded| loaded.path == path))
-            .and_then(|loaded| loaded.cached.map.lookup(line, column))
+            .and_then(lookup)
             .unwrap_or_else(|| unmapped(script, line, column))
     }
+}
+
+/// The exports of the module at `path`, which is imported if the context did not come with it.
+pub(super) fn exports<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    frame: &Frame<'_>,
+    path: &str,
+) -> Result<v8::Local<'s, v8::Object>, Halt> {
+    if let Some(exports) = frame.exports.borrow().as_ref() {
+        return Ok(v8::Local::new(scope, exports));
+    }
+    let exports = import(scope, frame, path)?;
+    frame.exports.replace(Some(v8::Global::new(scope, exports)));
+    Ok(exports)
 }
 
 /// Imports the module at `path` and what it imports; gives its exports.
@@ -202,7 +232,7 @@ fn load<'s>(
     frame.loaded.borrow_mut().modules.push(LoadedModule {
         path: path.to_owned(),
         module: None,
-        cached: Rc::clone(&cached),
+        map: Rc::clone(&cached.map),
     });
     let source = v8::Local::new(scope, &cached.source);
     let module = attempt(scope, frame, |scope| compile(scope, path, source))?;
@@ -234,7 +264,7 @@ fn fetch(
         .ok_or_else(|| thrown(format!("Module \"{path}\" is too large.")))?;
     let cached = Rc::new(CachedModule {
         source: v8::Global::new(scope, source),
-        map: LazyMap::new(module.source_map),
+        map: Rc::new(LazyMap::new(module.source_map)),
         code: OnceCell::new(),
     });
     if let Some(number) = frame.deployment {

@@ -6,12 +6,65 @@
 
 #![allow(clippy::needless_pass_by_value, reason = "the signature is V8's")]
 
+use std::sync::OnceLock;
+
 use deno_core::v8;
+use deno_core::v8::MapFnTo;
 
 use super::convert::{short, string, text};
 use super::exception::{Halt, describe};
 use super::frame::{Frame, Halted, HostFault, Pending, Phase, with_current};
 use super::ops_web;
+
+/// A native operation: its name, and what V8 calls.
+type Operation = (&'static str, v8::FunctionCallback);
+
+/// The operations. Images name them by their place in these lists: one list for all isolates of the process.
+struct Operations {
+    /// What nearly every call needs.
+    basic: [Operation; 8],
+    /// What the runtime's lazy files need.
+    web: [Operation; 11],
+}
+
+fn operations() -> &'static Operations {
+    static OPERATIONS: OnceLock<Operations> = OnceLock::new();
+    OPERATIONS.get_or_init(|| Operations {
+        basic: [
+            ("asyncSyscall", async_syscall.map_fn_to()),
+            ("end", end.map_fn_to()),
+            ("environmentVariable", environment_variable.map_fn_to()),
+            ("load", load.map_fn_to()),
+            ("log", log.map_fn_to()),
+            ("random", random.map_fn_to()),
+            ("syscall", syscall.map_fn_to()),
+            ("web", web.map_fn_to()),
+        ],
+        web: [
+            ("continuation", continuation.map_fn_to()),
+            ("crypto", ops_web::crypto_operation.map_fn_to()),
+            ("decodeText", ops_web::decode_text.map_fn_to()),
+            ("decodeUtf8", ops_web::decode_utf8.map_fn_to()),
+            ("encodingName", ops_web::encoding_name.map_fn_to()),
+            ("parseUrl", ops_web::parse_url.map_fn_to()),
+            ("setContinuation", set_continuation.map_fn_to()),
+            ("setUrlPart", ops_web::set_url_part.map_fn_to()),
+            ("structuredClone", ops_web::structured_clone.map_fn_to()),
+            ("utf8Length", ops_web::utf8_length.map_fn_to()),
+            ("writeUtf8", ops_web::write_utf8.map_fn_to()),
+        ],
+    })
+}
+
+/// The addresses that an image refers to by number.
+pub(super) fn external_references() -> Vec<v8::ExternalReference> {
+    let operations = operations();
+    let all = operations.basic.iter().chain(&operations.web);
+    all.map(|(_, function)| v8::ExternalReference {
+        function: *function,
+    })
+    .collect()
+}
 
 /// The templates of the objects that hold the operations.
 pub(super) struct Templates {
@@ -25,82 +78,22 @@ impl Templates {
     /// Templates for one isolate.
     pub(super) fn new(isolate: &mut v8::Isolate) -> Self {
         v8::scope!(let scope, isolate);
-        let basic = [
-            (
-                "asyncSyscall",
-                v8::FunctionTemplate::new(scope, async_syscall),
-            ),
-            (
-                "environmentVariable",
-                v8::FunctionTemplate::new(scope, environment_variable),
-            ),
-            ("end", v8::FunctionTemplate::new(scope, end)),
-            ("load", v8::FunctionTemplate::new(scope, load)),
-            ("log", v8::FunctionTemplate::new(scope, log)),
-            ("random", v8::FunctionTemplate::new(scope, random)),
-            ("syscall", v8::FunctionTemplate::new(scope, syscall)),
-            ("web", v8::FunctionTemplate::new(scope, web)),
-        ];
-        let web = [
-            (
-                "continuation",
-                v8::FunctionTemplate::new(scope, continuation),
-            ),
-            (
-                "crypto",
-                v8::FunctionTemplate::new(scope, ops_web::crypto_operation),
-            ),
-            (
-                "decodeText",
-                v8::FunctionTemplate::new(scope, ops_web::decode_text),
-            ),
-            (
-                "decodeUtf8",
-                v8::FunctionTemplate::new(scope, ops_web::decode_utf8),
-            ),
-            (
-                "encodingName",
-                v8::FunctionTemplate::new(scope, ops_web::encoding_name),
-            ),
-            (
-                "parseUrl",
-                v8::FunctionTemplate::new(scope, ops_web::parse_url),
-            ),
-            (
-                "setContinuation",
-                v8::FunctionTemplate::new(scope, set_continuation),
-            ),
-            (
-                "setUrlPart",
-                v8::FunctionTemplate::new(scope, ops_web::set_url_part),
-            ),
-            (
-                "structuredClone",
-                v8::FunctionTemplate::new(scope, ops_web::structured_clone),
-            ),
-            (
-                "utf8Length",
-                v8::FunctionTemplate::new(scope, ops_web::utf8_length),
-            ),
-            (
-                "writeUtf8",
-                v8::FunctionTemplate::new(scope, ops_web::write_utf8),
-            ),
-        ];
+        let operations = operations();
         Self {
-            basic: template(scope, &basic),
-            web: template(scope, &web),
+            basic: template(scope, &operations.basic),
+            web: template(scope, &operations.web),
         }
     }
 }
 
 fn template<'s>(
     scope: &v8::PinScope<'s, '_, ()>,
-    functions: &[(&str, v8::Local<'s, v8::FunctionTemplate>)],
+    operations: &[Operation],
 ) -> v8::Global<v8::ObjectTemplate> {
     let template = v8::ObjectTemplate::new(scope);
-    for (name, function) in functions {
-        template.set(short(scope, name).into(), (*function).into());
+    for (name, function) in operations {
+        let function = v8::FunctionTemplate::builder_raw(*function).build(scope);
+        template.set(short(scope, name).into(), function.into());
     }
     v8::Global::new(scope, template)
 }

@@ -7,6 +7,7 @@ use super::engine::{self, Engine};
 use super::frame::Frame;
 use super::kept::{Keep, MAX_KEPT, ModuleKey};
 use super::modules;
+use super::process;
 use crate::js::{Call, Host, HostError, Limits, ModuleSource};
 
 /// Garbage that is worth a collection when nobody waits for it.
@@ -40,6 +41,8 @@ pub(super) fn want(frame: &Frame<'_>, call: &Call<'_>, limits: &Limits) {
 
 /// See [`crate::js::between_statements`].
 pub(in crate::js) fn between_statements(go_on: fn() -> bool) {
+    process::reap();
+    engine::adopt_image();
     let Some(engine) = engine::resting() else {
         return;
     };
@@ -69,7 +72,7 @@ fn prepare(engine: &std::rc::Rc<Engine>, wanted: Wanted) {
     frame.keep = Keep::Preparing(wanted.module);
     // If it does not succeed there is no context; the next call then finds out why.
     let _ended = context::run(&frame, &wanted.limits, wanted.import_unix_ms, |scope, _| {
-        modules::import(scope, &frame, &path).map(drop)
+        modules::exports(scope, &frame, &path).map(drop)
     });
 }
 

@@ -69,7 +69,7 @@ fn in_realm<R>(
     limits: &Limits,
     body: impl for<'s, 'i> FnOnce(&mut v8::PinScope<'s, 'i>, &Frame<'_>, &Realm) -> Step<R>,
 ) -> Result<Result<R, ScriptError>, Failure> {
-    let engine = Engine::acquire(limits)?;
+    let engine = Engine::acquire(limits, None)?;
     let frame = Frame::new(engine, host, None, limits.interrupt_pending, [0; 32]);
     let ended = context::watched(&frame, limits, Metering::Coarse, || {
         let engine = &frame.engine;
