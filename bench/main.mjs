@@ -9,6 +9,7 @@ const APP = fileURLToPath(new URL("app", import.meta.url));
 const PARTS = {
   host: { server: true },
   contexts: { server: true },
+  images: { server: true },
   documents: { server: true },
   "language-js": { server: true },
   latency: { server: true },

@@ -19,7 +19,7 @@ after(async () => {
   await control?.end();
 });
 
-async function withSession(body) {
+async function withAnySession(body) {
   const client = await connect(DATABASE);
   const notices = [];
   client.on("notice", (notice) => notices.push(notice.message));
@@ -62,9 +62,33 @@ const WAYS = {
   },
 };
 
-for (const reuse of [false, true]) {
-  const label = reuse ? "reuse on" : "reuse off";
+/** Calls until the image of the deployment is there and this session has started from it. */
+async function adoptImage(client, path) {
+  const adopted = async () => {
+    const { rows } = await client.query("SELECT value FROM live.isolate_stats() WHERE name = 'image_modules'");
+    return Number(rows[0].value) > 0;
+  };
+  const deadline = Date.now() + 60_000;
+  while (!(await adopted())) {
+    assert.ok(Date.now() < deadline, "an image is made");
+    await client.query(`SELECT live.query('${path}') FROM generate_series(1, 10)`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+for (const [label, { reuse, image }] of Object.entries({
+  "reuse off": { reuse: false, image: false },
+  "reuse on": { reuse: true, image: false },
+  "from an image": { reuse: false, image: true },
+  "from an image, reuse on": { reuse: true, image: true },
+})) {
   const visible = reuse ? forget : (seen) => seen;
+  const withSession = (body) =>
+    withAnySession(async (client, notices) => {
+      if (image) await adoptImage(client, "state:look");
+      else await client.query("SET pg_live.image_cache_mb = 0");
+      await body(client, notices);
+    });
 
   test(`${label}: deploy`, async () => {
     await deploy(control, await modules(reuse));
@@ -135,8 +159,53 @@ for (const reuse of [false, true]) {
 
 test("what a module logs while it is imported is told by every call", async () => {
   await deploy(control, await modules(false));
-  await withSession(async (client, notices) => {
+  await withAnySession(async (client, notices) => {
     await WAYS["one statement per call"](client, "state:look");
     assert.equal(notices.filter((line) => line.includes("imported")).length, CALLS);
   });
 });
+
+test("what a module sees at import, and which globals there are, is the same from an image", async () => {
+  const probe = await source("probe.js");
+  const register = await source("register.js");
+  await deploy(control, { "probe.js": probe, "register.js": register });
+  await withAnySession(async (client) => {
+    await client.query("SET pg_live.image_cache_mb = 0");
+    const evaluated = await call(client, "query", "probe:look");
+    await client.query("RESET pg_live.image_cache_mb");
+    await adoptImage(client, "probe:look");
+    const before = await client.query("SELECT value FROM live.isolate_stats() WHERE name = 'cached_modules'");
+    assert.deepEqual(await call(client, "query", "probe:look"), evaluated);
+    const after = await client.query("SELECT value FROM live.isolate_stats() WHERE name = 'cached_modules'");
+    assert.equal(after.rows[0].value, before.rows[0].value, "nothing was evaluated");
+  });
+});
+
+for (const [name, code] of Object.entries({
+  "holds an object of Intl": "const format = new Intl.NumberFormat('en-US'); export const look = register('Query', () => format.format(1234.5));",
+  "holds WebAssembly":
+    "const module = new WebAssembly.Module(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0])); export const look = register('Query', () => `${module}`);",
+  "looks for a new built-in at import":
+    "const has = typeof Promise.try; export const look = register('Query', () => has);",
+  "freezes built-ins at import": "Object.freeze(Promise); Object.freeze(Map.prototype); export const look = register('Query', () => Object.isFrozen(Promise));",
+  "makes globals at import":
+    "globalThis.Atomics = 'mine'; Error.stackTraceLimit = 3; export const look = register('Query', () => [Atomics, Error.stackTraceLimit]);",
+})) {
+  test(`a module that ${name} is evaluated in each call, beside others that are in the image`, async () => {
+    const [state, other, register] = await Promise.all(["state.js", "other.js", "register.js"].map(source));
+    const odd = `import { register } from "./register.js";\n${code}`;
+    await deploy(control, { "state.js": state, "other.js": other, "register.js": register, "odd.js": odd });
+    await withAnySession(async (client) => {
+      await client.query("SET pg_live.image_cache_mb = 0");
+      const evaluated = await call(client, "query", "odd:look");
+      await client.query("RESET pg_live.image_cache_mb");
+      await adoptImage(client, "other:look");
+      for (let n = 0; n < 3; n += 1) assert.deepEqual(await call(client, "query", "odd:look"), evaluated);
+      const { rows } = await client.query("SELECT name, value FROM live.isolate_stats() WHERE name ~ 'image|left'");
+      assert.deepEqual(Object.fromEntries(rows.map(({ name, value }) => [name, Number(value)])), {
+        image_modules: 2,
+        modules_left_out: 1,
+      });
+    });
+  });
+}

@@ -138,6 +138,8 @@ fn engine(call: &mut Call) -> Result<pg_sys::Datum> {
         "contexts_made": stats.contexts_made,
         "isolates_made": stats.isolates_made,
         "cached_modules": stats.cached_modules,
+        "image_modules": stats.image_modules,
+        "modules_left_out": stats.modules_left_out,
     });
     Ok(call.value(state.to_string()))
 }

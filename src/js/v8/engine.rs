@@ -224,7 +224,8 @@ impl Engine {
                 Start::Calls(_) => v8::Isolate::new(params),
                 Start::Image => v8::Isolate::snapshot_creator(None, Some(params)),
             };
-            runtime::fix_time_zone(&mut isolate);
+            // Else V8 would look at the environment when the zone is first needed.
+            isolate.date_time_configuration_change_notification(v8::TimeZoneDetection::Redetect);
             isolate
         });
         isolate.set_microtasks_policy(v8::MicrotasksPolicy::Explicit);

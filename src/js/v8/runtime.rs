@@ -89,18 +89,6 @@ fn compile<'s>(
     )
 }
 
-/// Makes V8 take the time zone of the environment, which it keeps from then on.
-pub(super) fn fix_time_zone(isolate: &mut v8::Isolate) {
-    v8::scope!(let scope, isolate);
-    let context = v8::Context::new(scope, v8::ContextOptions::default());
-    let scope = &mut v8::ContextScope::new(scope, context);
-    let source = short(scope, "new Date(0).getTimezoneOffset()");
-    if let Some(script) = v8::Script::compile(scope, source, None) {
-        let offset = script.run(scope).and_then(|value| value.int32_value(scope));
-        debug_assert_eq!(offset, Some(0), "functions must see UTC");
-    }
-}
-
 /// What the bootstrap gave for the present context.
 #[derive(Clone, Copy)]
 pub(super) struct Runtime<'s>(pub(super) v8::Local<'s, v8::Object>);
