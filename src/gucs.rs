@@ -171,7 +171,12 @@ pub(crate) fn small_table_bytes() -> i64 {
     i64::from(SMALL_TABLE_KB.get()) << 10
 }
 
-/// Bytes that images of evaluated modules may take; 0: there are none.
+/// Whether this session's calls use images of evaluated modules.
+pub(crate) fn uses_images() -> bool {
+    IMAGE_CACHE_MB.get() > 0
+}
+
+/// Bytes that all images may take. A session cannot make the folder of all smaller.
 pub(crate) fn image_cache_bytes() -> u64 {
-    (value(&IMAGE_CACHE_MB) as u64) << 20
+    u64::try_from(IMAGE_CACHE_MB.configured()).unwrap_or(0) << 20
 }

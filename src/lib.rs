@@ -22,6 +22,7 @@ mod pg;
 #[pgrx::pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     gucs::register();
+    js::loaded();
     pg::language::guard::install();
     invalidator::start();
 }

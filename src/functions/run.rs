@@ -16,7 +16,7 @@ use crate::functions::pages::Pages;
 use crate::functions::usage::Resource;
 use crate::gucs;
 use crate::journal;
-use crate::js::{self, Call, Failure, ImagePlace, JsError, Kind, Limits, Outcome};
+use crate::js::{self, Call, Failure, JsError, Kind, Limits, Outcome};
 use crate::pg::after_reply;
 use crate::pg::session::{self, UserGuard};
 use crate::pg::shmem::{self, Counter};
@@ -305,7 +305,6 @@ pub(crate) fn call(
     let Some(deployment) = catalog.deployment else {
         return Err(Failure::Host(Box::new(Error::NothingDeployed)));
     };
-    let image = image_place(&catalog);
     let call = Call {
         deployment,
         module: target.path.module(),
@@ -319,7 +318,7 @@ pub(crate) fn call(
         seed,
         import_unix_ms: catalog.deployed_unix_ms,
         reuse_context: target.function.reuses_context,
-        image: image.as_ref(),
+        image: catalog.image.as_ref().filter(|_| gucs::uses_images()),
     };
     after_reply::call(between_statements);
     let mut outcome = js::invoke(&call, execution, &limits())?;
@@ -329,15 +328,6 @@ pub(crate) fn call(
         .result
         .and_then(|text| check_result(&catalog, &target.function, text));
     Ok(outcome)
-}
-
-fn image_place(catalog: &Catalog) -> Option<ImagePlace> {
-    let max_bytes = gucs::image_cache_bytes();
-    let place = catalog.image.as_ref().filter(|_| max_bytes > 0)?;
-    Some(ImagePlace {
-        max_bytes,
-        ..place.clone()
-    })
 }
 
 /// Makes ready for the next calls while the client has no statement for us.

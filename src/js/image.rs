@@ -13,8 +13,8 @@ pub(crate) struct ImagePlace {
     pub deployment: i64,
     /// Tells this code from any other that ever was deployed, environment included.
     pub name: String,
-    /// Most bytes that all images of the folder may take; the oldest go.
-    pub max_bytes: u64,
+    /// Most bytes that all images of the folder may take; the oldest go. Asked when one is added.
+    pub max_bytes: fn() -> u64,
     /// Called first in a process that was forked to make the image: lets go of what it shares with the server.
     pub leave_server: fn(),
 }

@@ -263,6 +263,11 @@ pub(crate) fn between_statements(go_on: fn() -> bool) {
     v8::between_statements(go_on);
 }
 
+/// Notes which build of this code runs. To be called when it is loaded: its file may be replaced later.
+pub(crate) fn loaded() {
+    v8::library_identity();
+}
+
 /// Drops the cached code of every deployment but `keep`.
 pub(crate) fn forget_others(keep: i64) {
     v8::forget_others(keep);

@@ -40,6 +40,11 @@ impl Limit {
     pub(crate) fn get(&self) -> i32 {
         self.value.load(Ordering::Relaxed)
     }
+
+    /// The value that the session began with, whatever it has set since.
+    pub(crate) fn configured(&self) -> i32 {
+        in_configuration(self.name).unwrap_or_else(|| self.get())
+    }
 }
 
 /// How many limits there are: each has a hook of its own, since Postgres does not tell a hook which

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use pgrx::pg_sys;
 
+use crate::gucs;
 use crate::js::ImagePlace;
 
 /// The folder in the data directory.
@@ -28,7 +29,7 @@ pub(crate) fn place(deployment: i64, unix_ms: f64, hash: &str) -> ImagePlace {
         directory: PathBuf::from(directory.to_string_lossy().into_owned()).join(FOLDER),
         deployment,
         name: format!("{server} {database} {deployment} {unix_ms} {hash}"),
-        max_bytes: 0,
+        max_bytes: gucs::image_cache_bytes,
         leave_server,
     }
 }

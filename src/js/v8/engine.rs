@@ -383,12 +383,14 @@ pub(super) fn adopt_image() {
 pub(super) fn forget_parent() {
     ENGINE.with(|slot| {
         if let Ok(mut slot) = slot.try_borrow_mut() {
-            std::mem::forget(slot.take());
+            // Not dropped: neither is this process's to end.
+            let _kept = ManuallyDrop::new(slot.take());
         }
     });
     WATCHDOG.with(|slot| {
         if let Ok(mut slot) = slot.try_borrow_mut() {
-            std::mem::forget(slot.take());
+            // Not dropped: neither is this process's to end.
+            let _kept = ManuallyDrop::new(slot.take());
         }
     });
 }

@@ -28,3 +28,4 @@ pub(super) use frame::append_log_lines;
 pub(super) use introspection::{analyze, evaluate_schema};
 pub(super) use language::{call_routine, check_routine};
 pub(super) use prepare::between_statements;
+pub(super) use process::library_identity;

@@ -8,6 +8,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::OnceLock;
 
 thread_local! {
     /// Children whose end has not been noticed yet.
@@ -158,10 +159,15 @@ impl Drop for Mapped {
     }
 }
 
-/// Tells the file that this code is in from that of any other build.
-pub(super) fn library_identity() -> Option<Vec<u8>> {
+/// Tells the code of this process from that of any other build: what its file was when it was loaded.
+pub(in crate::js) fn library_identity() -> Option<&'static [u8]> {
+    static IDENTITY: OnceLock<Option<Vec<u8>>> = OnceLock::new();
+    IDENTITY.get_or_init(identify_library).as_deref()
+}
+
+fn identify_library() -> Option<Vec<u8>> {
     let mut found = MaybeUninit::<libc::Dl_info>::uninit();
-    let here = library_identity as fn() -> Option<Vec<u8>>;
+    let here = identify_library as fn() -> Option<Vec<u8>>;
     // SAFETY: the structure is written if the result is not 0; the name in it lives as long as the library.
     let name = unsafe {
         if libc::dladdr(here as *const c_void, found.as_mut_ptr()) == 0 {

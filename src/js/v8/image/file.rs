@@ -150,8 +150,12 @@ impl Claim {
     /// Takes the right; `None` if the image is there, or another process makes it.
     pub(super) fn take(place: &ImagePlace) -> Option<Self> {
         let target = path(place)?;
-        if target.exists() {
-            return None;
+        if let Ok(bytes) = fs::read(&target) {
+            if Contents::read(&bytes).is_some() {
+                return None;
+            }
+            // Damaged.
+            let _gone = fs::remove_file(&target);
         }
         fs::create_dir_all(&place.directory).ok()?;
         let draft = target.with_extension("draft");
@@ -181,10 +185,10 @@ impl Claim {
         &self.draft
     }
 
-    /// Makes the draft the image, and room for it.
-    pub(super) fn fulfil(self, place: &ImagePlace) -> std::io::Result<()> {
+    /// Makes the draft the image, and room for it: all images may take `max_bytes`.
+    pub(super) fn fulfil(self, place: &ImagePlace, max_bytes: u64) -> std::io::Result<()> {
         fs::rename(&self.draft, &self.target)?;
-        make_room(place, &self.target);
+        make_room(place, &self.target, max_bytes);
         Ok(())
     }
 
@@ -200,7 +204,7 @@ fn age(path: &Path) -> Option<Duration> {
 }
 
 /// Removes the oldest images until the rest is not too much. Processes that have them mapped keep them.
-fn make_room(place: &ImagePlace, keep: &Path) {
+fn make_room(place: &ImagePlace, keep: &Path, max_bytes: u64) {
     let Ok(entries) = fs::read_dir(&place.directory) else {
         return;
     };
@@ -213,11 +217,11 @@ fn make_room(place: &ImagePlace, keep: &Path) {
             (is_image && path != keep).then_some((metadata.modified().ok()?, metadata.len(), path))
         })
         .collect();
-    images.sort_by(|a, b| b.0.cmp(&a.0));
+    images.sort_by_key(|image| std::cmp::Reverse(image.0));
     let mut total = fs::metadata(keep).map_or(0, |metadata| metadata.len());
     for (_, bytes, path) in images {
         total += bytes;
-        if total > place.max_bytes {
+        if total > max_bytes {
             let _gone = fs::remove_file(path);
         }
     }

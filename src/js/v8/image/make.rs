@@ -21,6 +21,7 @@ const PATIENCE_SECONDS: u32 = 60;
 /// What an image is made of.
 pub(super) struct Job {
     place: ImagePlace,
+    max_bytes: u64,
     pub(super) deployment: i64,
     pub(super) import_unix_ms: f64,
     pub(super) limits: Limits,
@@ -48,6 +49,7 @@ pub(in crate::js::v8) fn wish(frame: &Frame<'_>, call: &Call<'_>, limits: &Limit
     };
     let job = Job {
         place: place.clone(),
+        max_bytes: (place.max_bytes)(),
         deployment: call.deployment,
         import_unix_ms: call.import_unix_ms,
         limits: limits.clone(),
@@ -83,7 +85,7 @@ fn make(job: &Job, claim: Claim) {
     };
     if made {
         // If the folder is gone, so is the draft.
-        drop(claim.fulfil(&job.place));
+        drop(claim.fulfil(&job.place, job.max_bytes));
     } else {
         claim.give_up();
     }
