@@ -11,7 +11,7 @@ tests=("$@")
 
 [ ${#tests[@]} -gt 0 ] || fail "there are no tests in $input"
 
-start_cluster
+start_cluster "synchronous_standby_names = 'nobody'" "synchronous_commit = local" "max_worker_processes = 16"
 mkdir -p "$output"
 status=0
 "$("$bin/pg_config" --pgxs | xargs dirname)/../test/isolation/pg_isolation_regress" \
@@ -19,5 +19,25 @@ status=0
     --host="$socket" --port=$port --user=postgres --dbname=isolation \
     --encoding=UTF8 --no-locale --load-extension=pg_live "${tests[@]}" || status=$?
 [ $status -eq 0 ] || cat "$output/regression.diffs" || true
+
+# What a spec cannot do: the server is started again in between.
+prepared_over_restart() {
+    local psql=("$bin/psql" -X -q -v ON_ERROR_STOP=1 -h "$socket" -p $port -U postgres)
+    "${psql[@]}" -d postgres -c "CREATE DATABASE restarted"
+    "${psql[@]}" -d restarted -c "
+        CREATE EXTENSION pg_live; CREATE EXTENSION dblink;
+        CREATE TABLE t (id int); INSERT INTO t VALUES (1), (2);
+        SELECT live.capture_table('t')" >/dev/null
+    "${psql[@]}" -d restarted -c "BEGIN; TRUNCATE t; PREPARE TRANSACTION 'over_restart'"
+    (cd / && "${account[@]}" "$bin/pg_ctl" restart -w -m fast -D "$work/data" -l "$cluster_log" >/dev/null)
+    "${psql[@]}" -d restarted <"$input/prepared_over_restart.sql" 2>&1
+}
+if [ $# -eq 0 ]; then
+    said=$(prepared_over_restart) || status=1
+    case $said in
+    *"before: 0"*"sqlstate 40001"*) echo "ok - a prepared TRUNCATE is known after a restart" ;;
+    *) printf '%s\n' "$said" "not ok - a prepared TRUNCATE is known after a restart" && status=1 ;;
+    esac
+fi
 check_cluster_log || status=1
 exit $status

@@ -19,7 +19,7 @@ use crate::pg::snapshot;
 use crate::pg::xact::{self, Stage};
 
 pub(crate) use coverage::{Coverage, capture_relation, ensure_captured, may_register, status};
-pub(crate) use redefinition::{ddl_conflict, note_redefinition};
+pub(crate) use redefinition::{Postgres, ddl_conflict, note_redefinition};
 pub(crate) use trigger::capture;
 
 /// The write-set of the running transaction. A subtransaction that aborts only leaves it wider.
@@ -252,6 +252,6 @@ fn publish_redefinitions(xid: Xid, rels: &BTreeSet<RelId>) {
     let Ok(slot) = slot else { return };
     let mut log = slot.log_mut();
     for rel in rels {
-        log.redefinitions.add(xid, *rel, &redefinition::Postgres);
+        log.redefinitions.add(xid, *rel, &Postgres);
     }
 }

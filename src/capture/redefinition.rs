@@ -13,7 +13,7 @@ use crate::pg::snapshot;
 use crate::pg::xact;
 
 /// The fates of transactions, as Postgres knows them.
-pub(super) struct Postgres;
+pub(crate) struct Postgres;
 
 impl Fates for Postgres {
     fn in_progress(&self, xid: Xid) -> bool {

@@ -4,6 +4,7 @@ use pg_live_invalidation::{Invalidator, Limits, Owner};
 use pgrx::Spi;
 
 use super::settings;
+use crate::capture;
 use crate::pg::shmem::{self, Counter, Slot};
 use crate::pg::{snapshot, worker, xact};
 
@@ -16,6 +17,10 @@ pub(super) fn begin(slot: &Slot) -> Result<(Invalidator, Vec<Owner>), String> {
     let boot = next_number(slot)?;
     let owners = slot.restart(boot);
     let running = xact::running(shmem::own_database());
+    // R17: before the board tells of the boot, as no result without a boot is shown.
+    slot.log_mut()
+        .redefinitions
+        .begin(&running, &capture::Postgres);
     let c0 = snapshot::completion_count();
     {
         let mut board = slot.board_mut();

@@ -6,7 +6,7 @@ use std::mem::size_of;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-use pg_live_shared::{Requests, Ring, Span, Watched};
+use pg_live_shared::{Redefinitions, Requests, Ring, Span, Watched};
 use pgrx::pg_sys;
 
 use super::latch::ProcessSeat;
@@ -304,6 +304,7 @@ impl Memory {
                 memory.capture_requests.clear();
                 // Nobody takes these two locks the other way round.
                 slot.journal_mut().span = Span::default();
+                slot.log_mut().redefinitions = Redefinitions::default();
                 memory
                     .counters
                     .iter()

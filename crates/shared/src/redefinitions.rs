@@ -3,7 +3,6 @@
 use pg_live_invalidation::{Snapshot, Xid};
 use pg_live_readset::RelId;
 
-const ENTRIES: usize = 64;
 /// Stands for every relation. No relation has this id.
 const ANY: RelId = 0;
 
@@ -17,9 +16,11 @@ struct Redefinition {
 /// The recent changes. All-zero bytes are an empty table.
 #[repr(C)]
 #[derive(Debug)]
-pub struct Redefinitions {
+pub struct Redefinitions<const ENTRIES: usize = 64> {
     entries: [Redefinition; ENTRIES],
     used: u64,
+    /// Whether what was running when the table was made is in it.
+    begun: u64,
     /// No committed transaction that was dropped from the table had a greater completion count.
     dropped_count: u64,
     /// No running transaction that was dropped from it had a greater id.
@@ -43,15 +44,39 @@ pub struct Suspects {
     dropped: bool,
 }
 
-impl Redefinitions {
+impl<const ENTRIES: usize> Default for Redefinitions<ENTRIES> {
+    fn default() -> Self {
+        Redefinitions {
+            entries: [Redefinition::default(); ENTRIES],
+            used: 0,
+            begun: 0,
+            dropped_count: 0,
+            dropped_xid: 0,
+        }
+    }
+}
+
+impl<const ENTRIES: usize> Redefinitions<ENTRIES> {
+    /// R0: what runs, or is prepared, at the first boot of a new table may have changed anything,
+    /// and said so where it is no longer known: before a restart of the server.
+    pub fn begin(&mut self, running: &[Xid], fates: &impl Fates) {
+        if std::mem::replace(&mut self.begun, 1) == 0 {
+            for xid in running {
+                self.add(*xid, ANY, fates);
+            }
+        }
+    }
+
     /// Adds a change that the transaction is about to commit; an older one makes room.
     pub fn add(&mut self, xid: Xid, rel: RelId, fates: &impl Fates) {
+        // What it said before may have been dropped.
+        let rel = if xid <= self.dropped_xid { ANY } else { rel };
         let known = |entry: &Redefinition| entry.xid == xid && [rel, ANY].contains(&entry.rel);
         if self.entries().iter().any(known) {
             return;
         }
-        if self.entries().len() == ENTRIES {
-            self.make_room(fates);
+        if self.entries().len() == ENTRIES && !self.make_room(xid, fates) {
+            return;
         }
         if self.entries().iter().any(known) {
             return;
@@ -78,8 +103,9 @@ impl Redefinitions {
     }
 
     /// Drops the oldest transaction that has ended; else has one entry stand for all of a
-    /// transaction's; else drops the oldest transaction.
-    fn make_room(&mut self, fates: &impl Fates) {
+    /// transaction's; else drops the newest transaction, as the old ones may be prepared and stay.
+    /// Returns whether there is room for an entry of `new`: it may be the newest itself.
+    fn make_room(&mut self, new: Xid, fates: &impl Fates) -> bool {
         let mut xids: Vec<Xid> = self.entries().iter().map(|entry| entry.xid).collect();
         xids.sort_unstable();
         let repeated = xids
@@ -99,14 +125,23 @@ impl Redefinitions {
                 entry.rel = ANY;
             }
         } else {
-            self.dropped_xid = self.dropped_xid.max(xids[0]);
-            self.retain(|entry| entry.xid != xids[0]);
+            let newest = xids.last().map_or(new, |last| new.max(*last));
+            self.dropped_xid = self.dropped_xid.max(newest);
+            self.retain(|entry| entry.xid != newest);
+            return newest != new;
         }
+        true
     }
 
     /// What may contradict a result that read these relations at this snapshot.
     pub fn suspects(&self, snapshot: &Snapshot, rels: &[RelId]) -> Suspects {
         let touches = |entry: &&Redefinition| entry.rel == ANY || rels.contains(&entry.rel);
+        // One that was dropped while it ran may be any that the snapshot does not see and that is
+        // not in the table.
+        let known = |xid: &Xid| self.entries().iter().any(|entry| entry.xid == *xid);
+        let unseen = snapshot.xip.iter().filter(|xid| !known(xid));
+        let was_running = snapshot.xmax <= self.dropped_xid
+            || unseen.take_while(|xid| **xid <= self.dropped_xid).next().is_some();
         Suspects {
             xids: self
                 .entries()
@@ -115,7 +150,7 @@ impl Redefinitions {
                 .map(|entry| entry.xid)
                 .filter(|xid| !snapshot.contains(*xid))
                 .collect(),
-            dropped: self.dropped_count > snapshot.completed || self.dropped_xid >= snapshot.xmin,
+            dropped: self.dropped_count > snapshot.completed || was_running,
         }
     }
 }
@@ -158,12 +193,7 @@ mod tests {
     }
 
     fn empty() -> Redefinitions {
-        Redefinitions {
-            entries: [Redefinition::default(); ENTRIES],
-            used: 0,
-            dropped_count: 0,
-            dropped_xid: 0,
-        }
+        Redefinitions::default()
     }
 
     /// A snapshot that sees what has ended when `running` is the first that has not.
@@ -200,10 +230,20 @@ mod tests {
         for rel in 1..200 {
             table.add(10, rel, &Until { running: 10 });
         }
-        assert!(table.entries().len() < ENTRIES);
+        assert!(table.entries().len() < 64);
         assert!(conflict(&table, 10, &[1], 11) && conflict(&table, 10, &[199], 11));
         assert!(!conflict(&table, 11, &[1], 11));
         assert_eq!(table.dropped_xid, 0);
+    }
+
+    #[test]
+    fn what_ran_when_the_table_was_made_conflicts_everywhere() {
+        let mut table = empty();
+        table.begin(&[9, 10], &Until { running: 9 });
+        assert!(conflict(&table, 9, &[7], 11) && !conflict(&table, 9, &[7], 10));
+        assert!(!conflict(&table, 11, &[7], 12));
+        table.begin(&[12], &Until { running: 12 });
+        assert!(!conflict(&table, 12, &[7], 13), "a later boot finds it known");
     }
 
     proptest! {

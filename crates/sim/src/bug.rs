@@ -1,8 +1,21 @@
 //! Mistakes that can be planted, to see that the simulator notices them.
 
-/// A planted mistake. Each breaks one rule of the protocol, everything else stays as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Bug {
+macro_rules! bugs {
+    ($($(#[doc = $doc:literal])* $name:ident,)*) => {
+        /// A planted mistake. Each breaks one rule of the protocol, everything else stays as it is.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Bug {
+            $($(#[doc = $doc])* $name,)*
+        }
+
+        impl Bug {
+            /// All of them.
+            pub const ALL: &'static [Bug] = &[$(Bug::$name,)*];
+        }
+    };
+}
+
+bugs! {
     /// R1: writers publish after they have become visible.
     LatePublish,
     /// R1: a writer that finds no registration for its rows publishes nothing.
@@ -11,6 +24,10 @@ pub enum Bug {
     NoLateCapture,
     /// R1: of a changed row only the new image is published.
     NewImageOnly,
+    /// R1: a rolled back subtransaction takes what its parent wrote with it.
+    SubAbortForgets,
+    /// R1: a write-set is published under the id of a subtransaction.
+    SubXidPublished,
     /// R3: a writer that finds the log full commits without a sign.
     OverflowIgnored,
     /// R0: what runs at the boot is not listed.
@@ -31,6 +48,12 @@ pub enum Bug {
     XminOnly,
     /// R6: unresolved writers are dropped when there are many.
     DropUnresolved,
+    /// R6: what was dropped from the history is not remembered: the log has wrapped before a slow registration.
+    DroppedForgotten,
+    /// F2: ids of transactions are compared by their 32 bits.
+    ShortIds,
+    /// F2: ids of a snapshot are taken to be of the epoch in which they are widened.
+    EpochOfNow,
     /// R8: the relay goes on after a new boot as if nothing had happened.
     BootIgnored,
     /// R8: the relay does not notice that batches are missing.
@@ -39,49 +62,54 @@ pub enum Bug {
     RegisterBeforeAttach,
     /// R8: a relay attaches again under the number that it had.
     OwnerReused,
-    /// The relay trusts hints alone and never asks by itself.
+    /// R8: the relay trusts hints alone and never asks by itself.
     NoPoll,
+    /// R8: the relay believes the batch number that a hint names.
+    HintTrusted,
     /// R11: each query of a run has its own snapshot.
     SnapshotPerQuery,
+    /// R16: each statement of a query has its own snapshot.
+    SnapshotPerRead,
     /// R9, R12: a run reports the completion count of its end, not of its snapshot.
     CountOfNow,
     /// R12, R13: a moment carries the boot that is in force when it is reported.
     BootOfNow,
-    /// A result that found no room in the log is said to be registered.
+    /// R6: a result that found no room in the log is said to be registered.
     ClaimsRegistered,
     /// R13: a mutation reports a completion count from before it became visible.
     EarlyMutationCount,
+    /// R13: the relay does not heed the timestamp that a client has seen.
+    ObservedIgnored,
+    /// R13: a transition leaves before the answer to a mutation that it sees.
+    TransitionOvertakes,
     /// R14: the outcome of a mutation is not stored.
     OutcomeNotStored,
-}
-
-impl Bug {
-    /// All of them.
-    pub const ALL: [Bug; 25] = [
-        Bug::LatePublish,
-        Bug::UnwatchedSkipped,
-        Bug::NoLateCapture,
-        Bug::NewImageOnly,
-        Bug::OverflowIgnored,
-        Bug::RunningNotListed,
-        Bug::PreparedNotListed,
-        Bug::NoC0Check,
-        Bug::ResolveByClog,
-        Bug::PreparedNotInProgress,
-        Bug::NoR6,
-        Bug::IgnoreXip,
-        Bug::XminOnly,
-        Bug::DropUnresolved,
-        Bug::BootIgnored,
-        Bug::GapIgnored,
-        Bug::RegisterBeforeAttach,
-        Bug::OwnerReused,
-        Bug::NoPoll,
-        Bug::SnapshotPerQuery,
-        Bug::CountOfNow,
-        Bug::BootOfNow,
-        Bug::ClaimsRegistered,
-        Bug::EarlyMutationCount,
-        Bug::OutcomeNotStored,
-    ];
+    /// R17: results are not checked for redefinitions.
+    NoR17,
+    /// R17: the check is made before the query reads, not after.
+    R17First,
+    /// R17: redefinitions are made known after they have become visible.
+    R17Late,
+    /// R17: what was prepared before a restart of the server is forgotten.
+    R17Recovery,
+    /// R18: a result over a table without triggers is registered like any other.
+    UncapturedAccepted,
+    /// R18: a table counts as captured if it is so when the result is registered.
+    CapturedNow,
+    /// R18: triggers are added while writers run.
+    CaptureWithoutLock,
+    /// R19: the deployment is not in read-sets.
+    DeploymentUnread,
+    /// R19: a query runs the code of now, not that of its snapshot.
+    DeploymentOfNow,
+    /// Standby: its snapshot is read where a primary keeps the running ids.
+    StandbyXip,
+    /// Standby: the snapshot is taken without waiting for the replay.
+    StandbyNoWait,
+    /// Standby: the completion count of the primary is read after the snapshot was taken.
+    StandbyCountLast,
+    /// Standby: the position in WAL is read before the completion count.
+    StandbyLsnFirst,
+    /// Standby: the primary is asked whether a redefinition has committed.
+    StandbyR17,
 }

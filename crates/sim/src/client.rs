@@ -1,15 +1,18 @@
 //! A client, and the oracle that it is: what it is shown must have been true, all at once, and
 //! never older than what it was shown before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pg_live_session::{
     ClientMessage, Modification, QueryId, RequestId, ServerMessage, StateModification, Transition,
     Version,
 };
 
-use crate::database::{Database, Request, Time};
+use crate::coverage::State;
+use crate::history::{History, Request, Time};
 use crate::query::Query;
+use crate::run_job::Node;
+use crate::server::Server;
 
 /// A mutation that is not answered.
 #[derive(Debug)]
@@ -21,21 +24,30 @@ struct Unanswered {
 #[derive(Debug)]
 pub(crate) struct Client {
     session_id: String,
-    pub(crate) connected: Option<u32>,
+    /// The relay and the session there.
+    pub(crate) connected: Option<(usize, u32)>,
+    /// Where what it is shown comes from.
+    node: Node,
     wanted: BTreeMap<QueryId, Query>,
     next_query: QueryId,
     next_request: RequestId,
     unanswered: BTreeMap<RequestId, Unanswered>,
     /// Timestamps of mutations answered on this connection.
     answered: BTreeMap<RequestId, u64>,
+    /// Mutations answered on earlier ones.
+    answered_before: BTreeSet<RequestId>,
     /// The query set at each of its versions.
     sets: Vec<BTreeMap<QueryId, Query>>,
     version: Version,
     results: BTreeMap<QueryId, String>,
     /// The earliest time at which all that was shown can have been true.
     at: Time,
+    /// Likewise of the primary, if that was before the client came to the standby.
+    carried: Time,
     observed: Option<u64>,
     pub(crate) transitions: u64,
+    /// Connections whose clock was behind what the client had seen (R13).
+    pub(crate) clocks_raised: u64,
 }
 
 impl Client {
@@ -43,26 +55,37 @@ impl Client {
         Client {
             session_id: format!("client {number}"),
             connected: None,
+            node: Node::Primary,
             wanted: BTreeMap::new(),
             next_query: 0,
             next_request: 0,
             unanswered: BTreeMap::new(),
             answered: BTreeMap::new(),
+            answered_before: BTreeSet::new(),
             sets: vec![BTreeMap::new()],
             version: Version::default(),
             results: BTreeMap::new(),
             at: 0,
+            carried: 0,
             observed: None,
             transitions: 0,
+            clocks_raised: 0,
         }
     }
 
     /// Opens a connection: says everything anew, and what was not answered again (R14).
-    pub(crate) fn connect(&mut self, session: u32) -> Vec<ClientMessage> {
-        self.connected = Some(session);
+    pub(crate) fn connect(
+        &mut self,
+        (relay, session): (usize, u32),
+        node: Node,
+        server: &mut Server,
+    ) -> Vec<ClientMessage> {
+        self.move_to(node, server);
+        self.connected = Some((relay, session));
         self.version = Version::default();
         self.results.clear();
-        self.answered.clear();
+        let answered = std::mem::take(&mut self.answered);
+        self.answered_before.extend(answered.into_keys());
         self.sets = vec![BTreeMap::new()];
         let mut messages = vec![ClientMessage::Connect {
             session_id: self.session_id.clone(),
@@ -78,6 +101,21 @@ impl Client {
             messages.push(mutation(*request_id));
         }
         messages
+    }
+
+    /// R12: another node shows at least what this one has shown. The other way round the client may
+    /// miss for a moment what a standby showed before the primary did: a stated limit.
+    fn move_to(&mut self, node: Node, server: &mut Server) {
+        if node == self.node {
+            return;
+        }
+        server.coverage.reach(State::NodeChanged);
+        self.carried = match node {
+            Node::Primary => 0,
+            Node::Standby => self.at,
+        };
+        self.at = 0;
+        self.node = node;
     }
 
     pub(crate) fn disconnect(&mut self) {
@@ -119,12 +157,16 @@ impl Client {
     }
 
     /// Takes in a message. The error says what is wrong with it.
-    pub(crate) fn receive(&mut self, message: ServerMessage, db: &Database) -> Result<(), String> {
+    pub(crate) fn receive(
+        &mut self,
+        message: ServerMessage,
+        server: &Server,
+    ) -> Result<(), String> {
         match message {
-            ServerMessage::Transition(transition) => self.show(transition, db),
+            ServerMessage::Transition(transition) => self.show(transition, server),
             ServerMessage::MutationResponse {
                 request_id, result, ..
-            } => self.answer(request_id, result.map(|(_, ts)| ts).ok(), db),
+            } => self.answer(request_id, result.map(|(_, ts)| ts).ok(), server),
             ServerMessage::ActionResponse { .. }
             | ServerMessage::AuthError { .. }
             | ServerMessage::FatalError { .. } => Err(format!("unexpected {message:?}")),
@@ -132,9 +174,10 @@ impl Client {
     }
 
     /// R14: an answered mutation was applied once, a refused one never.
-    fn answer(&mut self, id: RequestId, ts: Option<u64>, db: &Database) -> Result<(), String> {
+    fn answer(&mut self, id: RequestId, ts: Option<u64>, server: &Server) -> Result<(), String> {
         let known = self.unanswered.remove(&id).is_some();
-        let applied = db.applied.get(&self.request(id)).map_or(0, Vec::len);
+        let applied = &server.db.history.applied;
+        let applied = applied.get(&self.request(id)).map_or(0, Vec::len);
         if !known || applied != usize::from(ts.is_some()) {
             return Err(format!(
                 "R14: mutation {id} answered with {ts:?}, awaited: {known}, applied {applied} times"
@@ -146,7 +189,7 @@ impl Client {
         Ok(())
     }
 
-    fn show(&mut self, transition: Transition, db: &Database) -> Result<(), String> {
+    fn show(&mut self, transition: Transition, server: &Server) -> Result<(), String> {
         let Transition {
             start,
             end,
@@ -174,16 +217,18 @@ impl Client {
                 }
             }
         }
+        let is_first = start == Version::default();
+        self.clocks_raised += u64::from(is_first && self.observed == Some(end.ts));
         self.version = end;
         self.observed = Some(end.ts);
         self.transitions += 1;
-        self.at = self.earliest(db)?;
+        self.at = self.earliest(server)?;
         Ok(())
     }
 
     /// R11, R12, R13: the earliest time, not before the last one, at which all results were true
     /// and exactly those mutations were visible that may be.
-    fn earliest(&self, db: &Database) -> Result<Time, String> {
+    fn earliest(&self, server: &Server) -> Result<Time, String> {
         let set = self
             .sets
             .get(self.version.query_set as usize)
@@ -191,40 +236,60 @@ impl Client {
         if !set.keys().eq(self.results.keys()) {
             return Err(format!("results {:?} for {set:?}", self.results));
         }
-        let (mut from, mut before) = (self.at, db.now + 1);
-        for (id, ts) in &self.answered {
-            let Some(applied) = self.applied(*id, db) else {
-                continue;
-            };
-            if *ts <= self.version.ts {
-                from = from.max(applied);
-            } else if !db.answered_late.contains(&self.request(*id)) {
-                before = before.min(applied);
-            }
-        }
-        let first_sent = self.unanswered.iter().filter(|(_, sent)| !sent.resent);
-        for applied in first_sent.filter_map(|(id, _)| self.applied(*id, db)) {
-            before = before.min(applied);
-        }
-        let holds = |at: &Time| {
-            set.iter()
-                .all(|(id, query)| self.results.get(id) == Some(&query.result(db, *at)))
-        };
         if set.is_empty() {
             return Ok(self.at);
         }
+        let history = self.history(server);
+        let (from, before) = self.bounds(server);
+        let holds = |at: &Time| {
+            set.iter()
+                .all(|(id, query)| self.results.get(id) == Some(&query.result(history.truth(*at))))
+        };
         (from..before).find(holds).ok_or_else(|| {
-            let held: Vec<Time> = (0..=db.now).filter(holds).collect();
+            let held: Vec<Time> = (0..=history.now).filter(holds).collect();
             format!(
-                "torn, backwards or too early: {:?} for {set:?} at {:?} must hold in \
+                "torn, backwards or too early: {:?} for {set:?} at {:?} on the {:?} must hold in \
                  {from}..{before} and holds at {held:?}; answered {:?}, applied {:?}, shown {}",
-                self.results, self.version, self.answered, db.applied, self.at
+                self.results, self.version, self.node, self.answered, history.applied, self.at
             )
         })
     }
 
-    fn applied(&self, id: RequestId, db: &Database) -> Option<Time> {
-        let times = db.applied.get(&self.request(id))?;
+    /// The times of which one may be shown.
+    fn bounds(&self, server: &Server) -> (Time, Time) {
+        let history = self.history(server);
+        let never = history.now + 1;
+        let carried = history.time_of(&server.db.history, self.carried);
+        let (mut from, mut before) = (self.at.max(carried.unwrap_or(never)), never);
+        for id in &self.answered_before {
+            from = from.max(self.applied(*id, history).unwrap_or(never));
+        }
+        for (id, ts) in &self.answered {
+            let applied = self.applied(*id, history);
+            let exact = !server.db.answered_late.contains(&self.request(*id));
+            if *ts <= self.version.ts {
+                from = from.max(applied.unwrap_or(never));
+            } else if exact && self.node == Node::Primary {
+                // A standby may show it before the primary does (F6), so before its timestamp.
+                before = before.min(applied.unwrap_or(never));
+            }
+        }
+        let first_sent = self.unanswered.iter().filter(|(_, sent)| !sent.resent);
+        for applied in first_sent.filter_map(|(id, _)| self.applied(*id, history)) {
+            before = before.min(applied);
+        }
+        (from, before)
+    }
+
+    fn history<'a>(&self, server: &'a Server) -> &'a History {
+        match self.node {
+            Node::Primary => &server.db.history,
+            Node::Standby => &server.standby.history,
+        }
+    }
+
+    fn applied(&self, id: RequestId, history: &History) -> Option<Time> {
+        let times = history.applied.get(&self.request(id))?;
         times.first().copied()
     }
 
@@ -234,12 +299,13 @@ impl Client {
 
     /// Once all is quiet: everything wanted is shown as it is now, and every mutation was answered,
     /// and was shown in a transition.
-    pub(crate) fn check_current(&self, db: &Database) -> Result<(), String> {
+    pub(crate) fn check_current(&self, server: &Server) -> Result<(), String> {
         if self.connected.is_none() {
             return Err("a client is left without a connection".into());
         }
         for (id, query) in &self.wanted {
-            let now = query.result(db, db.now);
+            let history = &server.db.history;
+            let now = query.result(history.truth(history.now));
             let shown = self.results.get(id);
             if shown != Some(&now) {
                 return Err(format!(

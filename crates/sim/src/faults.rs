@@ -1,22 +1,29 @@
 //! How rough a simulated world is.
 
-use pg_live_invalidation::Limits;
+use pg_live_invalidation::{Limits, Xid};
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use crate::database::Pk;
+use crate::history::Pk;
 
 /// Sizes and probabilities of one run.
 #[derive(Clone, Debug)]
 pub(crate) struct Faults {
     pub(crate) steps: u32,
     pub(crate) clients: usize,
+    pub(crate) relays: usize,
+    /// Whether the last relay reads from a standby.
+    pub(crate) standby: bool,
+    /// The first id of a transaction.
+    pub(crate) first_xid: Xid,
     pub(crate) pks: Pk,
     pub(crate) ring: usize,
     pub(crate) limits: Limits,
     /// How many batches of an owner the server holds.
     pub(crate) keep: usize,
     pub(crate) hint_loss: f64,
+    /// How often a hint comes that nobody has sent.
+    pub(crate) forgery: f64,
     /// In each step of a run.
     pub(crate) run_failure: f64,
     /// In each step of a mutation.
@@ -35,6 +42,10 @@ pub(crate) struct Faults {
     pub(crate) client_loss: f64,
     pub(crate) doomed: f64,
     pub(crate) two_phase: f64,
+    /// The share of redefinitions in what transactions do.
+    pub(crate) redefinitions: f64,
+    /// The share of writes to the table that is not captured at first.
+    pub(crate) plain: f64,
     /// The share of the steps that the worker gets; a small one lets the log grow.
     pub(crate) worker_share: u32,
     /// Likewise for connections and messages.
@@ -56,6 +67,7 @@ impl Faults {
         let (hint_loss, run_failure, mutation_failure) = (rate(0.9), rate(0.05), rate(0.1));
         let (worker_death, crash) = (rate(0.01), rate(0.005));
         let (control_loss, relay_death, client_loss) = (rate(0.01), rate(0.005), rate(0.01));
+        let forgery = rate(0.2);
         let limits = Limits {
             log_entries: *pick(rng, &[0, 1, 3, 10, 1000]),
             unresolved_bytes: *pick(rng, &[200, 1 << 20]),
@@ -64,11 +76,20 @@ impl Faults {
         Faults {
             steps: rng.random_range(200..900),
             clients: rng.random_range(1..=3),
+            relays: *pick(rng, &[1, 1, 2]),
+            standby: rng.random_bool(0.3),
+            // Low halves of 64-bit ids that soon wrap, or do not.
+            first_xid: match rng.random_range(0..4) {
+                0 => (1 << 32) - rng.random_range(3..60),
+                1 => (7 << 32) - rng.random_range(3..60),
+                _ => 1000,
+            },
             pks: rng.random_range(2..=6),
             ring: *pick(rng, &[3, 8, 20, 200]),
             limits,
             keep: *pick(rng, &[1, 1, 3, 1000]),
             hint_loss,
+            forgery,
             run_failure,
             mutation_failure,
             mutations: *pick(rng, &[0, 1, 6]),
@@ -79,6 +100,8 @@ impl Faults {
             client_loss,
             doomed: rng.random::<f64>() * 0.4,
             two_phase: rng.random::<f64>() * 0.4,
+            redefinitions: *pick(rng, &[0.0, 0.0, 0.05, 0.3]),
+            plain: *pick(rng, &[0.0, 0.0, 0.3]),
             worker_share: rng.random_range(2..=8),
             relay_share: rng.random_range(4..=16),
         }
@@ -88,6 +111,7 @@ impl Faults {
     pub(crate) fn calmed(&self) -> Self {
         Faults {
             hint_loss: 0.0,
+            forgery: 0.0,
             run_failure: 0.0,
             mutation_failure: 0.0,
             ..self.clone()

@@ -2,30 +2,44 @@
 
 use std::fmt;
 
-use pg_live_readset::{ReadSet, ReadSetBuilder, WriteSet, WriteSetBuilder};
+use pg_live_readset::{ReadSet, ReadSetBuilder, RelId, WriteSet, WriteSetBuilder};
 
-use crate::database::{Database, Pk, Time, Write};
+use crate::database::Done;
+use crate::history::{Change, DEPLOYMENT, DOCUMENTS, PLAIN, Pk, View};
 
-const REL: u32 = 1;
 const INDEX: u32 = 1;
 
-/// A query over the table.
+/// A query. Each also reads which deployment is in force (R19).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Query {
     /// One row.
-    Row(Pk),
-    /// The rows whose value is in `[.0, .1)`.
-    Between(u8, u8),
+    Row(RelId, Pk),
+    /// The rows whose value is in `[.1, .2)`.
+    Between(RelId, u8, u8),
     /// All rows.
-    All,
+    All(RelId),
+    /// All rows of two tables, one after the other.
+    Both,
+}
+
+/// One statement of a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// A row.
+    Row(RelId, Pk),
+    /// A range.
+    Between(RelId, u8, u8),
+    /// A table.
+    All(RelId),
 }
 
 impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Query::Row(pk) => write!(f, "row {pk}"),
-            Query::Between(lower, upper) => write!(f, "between {lower} {upper}"),
-            Query::All => write!(f, "all"),
+            Query::Row(rel, pk) => write!(f, "row {rel} {pk}"),
+            Query::Between(rel, lower, upper) => write!(f, "between {rel} {lower} {upper}"),
+            Query::All(rel) => write!(f, "all {rel}"),
+            Query::Both => write!(f, "both"),
         }
     }
 }
@@ -35,37 +49,84 @@ impl Query {
     pub(crate) fn parse(text: &str) -> Option<Query> {
         let mut words = text.split(' ');
         let kind = words.next();
+        let rel = words.next().and_then(|word| word.parse().ok());
         let mut number = || words.next()?.parse().ok();
         match kind? {
-            "row" => Some(Query::Row(number()?)),
-            "between" => Some(Query::Between(number()?, number()?)),
-            "all" => Some(Query::All),
+            "row" => Some(Query::Row(rel?, number()?)),
+            "between" => Some(Query::Between(rel?, number()?, number()?)),
+            "all" => Some(Query::All(rel?)),
+            "both" => Some(Query::Both),
             _ => None,
         }
     }
 
-    pub(crate) fn result(self, db: &Database, at: Time) -> String {
+    /// Its statements.
+    pub(crate) fn reads(self) -> Vec<Read> {
+        let mut reads = vec![Read::Row(DEPLOYMENT, 0)];
         match self {
-            Query::Row(pk) => format!("{:?}", db.value(pk, at)),
-            Query::Between(lower, upper) => {
-                let rows = db.rows(at);
-                let within = rows.filter(|(_, value)| (lower..upper).contains(value));
-                format!("{:?}", within.collect::<Vec<_>>())
-            }
-            Query::All => format!("{:?}", db.rows(at).collect::<Vec<_>>()),
+            Query::Row(rel, pk) => reads.push(Read::Row(rel, pk)),
+            Query::Between(rel, lower, upper) => reads.push(Read::Between(rel, lower, upper)),
+            Query::All(rel) => reads.push(Read::All(rel)),
+            Query::Both => reads.extend([Read::All(DOCUMENTS), Read::All(PLAIN)]),
         }
+        reads
+    }
+
+    /// The tables that it reads.
+    pub(crate) fn rels(self) -> Vec<RelId> {
+        self.reads().into_iter().map(Read::rel).collect()
+    }
+
+    pub(crate) fn result(self, view: View<'_>) -> String {
+        let parts: Vec<String> = self.reads().iter().map(|read| read.result(view)).collect();
+        join(&parts)
     }
 
     pub(crate) fn read_set(self) -> ReadSet {
-        let mut reads = ReadSetBuilder::default();
-        match self {
-            Query::Row(pk) => reads.key(REL, vec![pk]),
-            Query::Between(lower, upper) => {
-                reads.range(REL, INDEX, vec![lower], Some(vec![upper]));
+        let mut set = ReadSetBuilder::default();
+        for read in self.reads() {
+            match read {
+                Read::Row(rel, pk) => set.key(rel, vec![pk]),
+                Read::Between(rel, lower, upper) => {
+                    set.range(rel, INDEX, vec![lower], Some(vec![upper]));
+                }
+                Read::All(rel) => set.table(rel),
             }
-            Query::All => reads.table(REL),
         }
-        reads.build()
+        set.build()
+    }
+
+    /// Without the deployment: a mistake.
+    pub(crate) fn read_set_without_deployment(self) -> ReadSet {
+        let mut set = self.read_set();
+        set.entries.retain(|entry| entry.rel() != DEPLOYMENT);
+        set
+    }
+}
+
+/// The result of a query whose statements gave these.
+pub(crate) fn join(parts: &[String]) -> String {
+    parts.join("; ")
+}
+
+impl Read {
+    pub(crate) fn rel(self) -> RelId {
+        match self {
+            Read::Row(rel, _) | Read::Between(rel, _, _) | Read::All(rel) => rel,
+        }
+    }
+
+    pub(crate) fn result(self, view: View<'_>) -> String {
+        let shape = view.shape(self.rel());
+        match self {
+            Read::Row(rel, pk) => format!("{shape}: {:?}", view.value(rel, pk)),
+            Read::Between(rel, lower, upper) => {
+                let mut rows = view.rows(rel);
+                rows.retain(|(_, value)| (lower..upper).contains(value));
+                format!("{shape}: {rows:?}")
+            }
+            Read::All(rel) => format!("{shape}: {:?}", view.rows(rel)),
+        }
     }
 }
 
@@ -82,26 +143,30 @@ pub(crate) enum Images {
     Table,
 }
 
-/// What a writer publishes for these changes.
-pub(crate) fn write_set(writes: &[Write], images: Images) -> WriteSet {
+/// What a writer publishes for what it did, undone or not. Empty: nothing.
+pub(crate) fn write_set(done: &[Done], images: Images) -> WriteSet {
     let mut set = WriteSetBuilder::default();
-    for write in writes {
-        let both = match images {
-            Images::Both | Images::WithoutKeys => [write.old, write.new],
-            Images::New => [write.new, write.new],
-            Images::Table => {
-                set.table(REL);
-                continue;
-            }
-        };
-        let mut row = |keys| set.row(REL, vec![write.pk], keys);
-        match images {
-            Images::WithoutKeys => row(vec![]),
-            Images::Both | Images::New | Images::Table => {
+    for done in done.iter().filter(|done| done.captured) {
+        match done.change {
+            Change::Row { rel, pk, old, new } => {
+                let both = match images {
+                    Images::Both => [old, new],
+                    Images::New => [new, new],
+                    Images::WithoutKeys => {
+                        set.row(rel, vec![pk], vec![]);
+                        continue;
+                    }
+                    Images::Table => {
+                        set.table(rel);
+                        continue;
+                    }
+                };
                 for value in both.into_iter().flatten() {
-                    row(vec![(INDEX, vec![value])]);
+                    set.row(rel, vec![pk], vec![(INDEX, vec![value])]);
                 }
             }
+            Change::Truncate { rel } | Change::Reshape { rel } => set.table(rel),
+            Change::Capture { .. } => {}
         }
     }
     set.build()
@@ -113,7 +178,8 @@ mod tests {
 
     #[test]
     fn a_query_survives_its_text() {
-        for query in [Query::Row(3), Query::Between(1, 7), Query::All] {
+        let all = [Query::Row(1, 3), Query::Between(2, 1, 7), Query::All(1), Query::Both];
+        for query in all {
             assert_eq!(Query::parse(&query.to_string()), Some(query));
         }
         assert_eq!(Query::parse("row"), None);

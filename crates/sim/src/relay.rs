@@ -5,9 +5,12 @@ use std::collections::{BTreeMap, VecDeque};
 use pg_live_invalidation::{LogEntry, Owner};
 use pg_live_session::{ClientMessage, Command, Event, Limits, Millis, ServerMessage, Session};
 
+use pg_live_readset::RelId;
+
 use crate::bug::Bug;
-use crate::job::{Context, MutationJob, RunJob};
-use crate::server::{Gone, Server};
+use crate::mutation_job::MutationJob;
+use crate::run_job::{Context, Node, RunJob};
+use crate::server::{Gone, Hint, Server};
 
 /// The net under lost hints.
 const POLL_EVERY: Millis = 5_000;
@@ -33,8 +36,12 @@ struct Shell {
 
 #[derive(Debug)]
 pub(crate) struct Relay {
+    /// Where it executes queries.
+    pub(crate) node: Node,
     control: Option<Control>,
     next_owner: Owner,
+    /// Owners of relays are this far apart, so that each has its own.
+    relays: Owner,
     next_poll: Millis,
     sessions: BTreeMap<u32, Shell>,
     next_session: u32,
@@ -47,10 +54,13 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    pub(crate) fn new(bug: Option<Bug>) -> Self {
+    /// One of `relays`; `first_owner` is its place among them.
+    pub(crate) fn new(node: Node, first_owner: Owner, relays: Owner, bug: Option<Bug>) -> Self {
         Relay {
+            node,
             control: None,
-            next_owner: 1,
+            next_owner: first_owner,
+            relays,
             next_poll: 0,
             sessions: BTreeMap::new(),
             next_session: 1,
@@ -63,12 +73,12 @@ impl Relay {
     }
 
     /// A socket has opened; the number of its session.
-    pub(crate) fn open(&mut self, hello: Vec<ClientMessage>) -> u32 {
+    pub(crate) fn open(&mut self) -> u32 {
         let number = self.next_session;
         self.next_session += 1;
         let shell = Shell {
             session: Session::new(number, Limits::default()),
-            inbox: hello.into(),
+            inbox: VecDeque::new(),
             outbox: VecDeque::new(),
             closing: false,
         };
@@ -100,9 +110,17 @@ impl Relay {
         if !shell.session.accepts_messages() {
             return false;
         }
-        let Some(message) = shell.inbox.pop_front() else {
+        let Some(mut message) = shell.inbox.pop_front() else {
             return false;
         };
+        if self.bug == Some(Bug::ObservedIgnored)
+            && let ClientMessage::Connect {
+                max_observed_timestamp,
+                ..
+            } = &mut message
+        {
+            *max_observed_timestamp = None;
+        }
         self.handle(session, Event::Message(message), now, server);
         true
     }
@@ -114,7 +132,12 @@ impl Relay {
         now: Millis,
         server: &mut Server,
     ) -> Option<ServerMessage> {
-        let message = self.sessions.get_mut(&session)?.outbox.pop_front()?;
+        let outbox = &mut self.sessions.get_mut(&session)?.outbox;
+        let is_transition = |m: &ServerMessage| matches!(m, ServerMessage::Transition(_));
+        let message = match (self.bug, outbox.iter().position(is_transition)) {
+            (Some(Bug::TransitionOvertakes), Some(at)) => outbox.remove(at)?,
+            _ => outbox.pop_front()?,
+        };
         self.handle(session, Event::Sent, now, server);
         Some(message)
     }
@@ -166,16 +189,20 @@ impl Relay {
                 self.registrations_lost(now, server);
             }
             if self.bug != Some(Bug::OwnerReused) {
-                self.next_owner += 1;
+                self.next_owner += self.relays;
             }
         }
     }
 
     /// A hint arrives.
-    pub(crate) fn hint(&mut self, owner: Owner, now: Millis, server: &mut Server) {
-        if self.control.is_some_and(|control| control.owner == owner) {
-            self.poll(now, server);
+    pub(crate) fn hint(&mut self, hint: Hint, now: Millis, server: &mut Server) {
+        let Some(control) = self.control.as_mut().filter(|c| c.owner == hint.owner) else {
+            return;
+        };
+        if self.bug == Some(Bug::HintTrusted) {
+            control.after = control.after.max(hint.n - 1);
         }
+        self.poll(now, server);
     }
 
     /// Fetches what there is to know. R8: after a gap or in a new boot everything begins anew.
@@ -202,11 +229,17 @@ impl Relay {
         self.control = Some(control);
     }
 
+    /// Whether a query holds the lock of a table on that node.
+    pub(crate) fn reads(&self, node: Node, rel: RelId) -> bool {
+        let orphans = self.orphans.iter().map(|(_, job)| job);
+        self.runs.iter().chain(orphans).any(|job| job.reads(node, rel))
+    }
+
     /// For whom runs that begin now register.
     pub(crate) fn owner(&self) -> Option<Owner> {
         match (self.control, self.bug) {
             (Some(control), _) => Some(control.owner),
-            (None, Some(Bug::RegisterBeforeAttach)) => Some(self.next_owner - 1),
+            (None, Some(Bug::RegisterBeforeAttach)) => Some(self.next_owner - self.relays),
             (None, _) => None,
         }
     }
@@ -223,11 +256,10 @@ impl Relay {
         let mut orphans = std::mem::take(&mut self.orphans);
         orphans.extend(self.runs.drain(..).map(|job| (owner, job)));
         *self = Relay {
-            next_owner: self.next_owner + 1,
             next_session: self.next_session,
             orphans,
             runs_started: self.runs_started,
-            ..Relay::new(self.bug)
+            ..Relay::new(self.node, self.next_owner + self.relays, self.relays, self.bug)
         };
     }
 
@@ -252,7 +284,7 @@ impl Relay {
             match command {
                 Command::Run(run) => {
                     self.runs_started += 1;
-                    self.runs.push(RunJob::new(number, run));
+                    self.runs.push(RunJob::new(number, self.node, run));
                 }
                 Command::Mutate(mutation) => {
                     self.mutations.push(MutationJob::new(number, mutation));

@@ -5,13 +5,17 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use pg_live_invalidation::{
     Batch, Invalidator, Limits, LogEntry, Owner, Registration, Sub, World, Xid,
 };
-use pg_live_readset::{ReadSet, overlaps};
+use pg_live_readset::{ReadSet, RelId, overlaps};
 use pg_live_session::Moment;
+use pg_live_shared::{Redefinitions, widen};
 
 use crate::bug::Bug;
-use crate::database::{Database, Stage, Time};
+use crate::coverage::{Coverage, State};
+use crate::database::{Database, Done, Stage};
+use crate::faults::Faults;
 use crate::query::{Images, write_set};
 use crate::ring::Ring;
+use crate::standby::Standby;
 
 /// Where the worker is in its life.
 #[derive(Debug)]
@@ -35,9 +39,24 @@ pub(crate) struct Item {
     pub(crate) moment: Moment,
 }
 
+/// The table of the product, but smaller.
+const REDEFINITIONS: usize = 8;
+
+/// Says that the relay may have something to fetch, and up to which batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hint {
+    pub(crate) owner: Owner,
+    pub(crate) n: u64,
+}
+
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) db: Database,
+    pub(crate) standby: Standby,
+    pub(crate) redefinitions: Redefinitions<REDEFINITIONS>,
+    /// R18: a query has read a table that is not captured.
+    pub(crate) capture_wanted: bool,
+    pub(crate) coverage: Coverage,
     pub(crate) ring: Ring,
     worker: Worker,
     /// Survives crashes.
@@ -49,8 +68,8 @@ pub(crate) struct Server {
     /// How many batches of an owner are held.
     keep: usize,
     limits: Limits,
-    /// Notifications on their way: to which owner.
-    pub(crate) hints: Vec<Owner>,
+    /// Notifications on their way.
+    pub(crate) hints: Vec<Hint>,
     /// Control connections that have ended, unsaid in the log so far.
     departed: Vec<Owner>,
     bug: Option<Bug>,
@@ -63,17 +82,21 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(ring: usize, limits: Limits, keep: usize, bug: Option<Bug>) -> Self {
+    pub(crate) fn new(faults: &Faults, bug: Option<Bug>) -> Self {
         Server {
-            db: Database::new(),
-            ring: Ring::new(ring),
+            db: Database::new(faults.first_xid, bug),
+            standby: Standby::default(),
+            redefinitions: Redefinitions::default(),
+            capture_wanted: false,
+            coverage: Coverage::default(),
+            ring: Ring::new(faults.ring),
             worker: Worker::Down,
             durable_boot: 0,
             announced: Moment::default(),
             attached: BTreeSet::new(),
             batches: BTreeMap::new(),
-            keep,
-            limits,
+            keep: faults.keep,
+            limits: faults.limits,
             hints: Vec::new(),
             departed: Vec::new(),
             bug,
@@ -88,25 +111,53 @@ impl Server {
         self.wrong.clone().map_or(Ok(()), Err)
     }
 
-    /// R1: a backend publishes those of a transaction's writes that are not in the log yet.
+    /// R1: a backend publishes what a transaction has done and is not in the log yet.
     pub(crate) fn publish(&mut self, xid: Xid, images: Images) {
         let Some(tx) = self.db.live.get_mut(&xid) else {
             return;
         };
-        let set = write_set(&tx.writes[tx.published..], images);
-        tx.published = tx.writes.len();
+        let done = tx.done[tx.published..].to_vec();
+        tx.published = tx.done.len();
+        if tx.stage == Stage::Published {
+            self.coverage.reach(State::LateCapture);
+        }
         tx.stage = Stage::Published;
-        self.push_writes(xid, set);
+        let id = match (self.bug, tx.aborted_sub) {
+            (Some(Bug::SubAbortForgets), Some(_)) => return,
+            (Some(Bug::SubXidPublished), Some(sub)) => sub,
+            _ => xid,
+        };
+        if self.bug != Some(Bug::R17Late) {
+            self.publish_redefinitions(xid, &done);
+        }
+        self.push_writes(id, write_set(&done, images));
+    }
+
+    /// R17: what older snapshots see too is made known before it is visible.
+    pub(crate) fn publish_redefinitions(&mut self, xid: Xid, done: &[Done]) {
+        for done in done.iter().filter(|d| d.change.is_redefinition()) {
+            self.redefinitions.add(xid, done.change.rel(), &self.db);
+        }
     }
 
     /// R3: what cannot be published is a gap.
     pub(crate) fn push_writes(&mut self, xid: Xid, set: pg_live_readset::WriteSet) {
+        if set.entries.is_empty() {
+            return;
+        }
+        let xid = match self.bug {
+            Some(Bug::ShortIds) => self.db.widened(xid),
+            _ => xid,
+        };
         let unwatched = !self.watched.iter().any(|reads| overlaps(reads, &set));
         if self.bug == Some(Bug::UnwatchedSkipped) && unwatched {
             return;
         }
         let bytes = LogEntry::Write { xid, set }.encode();
         let published = bytes.is_ok_and(|bytes| self.ring.push(bytes));
+        if !published {
+            self.coverage.reach(State::Overflow);
+        }
         if !published && self.bug != Some(Bug::OverflowIgnored) {
             self.ring.overflowed = true;
         }
@@ -179,6 +230,9 @@ impl Server {
     /// R7, R8: what the owner was not told yet.
     pub(crate) fn next(&mut self, owner: Owner, boot: u64, after: u64) -> Result<Vec<Item>, Gone> {
         let current = boot == self.ring.boot && self.attached.contains(&owner);
+        if !current {
+            self.coverage.reach(State::Gap);
+        }
         if !current && self.bug != Some(Bug::BootIgnored) {
             return Err(Gone);
         }
@@ -187,6 +241,9 @@ impl Server {
         };
         held.retain(|batch| batch.n > after);
         let gap = held.front().is_some_and(|batch| batch.n > after + 1);
+        if gap {
+            self.coverage.reach(State::Gap);
+        }
         if gap && self.bug != Some(Bug::GapIgnored) {
             return Err(Gone);
         }
@@ -204,6 +261,23 @@ impl Server {
         Ok(items.collect())
     }
 
+    /// R0: what has an id and has not left.
+    fn running(&mut self) -> Vec<Xid> {
+        let is_prepared = |stage| stage == Stage::Prepared;
+        if self.db.live.values().any(|tx| is_prepared(tx.stage)) {
+            self.coverage.reach(State::PreparedAtBoot);
+        }
+        let live = self.db.live.iter();
+        let listed = live.filter(|(_, tx)| match self.bug {
+            Some(Bug::RunningNotListed) => false,
+            Some(Bug::PreparedNotListed) => !is_prepared(tx.stage),
+            _ => true,
+        });
+        let mut xids: Vec<Xid> = listed.map(|(xid, _)| self.db.widened(*xid)).collect();
+        xids.sort_unstable();
+        xids
+    }
+
     /// R0, one step at a time; the database goes on in between.
     pub(crate) fn start_worker(&mut self) {
         match &mut self.worker {
@@ -217,13 +291,10 @@ impl Server {
                 self.worker = Worker::Starting(None);
             }
             Worker::Starting(None) => {
-                let live = self.db.live.iter();
-                let listed = live.filter(|(_, tx)| match self.bug {
-                    Some(Bug::RunningNotListed) => false,
-                    Some(Bug::PreparedNotListed) => tx.stage != Stage::Prepared,
-                    _ => true,
-                });
-                let running = listed.map(|(xid, _)| *xid).collect();
+                let running = self.running();
+                if self.bug != Some(Bug::R17Recovery) {
+                    self.redefinitions.begin(&running, &self.db);
+                }
                 self.worker = Worker::Starting(Some(running));
             }
             Worker::Starting(Some(running)) => {
@@ -235,6 +306,7 @@ impl Server {
                 };
                 let boot = self.ring.boot;
                 self.announced = Moment { boot, c };
+                self.coverage.reach(State::Boot);
                 let invalidator = Invalidator::new(boot, c0, running, self.limits);
                 self.worker = Worker::Up(Box::new(invalidator));
             }
@@ -251,13 +323,22 @@ impl Server {
 
     /// The worker dies. The log stays as it is until the next boot.
     pub(crate) fn stop_worker(&mut self) {
+        let undecided = |stage| [Stage::Published, Stage::InClog].contains(&stage);
+        if matches!(self.worker, Worker::Up(_))
+            && self.db.live.values().any(|tx| undecided(tx.stage))
+        {
+            self.coverage.reach(State::WorkerDiedBeforeVisible);
+        }
         self.worker = Worker::Down;
     }
 
     /// Everything but the disk is lost.
     pub(crate) fn crash(&mut self) {
-        self.db.crash();
         self.stop_worker();
+        self.db.crash();
+        self.redefinitions = Redefinitions::default();
+        self.capture_wanted = false;
+        self.coverage.reach(State::Crash);
         self.ring.restart(0);
         self.announced = Moment::default();
         self.attached.clear();
@@ -276,18 +357,27 @@ impl Server {
         };
         match LogEntry::decode(&bytes) {
             Ok(mut entry) => {
+                let dropped = invalidator.stats().dropped;
                 if let LogEntry::Register(registration) = &mut entry {
                     self.watched.push(registration.read_set.clone());
+                    let (c, boot) = (registration.snapshot.completed, registration.boot);
                     let Registration {
                         owner,
                         sub,
                         generation,
-                        boot,
                         ..
                     } = *registration;
-                    let claim = (boot, registration.snapshot.completed);
-                    self.claims.insert((owner, sub, generation), claim);
-                    spoil(registration, self.bug, &self.db);
+                    self.claims.insert((owner, sub, generation), (boot, c));
+                    if dropped > c {
+                        self.coverage.reach(State::HistoryDropped);
+                    }
+                    if c < self.db.completion_count() {
+                        self.coverage.reach(State::LateRegistration);
+                    }
+                    if self.db.live.values().any(|tx| tx.stage == Stage::InClog) {
+                        self.coverage.reach(State::RegisteredWhileInClog);
+                    }
+                    spoil(registration, self.bug, &self.db, dropped);
                 }
                 invalidator.process(position, entry);
                 invalidator.assert_consistent();
@@ -325,7 +415,10 @@ impl Server {
                 invalidator.drop_owner(batch.owner);
                 continue;
             }
-            self.hints.push(batch.owner);
+            self.hints.push(Hint {
+                owner: batch.owner,
+                n: batch.n,
+            });
             // R5: only a snapshot from before c can have missed something.
             for (sub, generation, c) in &batch.items {
                 let claim = self.claims.get(&(batch.owner, *sub, *generation));
@@ -367,13 +460,14 @@ impl Server {
         }
     }
 
-    pub(crate) fn now(&self) -> Time {
-        self.db.now
+    /// The standby replays one record, unless a query of it reads what the record redefines.
+    pub(crate) fn replay(&mut self, is_read: impl Fn(RelId) -> bool) -> bool {
+        self.standby.replay(&self.db, is_read)
     }
 }
 
 /// Plants the mistakes of R6.
-fn spoil(registration: &mut Registration, bug: Option<Bug>, db: &Database) {
+fn spoil(registration: &mut Registration, bug: Option<Bug>, db: &Database, dropped: u64) {
     let snapshot = &mut registration.snapshot;
     match bug {
         Some(Bug::NoR6) => *snapshot = db.snapshot().snapshot,
@@ -381,6 +475,7 @@ fn spoil(registration: &mut Registration, bug: Option<Bug>, db: &Database) {
             snapshot.xip.clear();
             snapshot.xmin = snapshot.xmax;
         }
+        Some(Bug::DroppedForgotten) => snapshot.completed = snapshot.completed.max(dropped),
         Some(Bug::XminOnly) => {
             snapshot.xip.clear();
             snapshot.xmax = snapshot.xmin;
@@ -396,10 +491,26 @@ struct Observed<'a> {
     dropped: Option<Xid>,
 }
 
+impl Observed<'_> {
+    /// What an id of the log stands for.
+    fn full(&self, xid: Xid) -> Xid {
+        match self.bug {
+            Some(Bug::ShortIds) => widen(
+                u32::try_from(xid).unwrap_or(u32::MAX),
+                self.db.next_xid(),
+            ),
+            _ => xid,
+        }
+    }
+}
+
 impl World for Observed<'_> {
     fn in_progress(&mut self, xid: Xid) -> bool {
+        let xid = self.full(xid);
         let Some(tx) = self.db.live.get(&xid) else {
-            return false;
+            // A subtransaction is in progress as long as its parent is.
+            let mut live = self.db.live.values();
+            return live.any(|tx| tx.aborted_sub == Some(xid));
         };
         match self.bug {
             Some(Bug::ResolveByClog) => tx.stage != Stage::InClog,
@@ -410,7 +521,7 @@ impl World for Observed<'_> {
     }
 
     fn committed(&mut self, xid: Xid) -> bool {
-        self.dropped != Some(xid) && self.db.in_clog(xid)
+        self.dropped != Some(xid) && self.db.in_clog(self.full(xid))
     }
 
     fn completion_count(&mut self) -> u64 {

@@ -1,17 +1,21 @@
 //! The scheduler: who takes the next step, and when all is said.
 
+use pg_live_invalidation::{Owner, Xid};
+use pg_live_readset::RelId;
 use pg_live_session::{Event, Millis};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::bug::Bug;
 use crate::client::Client;
+use crate::coverage::{Coverage, State};
 use crate::database::{Stage, Tx};
 use crate::faults::{Faults, pick};
-use crate::job::Context;
+use crate::history::{Change, DEPLOYMENT, DOCUMENTS, PLAIN};
 use crate::query::{Images, Query, write_set};
 use crate::relay::Relay;
-use crate::server::Server;
+use crate::run_job::{Context, Node};
+use crate::server::{Hint, Server};
 
 /// A rule was broken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,14 +42,10 @@ pub struct Report {
     pub mutations: u64,
     /// Invalidations of the last boot.
     pub invalidated: u64,
-    /// Boots after the first.
-    pub boots: u64,
-    /// Overflows of the log.
-    pub overflows: u64,
-    /// Crashes of the server.
-    pub crashes: u64,
-    /// Deaths of the relay.
-    pub relay_deaths: u64,
+    /// Steps of all actors.
+    pub steps: u64,
+    /// What was reached.
+    pub coverage: Coverage,
 }
 
 /// Iterations of the end without anything happening after which all is quiet: longer than the
@@ -60,11 +60,15 @@ pub(crate) struct Simulation {
     step: u32,
     faults: Faults,
     server: Server,
-    relay: Relay,
+    relays: Vec<Relay>,
     clients: Vec<Client>,
     bug: Option<Bug>,
-    /// For `Bug::LatePublish`: what has left unpublished.
-    late: Vec<(u64, Tx)>,
+    /// For `Bug::LatePublish` and `Bug::R17Late`: what has left unpublished.
+    late: Vec<(Xid, Tx)>,
+    /// The transaction that adds triggers.
+    capturing: Option<Xid>,
+    /// What was prepared when the server crashed.
+    recovered: Vec<Xid>,
     report: Report,
 }
 
@@ -72,17 +76,27 @@ impl Simulation {
     pub(crate) fn new(seed: u64, bug: Option<Bug>) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let faults = Faults::draw(&mut rng);
-        let server = Server::new(faults.ring, faults.limits, faults.keep, bug);
+        let relays = 0..faults.relays;
+        let relays = relays.map(|place| {
+            let last = place + 1 == faults.relays;
+            let node = match faults.standby && last {
+                true => Node::Standby,
+                false => Node::Primary,
+            };
+            Relay::new(node, 1 + place as Owner, faults.relays as Owner, bug)
+        });
         Simulation {
             rng,
             now: 0,
             step: 0,
-            server,
-            relay: Relay::new(bug),
+            server: Server::new(&faults, bug),
+            relays: relays.collect(),
             clients: (0..faults.clients).map(Client::new).collect(),
             faults,
             bug,
             late: Vec::new(),
+            capturing: None,
+            recovered: Vec::new(),
             report: Report::default(),
         }
     }
@@ -91,11 +105,18 @@ impl Simulation {
     pub(crate) fn run(mut self) -> Result<Report, (u32, String)> {
         self.all().map_err(|what| (self.step, what))?;
         self.report.transitions = self.clients.iter().map(|client| client.transitions).sum();
-        self.report.completed = self.server.now();
-        self.report.runs = self.relay.runs_started;
-        self.report.mutations = self.server.db.applied.len() as u64;
+        self.report.completed = self.server.db.now();
+        self.report.runs = self.relays.iter().map(|relay| relay.runs_started).sum();
+        self.report.mutations = self.server.db.history.applied.len() as u64;
         self.report.invalidated = self.server.invalidated();
-        self.report.boots = self.server.ring.boot - 1;
+        self.report.steps = self.step.into();
+        if self.server.db.next_xid() >> 32 > self.faults.first_xid >> 32 {
+            self.server.coverage.reach(State::Wrap);
+        }
+        for _ in 0..self.clients.iter().map(|client| client.clocks_raised).sum() {
+            self.server.coverage.reach(State::ClockBehindClient);
+        }
+        self.report.coverage = self.server.coverage;
         Ok(self.report)
     }
 
@@ -119,6 +140,9 @@ impl Simulation {
         let chosen = self.rng.random_range(0..6 + worker + relay);
         match chosen {
             0..5 => self.transaction(),
+            5 if self.faults.standby && self.rng.random_bool(0.7) => {
+                self.replay();
+            }
             5 => self.client_acts(),
             _ if chosen < 6 + worker => self.worker(),
             _ => return self.relay_acts(),
@@ -132,19 +156,21 @@ impl Simulation {
             self.server.stop_worker();
         }
         if self.rng.random_bool(faults.crash) {
-            self.report.crashes += 1;
-            self.late.clear();
-            self.server.crash();
-            self.relay.server_crashed(self.now, &mut self.server);
+            self.crash();
         }
+        let relay = self.rng.random_range(0..self.relays.len());
         if self.rng.random_bool(faults.control_loss) {
-            self.relay.lose_control(self.now, &mut self.server);
+            self.relays[relay].lose_control(self.now, &mut self.server);
         }
         if self.rng.random_bool(faults.relay_death) {
-            self.report.relay_deaths += 1;
-            let (relay, mut cx) = self.parts();
-            relay.die(&mut cx);
-            self.clients.iter_mut().for_each(Client::disconnect);
+            self.server.coverage.reach(State::RelayDeath);
+            let (relays, mut cx) = self.parts();
+            relays[relay].die(&mut cx);
+            let lost = |client: &&mut Client| client.connected.is_some_and(|(of, _)| of == relay);
+            self.clients
+                .iter_mut()
+                .filter(lost)
+                .for_each(Client::disconnect);
         }
         if self.rng.random_bool(faults.client_loss) {
             let client = self.rng.random_range(0..self.clients.len());
@@ -152,14 +178,25 @@ impl Simulation {
         }
     }
 
-    fn disconnect(&mut self, client: usize) {
-        if let Some(session) = self.clients[client].connected {
-            self.clients[client].disconnect();
-            self.relay.disconnect(session, self.now, &mut self.server);
+    fn crash(&mut self) {
+        self.late.clear();
+        let prepared = self.server.db.live.iter();
+        let prepared = prepared.filter(|(_, tx)| tx.stage == Stage::Prepared);
+        self.recovered = prepared.map(|(xid, _)| *xid).collect();
+        self.server.crash();
+        for relay in &mut self.relays {
+            relay.server_crashed(self.now, &mut self.server);
         }
     }
 
-    fn parts(&mut self) -> (&mut Relay, Context<'_>) {
+    fn disconnect(&mut self, client: usize) {
+        if let Some((relay, session)) = self.clients[client].connected {
+            self.clients[client].disconnect();
+            self.relays[relay].disconnect(session, self.now, &mut self.server);
+        }
+    }
+
+    fn parts(&mut self) -> (&mut [Relay], Context<'_>) {
         let cx = Context {
             server: &mut self.server,
             rng: &mut self.rng,
@@ -167,7 +204,18 @@ impl Simulation {
             bug: self.bug,
             pks: self.faults.pks,
         };
-        (&mut self.relay, cx)
+        (&mut self.relays, cx)
+    }
+
+    /// Whether a query of that node holds the table's lock.
+    fn is_read(&self, node: Node, rel: RelId) -> bool {
+        self.relays.iter().any(|relay| relay.reads(node, rel))
+    }
+
+    fn replay(&mut self) -> bool {
+        let relays = &self.relays;
+        self.server
+            .replay(|rel| relays.iter().any(|relay| relay.reads(Node::Standby, rel)))
     }
 
     /// A transaction of somebody who knows nothing of the relay.
@@ -199,28 +247,58 @@ impl Simulation {
         }
     }
 
-    fn write(&mut self, xid: u64) {
-        let pk = self.rng.random_range(0..self.faults.pks);
-        let new = self.rng.random_bool(0.8);
-        let new = new.then(|| self.rng.random_range(0..8));
+    /// A statement.
+    fn write(&mut self, xid: Xid) {
         let db = &mut self.server.db;
-        let published = db
-            .live
-            .get(&xid)
-            .is_some_and(|tx| tx.stage == Stage::Published);
+        let Some(tx) = db.live.get(&xid) else { return };
+        let published = tx.stage == Stage::Published;
+        match (self.rng.random_range(0..8), tx.savepoint) {
+            (0, None) if !published => return db.savepoint(xid),
+            (0 | 1, Some(_)) if !published => return db.rollback_to(xid),
+            _ => {}
+        }
+        let rel = match self.rng.random_bool(self.faults.plain) {
+            true => PLAIN,
+            false if self.rng.random_bool(0.04) => DEPLOYMENT,
+            false => DOCUMENTS,
+        };
+        let pk = match rel {
+            DEPLOYMENT => 0,
+            _ => self.rng.random_range(0..self.faults.pks),
+        };
+        let written = if rel != DEPLOYMENT && self.rng.random_bool(self.faults.redefinitions) {
+            self.redefine(xid, rel)
+        } else {
+            let new = self.rng.random_bool(0.8);
+            let new = new.then(|| self.rng.random_range(0..8));
+            self.server.db.write(xid, rel, pk, new)
+        };
         // After the publication another callback may still write; it publishes that at once.
-        if db.write(xid, pk, new) && published && self.bug != Some(Bug::NoLateCapture) {
+        if written && published && self.bug != Some(Bug::NoLateCapture) {
             self.server.publish(xid, Images::Both);
         }
     }
 
+    /// TRUNCATE or ALTER TABLE, if nobody else has the table in hand.
+    fn redefine(&mut self, xid: Xid, rel: RelId) -> bool {
+        let free = self.server.db.has_alone(xid, rel) && !self.is_read(Node::Primary, rel);
+        if free {
+            let change = match self.rng.random_bool(0.6) {
+                true => Change::Truncate { rel },
+                false => Change::Reshape { rel },
+            };
+            self.server.db.add(xid, change);
+        }
+        free
+    }
+
     /// A transaction's next stage (F1, F4).
-    fn advance(&mut self, xid: u64) {
+    fn advance(&mut self, xid: Xid) {
         let Some(tx) = self.server.db.live.get(&xid) else {
             return;
         };
         match tx.stage {
-            Stage::Working if tx.writes.is_empty() => {
+            Stage::Working if tx.done.is_empty() => {
                 self.server.db.leave(xid);
             }
             Stage::Working if self.bug == Some(Bug::LatePublish) && !tx.two_phase => {
@@ -248,13 +326,59 @@ impl Simulation {
                 }
             }
             Stage::Published | Stage::Prepared => self.server.db.enter_clog(xid),
-            Stage::InClog => {
-                if let Some(tx) = self.server.db.leave(xid)
-                    && self.bug == Some(Bug::LatePublish)
-                {
-                    self.late.push((xid, tx));
-                }
+            Stage::InClog => self.leave(xid),
+        }
+    }
+
+    /// A committed transaction becomes visible.
+    fn leave(&mut self, xid: Xid) {
+        let Some(tx) = self.server.db.leave(xid) else {
+            return;
+        };
+        let coverage = &mut self.server.coverage;
+        let recovered = self.recovered.contains(&xid);
+        if recovered {
+            coverage.reach(State::PreparedOverCrash);
+        }
+        if tx.aborted_sub.is_some() {
+            coverage.reach(State::Savepoint);
+        }
+        if tx.locks_readers() {
+            coverage.reach(State::Redefinition);
+            if recovered {
+                coverage.reach(State::RedefinitionOverCrash);
             }
+        }
+        for change in tx.changes() {
+            match change {
+                Change::Capture { .. } => coverage.reach(State::Captured),
+                Change::Row { rel, .. } if rel == DEPLOYMENT => coverage.reach(State::Deployment),
+                Change::Row { .. } | Change::Truncate { .. } | Change::Reshape { .. } => {}
+            }
+        }
+        if [Some(Bug::LatePublish), Some(Bug::R17Late)].contains(&self.bug) {
+            self.late.push((xid, tx));
+        }
+    }
+
+    /// R18: the worker adds the triggers of the table that a query has read.
+    fn capture(&mut self) {
+        if let Some(xid) = self.capturing
+            && self.server.db.live.contains_key(&xid)
+        {
+            return;
+        }
+        self.capturing = None;
+        let db = &mut self.server.db;
+        if !self.server.capture_wanted || db.history.is_captured(PLAIN, db.now()) {
+            return;
+        }
+        let xid = db.begin();
+        if db.has_alone(xid, PLAIN) || self.bug == Some(Bug::CaptureWithoutLock) {
+            db.add(xid, Change::Capture { rel: PLAIN });
+            self.capturing = Some(xid);
+        } else {
+            db.leave(xid);
         }
     }
 
@@ -264,22 +388,23 @@ impl Simulation {
         if let Some((xid, tx)) = self.late.pop()
             && !ends
         {
-            let rest = write_set(&tx.writes[tx.published..], Images::Both);
+            if self.bug == Some(Bug::R17Late) {
+                self.server.publish_redefinitions(xid, &tx.done);
+                return;
+            }
+            let rest = write_set(&tx.done[tx.published..], Images::Both);
             self.server.push_writes(xid, rest);
         }
     }
 
     fn worker(&mut self) {
-        let overflowed = self.server.ring.overflowed;
-        match self.rng.random_range(0..8) {
-            0 if overflowed => {
-                self.report.overflows += 1;
-                self.server.notice_overflow();
-            }
+        match self.rng.random_range(0..9) {
+            0 if self.server.ring.overflowed => self.server.notice_overflow(),
             0 | 1 => self.server.start_worker(),
             2 => self.server.resolve(),
             3 => self.server.emit(),
             4 => self.server.announce_departure(),
+            5 => self.capture(),
             _ => {
                 self.server.process();
             }
@@ -291,7 +416,7 @@ impl Simulation {
         let chosen = self.rng.random_range(0..5 + self.faults.mutations);
         let query = self.draw_query();
         let client = &mut self.clients[client];
-        let Some(session) = client.connected else {
+        let Some((relay, session)) = client.connected else {
             return self.connect_clients();
         };
         let message = match chosen {
@@ -301,27 +426,35 @@ impl Simulation {
             _ => Some(client.mutate()),
         };
         if let Some(message) = message {
-            self.relay.post(session, message);
+            self.relays[relay].post(session, message);
         }
     }
 
     fn draw_query(&mut self) -> Query {
-        match self.rng.random_range(0..5) {
-            0 | 1 => Query::Row(self.rng.random_range(0..self.faults.pks)),
+        let rel = match self.rng.random_bool(self.faults.plain) {
+            true => PLAIN,
+            false => DOCUMENTS,
+        };
+        match self.rng.random_range(0..6) {
+            0 | 1 => Query::Row(rel, self.rng.random_range(0..self.faults.pks)),
             2 | 3 => {
                 let lower = self.rng.random_range(0..8);
-                Query::Between(lower, self.rng.random_range(lower..=8))
+                Query::Between(rel, lower, self.rng.random_range(lower..=8))
             }
-            _ => Query::All,
+            4 if self.faults.plain > 0.0 => Query::Both,
+            _ => Query::All(rel),
         }
     }
 
     fn connect_clients(&mut self) {
         for client in &mut self.clients {
             if client.connected.is_none() {
-                let session = self.relay.open(Vec::new());
-                for message in client.connect(session) {
-                    self.relay.post(session, message);
+                let place = self.rng.random_range(0..self.relays.len());
+                let relay = &mut self.relays[place];
+                let session = relay.open();
+                let node = relay.node;
+                for message in client.connect((place, session), node, &mut self.server) {
+                    relay.post(session, message);
                 }
             }
         }
@@ -329,59 +462,77 @@ impl Simulation {
 
     fn relay_acts(&mut self) -> Result<(), String> {
         let client = self.rng.random_range(0..self.clients.len());
+        let relay = self.rng.random_range(0..self.relays.len());
         match self.rng.random_range(0..12) {
-            0 => self.relay.attach(self.now, &mut self.server),
+            0 => self.relays[relay].attach(self.now, &mut self.server),
             1 => {
-                self.relay.wake(self.now, &mut self.server);
+                self.relays[relay].wake(self.now, &mut self.server);
             }
             2 => self.deliver_hint(),
             3 | 4 => {
-                if let Some(session) = self.clients[client].connected {
-                    self.relay.take_in(session, self.now, &mut self.server);
+                if let Some((relay, session)) = self.clients[client].connected {
+                    self.relays[relay].take_in(session, self.now, &mut self.server);
                 }
             }
             5 | 6 => {
                 self.deliver(client)?;
             }
-            chosen => self.work(chosen < 10),
+            chosen => self.work(relay, chosen < 10),
         }
         Ok(())
     }
 
     fn deliver_hint(&mut self) {
+        if self.rng.random_bool(self.faults.forgery) {
+            self.server.coverage.reach(State::ForgedHint);
+            let hint = Hint {
+                owner: self.rng.random_range(1..8),
+                n: self.rng.random_range(1..20),
+            };
+            return self.give_hint(hint);
+        }
         if self.server.hints.is_empty() {
             return;
         }
         let at = self.rng.random_range(0..self.server.hints.len());
-        let owner = match self.rng.random_bool(0.2) {
+        let hint = match self.rng.random_bool(0.2) {
             true => self.server.hints[at], // It will come twice.
             false => self.server.hints.swap_remove(at),
         };
         if !self.rng.random_bool(self.faults.hint_loss) {
-            self.relay.hint(owner, self.now, &mut self.server);
+            self.give_hint(hint);
+        }
+    }
+
+    fn give_hint(&mut self, hint: Hint) {
+        for relay in &mut self.relays {
+            relay.hint(hint, self.now, &mut self.server);
         }
     }
 
     /// One message to a client. Whether there was one.
     fn deliver(&mut self, client: usize) -> Result<bool, String> {
-        let Some(session) = self.clients[client].connected else {
+        let Some((relay, session)) = self.clients[client].connected else {
             return Ok(false);
         };
-        let message = self.relay.send_out(session, self.now, &mut self.server);
+        let relay = &mut self.relays[relay];
+        let message = relay.send_out(session, self.now, &mut self.server);
+        let closed = relay.has_closed(session);
         let delivered = message.is_some();
         if let Some(message) = message {
-            self.clients[client].receive(message, &self.server.db)?;
+            self.clients[client].receive(message, &self.server)?;
         }
-        if self.relay.has_closed(session) {
+        if closed {
             self.disconnect(client);
         }
         Ok(delivered)
     }
 
-    /// A step of some job of the pool.
-    fn work(&mut self, run: bool) {
+    /// A step of some job of a relay's pool.
+    fn work(&mut self, place: usize, run: bool) {
         let now = self.now;
-        let (relay, mut cx) = self.parts();
+        let (relays, mut cx) = self.parts();
+        let relay = &mut relays[place];
         if !relay.orphans.is_empty() && cx.rng.random_bool(0.3) {
             let at = cx.rng.random_range(0..relay.orphans.len());
             let (owner, job) = &mut relay.orphans[at];
@@ -393,19 +544,19 @@ impl Simulation {
             let owner = relay.owner();
             if let Some(event) = relay.runs[at].step(owner, &mut cx) {
                 let session = relay.runs.swap_remove(at).session;
-                self.finish(session, event, now);
+                self.finish(place, session, event, now);
             }
         } else if !relay.mutations.is_empty() {
             let at = cx.rng.random_range(0..relay.mutations.len());
             if let Some(event) = relay.mutations[at].step(&mut cx) {
                 let session = relay.mutations.swap_remove(at).session;
-                self.finish(session, event, now);
+                self.finish(place, session, event, now);
             }
         }
     }
 
-    fn finish(&mut self, session: u32, event: Event, now: Millis) {
-        self.relay.handle(session, event, now, &mut self.server);
+    fn finish(&mut self, place: usize, session: u32, event: Event, now: Millis) {
+        self.relays[place].handle(session, event, now, &mut self.server);
     }
 
     /// Lets everything come to rest, and checks that it is right then.
@@ -421,8 +572,11 @@ impl Simulation {
                 quiet + 1
             };
             if quiet > QUIET {
-                let db = &self.server.db;
-                return self.clients.iter().try_for_each(|c| c.check_current(db));
+                let server = &self.server;
+                return self
+                    .clients
+                    .iter()
+                    .try_for_each(|c| c.check_current(server));
             }
         }
         Err("does not come to rest".into())
@@ -431,13 +585,14 @@ impl Simulation {
     /// One round in which everybody does all that can be done. Whether anything was done.
     fn calm_round(&mut self, prepared: bool) -> Result<bool, String> {
         self.connect_clients();
-        let free = self
-            .server
-            .db
-            .live
-            .iter()
-            .filter(|(_, tx)| !tx.driven && (prepared || !tx.two_phase));
-        let free: Vec<u64> = free.map(|(xid, _)| *xid).collect();
+        // A prepared one that keeps readers waiting, or triggers from being added, is decided soon.
+        let decided = |tx: &Tx| {
+            let holds_up = tx.locks_readers() || tx.done.iter().any(|done| !done.captured);
+            prepared || !tx.two_phase || tx.stage == Stage::InClog || holds_up
+        };
+        let free = self.server.db.live.iter();
+        let free = free.filter(|(_, tx)| !tx.driven && decided(tx));
+        let free: Vec<Xid> = free.map(|(xid, _)| *xid).collect();
         let mut busy = !free.is_empty() || !self.late.is_empty();
         for xid in free {
             self.advance(xid);
@@ -450,24 +605,32 @@ impl Simulation {
         self.server.resolve();
         self.server.emit();
         self.server.announce_departure();
-        self.relay.attach(self.now, &mut self.server);
+        self.capture();
+        while self.faults.standby && self.replay() {
+            busy = true;
+        }
+        for relay in &mut self.relays {
+            relay.attach(self.now, &mut self.server);
+        }
         while !self.server.hints.is_empty() {
             self.deliver_hint();
         }
-        busy |= self.relay.wake(self.now, &mut self.server);
-        for _ in 0..8 {
-            let relay = &self.relay;
-            busy |= !(relay.runs.is_empty() && relay.mutations.is_empty());
-            self.work(true);
-            self.work(false);
-            while self.server.process() {}
+        for place in 0..self.relays.len() {
+            busy |= self.relays[place].wake(self.now, &mut self.server);
+            for _ in 0..8 {
+                let relay = &self.relays[place];
+                busy |= !(relay.runs.is_empty() && relay.mutations.is_empty());
+                self.work(place, true);
+                self.work(place, false);
+                while self.server.process() {}
+            }
         }
         for client in 0..self.clients.len() {
             while self.deliver(client)? {
                 busy = true;
             }
-            if let Some(session) = self.clients[client].connected {
-                busy |= self.relay.take_in(session, self.now, &mut self.server);
+            if let Some((relay, session)) = self.clients[client].connected {
+                busy |= self.relays[relay].take_in(session, self.now, &mut self.server);
             }
         }
         Ok(busy)

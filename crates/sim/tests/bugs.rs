@@ -20,7 +20,7 @@ fn caught_by(bug: Bug) -> Option<(u64, String)> {
 fn every_planted_mistake_is_caught() {
     let mut missed = Vec::new();
     for bug in Bug::ALL {
-        match caught_by(bug) {
+        match caught_by(*bug) {
             Some((seed, what)) => println!("{bug:?}: seed {seed}: {what}"),
             None => missed.push(bug),
         }

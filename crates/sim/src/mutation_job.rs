@@ -1,129 +1,17 @@
-//! What pooled connections do for a relay: runs of queries, and mutations.
+//! A mutation on a pooled connection: tried until its outcome is known.
 
-use pg_live_invalidation::{LogEntry, Owner, Registration, Xid};
-use pg_live_session::{Event, Failure, Moment, Mutation, MutationOutcome, QueryResult, Run, Sub};
+use pg_live_invalidation::Xid;
+use pg_live_session::{Event, Failure, Moment, Mutation, MutationOutcome};
 use rand::Rng;
-use rand::rngs::StdRng;
 
 use crate::bug::Bug;
-use crate::database::{Pk, Request, Snap, Stage};
-use crate::faults::Faults;
-use crate::query::{Images, Query};
-use crate::server::Server;
+use crate::coverage::State;
+use crate::database::Stage;
+use crate::history::{DOCUMENTS, Request};
+use crate::query::Images;
+use crate::run_job::Context;
 
-/// What a job needs besides itself.
-pub(crate) struct Context<'a> {
-    pub(crate) server: &'a mut Server,
-    pub(crate) rng: &'a mut StdRng,
-    pub(crate) faults: &'a Faults,
-    pub(crate) bug: Option<Bug>,
-    /// Other transactions write the keys below.
-    pub(crate) pks: Pk,
-}
-
-/// All queries of a session in one REPEATABLE READ READ ONLY transaction.
-#[derive(Debug)]
-pub(crate) struct RunJob {
-    pub(crate) session: u32,
-    run: Run,
-    transaction: Option<Reading>,
-}
-
-#[derive(Debug)]
-struct Reading {
-    snap: Snap,
-    /// For whom results are registered; `None` while no control connection is attached.
-    owner: Option<Owner>,
-    results: Vec<(Sub, QueryResult)>,
-}
-
-impl RunJob {
-    pub(crate) fn new(session: u32, run: Run) -> Self {
-        RunJob {
-            session,
-            run,
-            transaction: None,
-        }
-    }
-
-    /// Begins, or executes the next query, or ends with an event.
-    pub(crate) fn step(&mut self, owner: Option<Owner>, cx: &mut Context<'_>) -> Option<Event> {
-        let run = self.run.number;
-        if cx.rng.random_bool(cx.faults.run_failure) {
-            return Some(Event::RunFailed { run });
-        }
-        let Some(reading) = &mut self.transaction else {
-            self.transaction = Some(Reading {
-                snap: cx.server.db.snapshot(),
-                owner,
-                results: Vec::new(),
-            });
-            return None;
-        };
-        if cx.bug == Some(Bug::SnapshotPerQuery) {
-            reading.snap = cx.server.db.snapshot();
-        }
-        if let Some(query) = self.run.queries.get(reading.results.len()) {
-            let (sub, path) = (query.sub, query.path.clone());
-            let result = reading.execute(sub, run, &path, cx);
-            reading.results.push((sub, result));
-            return None;
-        }
-        let c = match cx.bug {
-            Some(Bug::CountOfNow) => cx.server.db.completion_count(),
-            _ => reading.snap.snapshot.completed,
-        };
-        Some(Event::RunFinished {
-            run,
-            moment: cx.server.moment_of_snapshot(c),
-            results: std::mem::take(&mut reading.results),
-        })
-    }
-
-    /// The connection is lost.
-    pub(crate) fn failed(&self) -> Event {
-        Event::RunFailed {
-            run: self.run.number,
-        }
-    }
-}
-
-impl Reading {
-    fn execute(&self, sub: Sub, run: i64, path: &str, cx: &mut Context<'_>) -> QueryResult {
-        let query = Query::parse(path);
-        let outcome = match query {
-            Some(query) => Ok(query.result(&cx.server.db, self.snap.at)),
-            None => Err(Failure {
-                message: format!("no query {path}"),
-                data: None,
-            }),
-        };
-        let registered = match (query, self.owner) {
-            (Some(query), Some(owner)) => {
-                // R2: the boot is read after the snapshot was taken.
-                let registration = Registration {
-                    owner,
-                    sub,
-                    generation: run,
-                    boot: cx.server.ring.boot_of_snapshot(),
-                    snapshot: self.snap.snapshot.clone(),
-                    read_set: query.read_set(),
-                };
-                cx.server.push(&LogEntry::Register(registration))
-            }
-            (None, _) | (_, None) => false,
-        };
-        QueryResult {
-            outcome,
-            log_lines: Vec::new(),
-            journal: None,
-            registered: registered || cx.bug == Some(Bug::ClaimsRegistered),
-            not_live: None,
-        }
-    }
-}
-
-/// A mutation, tried until its outcome is known.
+/// See the module.
 #[derive(Debug)]
 pub(crate) struct MutationJob {
     pub(crate) session: u32,
@@ -187,10 +75,11 @@ impl MutationJob {
         let request = self.request();
         let db = &mut cx.server.db;
         if cx.bug != Some(Bug::OutcomeNotStored) {
-            if db.applied.contains_key(&request) {
+            if db.history.applied.contains_key(&request) {
                 db.answered_late.insert(request);
                 let c = db.completion_count();
                 self.stage = Progress::Committed(cx.server.moment_of_completion(c));
+                cx.server.coverage.reach(State::StoredOutcome);
                 return;
             }
             // The unique key makes it wait for one that is under way.
@@ -205,10 +94,11 @@ impl MutationJob {
         let xid = db.begin();
         // The last row is for mutations alone, so that no prepared transaction can block them all.
         let first = cx.rng.random_range(0..=cx.pks);
-        let mut candidates = (first..=cx.pks).filter(|pk| !db.is_locked(*pk));
+        let mut candidates = (first..=cx.pks).filter(|pk| !db.is_locked(DOCUMENTS, *pk));
         let pk = candidates.next().unwrap_or(cx.pks);
-        let new = db.value(pk, db.now).map_or(0, |value| (value + 1) % 8);
-        if !db.write(xid, pk, Some(new)) {
+        let old = db.history.value(DOCUMENTS, pk, db.now());
+        let new = old.map_or(0, |value| (value + 1) % 8);
+        if !db.write(xid, DOCUMENTS, pk, Some(new)) {
             db.leave(xid);
             return;
         }
