@@ -141,7 +141,10 @@ impl<const ENTRIES: usize> Redefinitions<ENTRIES> {
         let known = |xid: &Xid| self.entries().iter().any(|entry| entry.xid == *xid);
         let unseen = snapshot.xip.iter().filter(|xid| !known(xid));
         let was_running = snapshot.xmax <= self.dropped_xid
-            || unseen.take_while(|xid| **xid <= self.dropped_xid).next().is_some();
+            || unseen
+                .take_while(|xid| **xid <= self.dropped_xid)
+                .next()
+                .is_some();
         Suspects {
             xids: self
                 .entries()
@@ -243,7 +246,10 @@ mod tests {
         assert!(conflict(&table, 9, &[7], 11) && !conflict(&table, 9, &[7], 10));
         assert!(!conflict(&table, 11, &[7], 12));
         table.begin(&[12], &Until { running: 12 });
-        assert!(!conflict(&table, 12, &[7], 13), "a later boot finds it known");
+        assert!(
+            !conflict(&table, 12, &[7], 13),
+            "a later boot finds it known"
+        );
     }
 
     proptest! {

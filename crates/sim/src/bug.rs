@@ -40,6 +40,12 @@ bugs! {
     ResolveByClog,
     /// R5: a prepared transaction does not count as in progress.
     PreparedNotInProgress,
+    /// R5: a writer counts as done once its commit was decoded from the WAL.
+    ResolveByWal,
+    /// R5: a writer is resolved without waiting until the decoder has come to its commit.
+    WalNotAwaited,
+    /// R5: a decoder announces itself while transactions run that it cannot hand over.
+    DecoderTooEarly,
     /// R6: registrations are judged by a snapshot taken when they are processed.
     NoR6,
     /// R6: only xmax decides what a snapshot sees.

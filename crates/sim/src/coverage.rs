@@ -60,6 +60,12 @@ states! {
     Deployment,
     /// A mutation was answered with the outcome that was stored when it was first sent (R14).
     StoredOutcome,
+    /// The decoder handed over what a transaction had written.
+    Decoded,
+    /// A writer was visible, and its rows had not been handed over.
+    AwaitsDecoder,
+    /// The decoder ended while writers waited for it.
+    DecoderDied,
     /// A client came back with a timestamp beyond the clock of its new connection (R13).
     ClockBehindClient,
     /// A snapshot of the standby saw what was still invisible on the primary (F6).

@@ -54,6 +54,8 @@ pub(crate) struct Tx {
     pub(crate) request: Option<Request>,
     /// Driven by a job of the relay, not by itself.
     pub(crate) driven: bool,
+    /// Leaves its rows in the WAL for the decoder.
+    pub(crate) in_wal: bool,
 }
 
 impl Tx {
@@ -80,6 +82,8 @@ pub(crate) struct Snap {
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
     pub(crate) xid: Xid,
+    /// Its rows are for the decoder.
+    pub(crate) in_wal: bool,
     /// `None` if it was rolled back.
     pub(crate) committed: Option<(Vec<Change>, Option<Request>)>,
 }
@@ -138,6 +142,7 @@ impl Database {
             two_phase: false,
             request: None,
             driven: false,
+            in_wal: false,
         };
         let xid = self.assign_xid();
         self.live.insert(xid, tx);
@@ -164,10 +169,12 @@ impl Database {
     /// Whether a transaction that has not left keeps others from writing the row.
     pub(crate) fn is_locked(&self, rel: RelId, pk: Pk) -> bool {
         let holds = |change: &Change| match *change {
-            Change::Row { rel: of, pk: row, .. } => (of, row) == (rel, pk),
-            Change::Truncate { rel: of } | Change::Reshape { rel: of } | Change::Capture { rel: of } => {
-                of == rel
-            }
+            Change::Row {
+                rel: of, pk: row, ..
+            } => (of, row) == (rel, pk),
+            Change::Truncate { rel: of }
+            | Change::Reshape { rel: of }
+            | Change::Capture { rel: of } => of == rel,
         };
         self.live.values().any(|tx| tx.changes().iter().any(holds))
     }
@@ -212,7 +219,12 @@ impl Database {
             tx.stage = Stage::InClog;
             self.clog.insert(xid);
             let committed = Some((tx.changes(), tx.request.clone()));
-            self.wal.push(Record { xid, committed });
+            let in_wal = tx.in_wal;
+            self.wal.push(Record {
+                xid,
+                in_wal,
+                committed,
+            });
         }
     }
 
@@ -225,8 +237,11 @@ impl Database {
                 .complete(xid, &tx.changes(), tx.request.as_ref());
         } else {
             self.history.complete(xid, &[], None);
-            let committed = None;
-            self.wal.push(Record { xid, committed });
+            self.wal.push(Record {
+                xid,
+                in_wal: false,
+                committed: None,
+            });
         }
         Some(tx)
     }
@@ -368,7 +383,12 @@ mod tests {
     fn older_snapshots_see_redefinitions() {
         let mut db = Database::new(1000, None);
         for change in [
-            Change::Row { rel: DOCUMENTS, pk: 1, old: None, new: Some(1) },
+            Change::Row {
+                rel: DOCUMENTS,
+                pk: 1,
+                old: None,
+                new: Some(1),
+            },
             Change::Reshape { rel: DOCUMENTS },
             Change::Truncate { rel: DOCUMENTS },
         ] {

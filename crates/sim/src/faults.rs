@@ -42,6 +42,10 @@ pub(crate) struct Faults {
     pub(crate) client_loss: f64,
     pub(crate) doomed: f64,
     pub(crate) two_phase: f64,
+    /// The share of transactions that leave their rows in the WAL.
+    pub(crate) wal: f64,
+    /// In each step: the decoder dies.
+    pub(crate) decoder_death: f64,
     /// The share of redefinitions in what transactions do.
     pub(crate) redefinitions: f64,
     /// The share of writes to the table that is not captured at first.
@@ -65,9 +69,9 @@ impl Faults {
             }
         };
         let (hint_loss, run_failure, mutation_failure) = (rate(0.9), rate(0.05), rate(0.1));
-        let (worker_death, crash) = (rate(0.01), rate(0.005));
+        let (worker_death, crash) = (rate(0.01), rate(0.01));
         let (control_loss, relay_death, client_loss) = (rate(0.01), rate(0.005), rate(0.01));
-        let forgery = rate(0.2);
+        let (forgery, decoder_death) = (rate(0.2), rate(0.02));
         let limits = Limits {
             log_entries: *pick(rng, &[0, 1, 3, 10, 1000]),
             unresolved_bytes: *pick(rng, &[200, 1 << 20]),
@@ -100,7 +104,9 @@ impl Faults {
             client_loss,
             doomed: rng.random::<f64>() * 0.4,
             two_phase: rng.random::<f64>() * 0.4,
-            redefinitions: *pick(rng, &[0.0, 0.0, 0.05, 0.3]),
+            wal: *pick(rng, &[0.0, 0.0, 0.5, 1.0]),
+            decoder_death,
+            redefinitions: *pick(rng, &[0.0, 0.05, 0.3]),
             plain: *pick(rng, &[0.0, 0.0, 0.3]),
             worker_share: rng.random_range(2..=8),
             relay_share: rng.random_range(4..=16),

@@ -182,9 +182,8 @@ impl View<'_> {
 
     /// Whether the rows are gone that the snapshot should see.
     fn is_emptied(self, rel: RelId) -> bool {
-        let hit = |(time, of): &(Time, RelId)| {
-            *of == rel && (self.at + 1..=self.read_at).contains(time)
-        };
+        let hit =
+            |(time, of): &(Time, RelId)| *of == rel && (self.at + 1..=self.read_at).contains(time);
         self.history.truncated.iter().any(hit)
     }
 }

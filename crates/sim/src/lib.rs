@@ -13,7 +13,7 @@
 //!
 //! Also modelled: TRUNCATE and redefinitions that older snapshots see (R17), a table that is captured
 //! once it is read (R18), deployments as rows (R19), rolled back subtransactions, ids that pass 2^32,
-//! several relays, and a standby that replays WAL in its own order. `tests/seeds.rs` asserts that the
+//! several relays, capture from the WAL by a decoder, and a standby that replays WAL in its own order. `tests/seeds.rs` asserts that the
 //! interesting [`State`]s were reached, `tests/bugs.rs` that each [`Bug`] is noticed.
 #![forbid(unsafe_code)]
 
@@ -21,6 +21,7 @@ mod bug;
 mod client;
 mod coverage;
 mod database;
+mod decoder;
 mod faults;
 mod history;
 mod mutation_job;

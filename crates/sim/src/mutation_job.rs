@@ -105,6 +105,7 @@ impl MutationJob {
         if let Some(tx) = db.live.get_mut(&xid) {
             tx.request = Some(request);
             tx.driven = true;
+            tx.in_wal = cx.rng.random_bool(cx.faults.wal);
         }
         self.stage = Progress::Running(xid);
     }

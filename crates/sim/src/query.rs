@@ -178,7 +178,12 @@ mod tests {
 
     #[test]
     fn a_query_survives_its_text() {
-        let all = [Query::Row(1, 3), Query::Between(2, 1, 7), Query::All(1), Query::Both];
+        let all = [
+            Query::Row(1, 3),
+            Query::Between(2, 1, 7),
+            Query::All(1),
+            Query::Both,
+        ];
         for query in all {
             assert_eq!(Query::parse(&query.to_string()), Some(query));
         }

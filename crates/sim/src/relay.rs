@@ -232,7 +232,10 @@ impl Relay {
     /// Whether a query holds the lock of a table on that node.
     pub(crate) fn reads(&self, node: Node, rel: RelId) -> bool {
         let orphans = self.orphans.iter().map(|(_, job)| job);
-        self.runs.iter().chain(orphans).any(|job| job.reads(node, rel))
+        self.runs
+            .iter()
+            .chain(orphans)
+            .any(|job| job.reads(node, rel))
     }
 
     /// For whom runs that begin now register.
@@ -259,7 +262,12 @@ impl Relay {
             next_session: self.next_session,
             orphans,
             runs_started: self.runs_started,
-            ..Relay::new(self.node, self.next_owner + self.relays, self.relays, self.bug)
+            ..Relay::new(
+                self.node,
+                self.next_owner + self.relays,
+                self.relays,
+                self.bug,
+            )
         };
     }
 

@@ -48,7 +48,10 @@ pub(crate) struct RunJob {
 enum Progress {
     Start,
     /// For a standby: what the primary had reached, as far as that is known.
-    Asking { c: Option<u64>, lsn: Option<usize> },
+    Asking {
+        c: Option<u64>,
+        lsn: Option<usize>,
+    },
     Reading(Reading),
 }
 
@@ -169,7 +172,10 @@ fn ask(c: &mut Option<u64>, lsn: &mut Option<usize>, cx: &mut Context<'_>) -> Op
         Some(Bug::StandbyCountLast) => db.completion_count(),
         _ => count,
     };
-    let snap = cx.server.standby.snapshot(cx.faults.first_xid, count, cx.bug);
+    let snap = cx
+        .server
+        .standby
+        .snapshot(cx.faults.first_xid, count, cx.bug);
     let mut live = db.live.keys();
     if live.any(|xid| cx.server.standby.has_replayed(*xid)) {
         cx.server.coverage.reach(State::StandbyAhead);
@@ -204,11 +210,17 @@ impl Reading {
             Some(Bug::UncapturedAccepted) => true,
             Some(Bug::CapturedNow) => {
                 let history = history(cx.server, node);
-                query.rels().iter().all(|rel| history.is_captured(*rel, history.now))
+                query
+                    .rels()
+                    .iter()
+                    .all(|rel| history.is_captured(*rel, history.now))
             }
             _ => {
                 let history = history(cx.server, node);
-                query.rels().iter().all(|rel| history.is_captured(*rel, self.snap.at))
+                query
+                    .rels()
+                    .iter()
+                    .all(|rel| history.is_captured(*rel, self.snap.at))
             }
         };
         if !captured {
@@ -253,14 +265,19 @@ impl Reading {
     }
 
     fn suspects(&self, query: Query, server: &Server) -> Suspects {
-        server.redefinitions.suspects(&self.snap.snapshot, &query.rels())
+        server
+            .redefinitions
+            .suspects(&self.snap.snapshot, &query.rels())
     }
 
     /// R17: whether a redefinition that the snapshot does not see may have been read.
     fn is_contradicted(&mut self, query: Query, node: Node, cx: &mut Context<'_>) -> bool {
         let suspects = match cx.bug {
             Some(Bug::NoR17) => return false,
-            _ => self.early.take().unwrap_or_else(|| self.suspects(query, cx.server)),
+            _ => self
+                .early
+                .take()
+                .unwrap_or_else(|| self.suspects(query, cx.server)),
         };
         match node {
             Node::Standby if cx.bug != Some(Bug::StandbyR17) => suspects.any_committed(&Replayed {

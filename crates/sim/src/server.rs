@@ -12,7 +12,9 @@ use pg_live_shared::{Redefinitions, widen};
 use crate::bug::Bug;
 use crate::coverage::{Coverage, State};
 use crate::database::{Database, Done, Stage};
+use crate::decoder::Decoder;
 use crate::faults::Faults;
+use crate::history::Change;
 use crate::query::{Images, write_set};
 use crate::ring::Ring;
 use crate::standby::Standby;
@@ -59,6 +61,9 @@ pub(crate) struct Server {
     pub(crate) coverage: Coverage,
     pub(crate) ring: Ring,
     worker: Worker,
+    decoder: Option<Decoder>,
+    /// How many decoders there were.
+    decoders: u64,
     /// Survives crashes.
     durable_boot: u64,
     /// The boot that moments carry, and the completion count when it was announced.
@@ -91,6 +96,8 @@ impl Server {
             coverage: Coverage::default(),
             ring: Ring::new(faults.ring),
             worker: Worker::Down,
+            decoder: None,
+            decoders: 0,
             durable_boot: 0,
             announced: Moment::default(),
             attached: BTreeSet::new(),
@@ -127,10 +134,23 @@ impl Server {
             (Some(Bug::SubXidPublished), Some(sub)) => sub,
             _ => xid,
         };
+        let in_wal = tx.in_wal;
         if self.bug != Some(Bug::R17Late) {
             self.publish_redefinitions(xid, &done);
         }
-        self.push_writes(id, write_set(&done, images));
+        let is_row = |done: &&Done| matches!(done.change, Change::Row { .. }) && done.captured;
+        let (left, told): (Vec<&Done>, _) = done.iter().partition(|d| in_wal && is_row(d));
+        let told: Vec<Done> = told.into_iter().copied().collect();
+        self.push_writes(id, write_set(&told, images));
+        let mut rels: Vec<RelId> = left.iter().map(|done| done.change.rel()).collect();
+        rels.sort_unstable();
+        rels.dedup();
+        if !rels.is_empty() {
+            // Its commit record will not begin before the present end.
+            let lsn = self.db.wal.len() as u64;
+            let xid = self.logged(id);
+            self.push_writer(&LogEntry::InWal { xid, rels, lsn });
+        }
     }
 
     /// R17: what older snapshots see too is made known before it is visible.
@@ -145,15 +165,24 @@ impl Server {
         if set.entries.is_empty() {
             return;
         }
-        let xid = match self.bug {
-            Some(Bug::ShortIds) => self.db.widened(xid),
-            _ => xid,
-        };
+        let xid = self.logged(xid);
         let unwatched = !self.watched.iter().any(|reads| overlaps(reads, &set));
         if self.bug == Some(Bug::UnwatchedSkipped) && unwatched {
             return;
         }
-        let bytes = LogEntry::Write { xid, set }.encode();
+        self.push_writer(&LogEntry::Write { xid, set });
+    }
+
+    /// The id by which the log names a transaction.
+    fn logged(&self, xid: Xid) -> Xid {
+        match self.bug {
+            Some(Bug::ShortIds) => self.db.widened(xid),
+            _ => xid,
+        }
+    }
+
+    fn push_writer(&mut self, entry: &LogEntry) {
+        let bytes = entry.encode();
         let published = bytes.is_ok_and(|bytes| self.ring.push(bytes));
         if !published {
             self.coverage.reach(State::Overflow);
@@ -161,6 +190,35 @@ impl Server {
         if !published && self.bug != Some(Bug::OverflowIgnored) {
             self.ring.overflowed = true;
         }
+    }
+
+    /// A step of the decoder; one is started if there is none. Whether there was one to take.
+    pub(crate) fn decode(&mut self) -> bool {
+        if !matches!(self.worker, Worker::Up(_)) {
+            return false;
+        }
+        let Some(mut decoder) = self.decoder.take() else {
+            self.decoders += 1;
+            self.decoder = Some(Decoder::start(self.decoders, &self.db));
+            return true;
+        };
+        let entry = decoder.entry(&self.db);
+        let told = entry.is_some_and(|entry| self.push(&entry));
+        if told {
+            decoder.advance(&self.db);
+        }
+        self.decoder = Some(decoder);
+        told
+    }
+
+    /// The decoder dies; the worker notices it later.
+    pub(crate) fn stop_decoder(&mut self) {
+        if let Worker::Up(invalidator) = &self.worker
+            && invalidator.stats().undecoded > 0
+        {
+            self.coverage.reach(State::DecoderDied);
+        }
+        self.decoder = None;
     }
 
     /// A backend says something that may be refused for want of room. Whether it was not.
@@ -283,6 +341,7 @@ impl Server {
         match &mut self.worker {
             Worker::Down => {
                 self.durable_boot += 1;
+                self.decoder = None;
                 self.ring.restart(self.durable_boot);
                 self.batches.clear();
                 self.attached.clear();
@@ -335,6 +394,7 @@ impl Server {
     /// Everything but the disk is lost.
     pub(crate) fn crash(&mut self) {
         self.stop_worker();
+        self.decoder = None;
         self.db.crash();
         self.redefinitions = Redefinitions::default();
         self.capture_wanted = false;
@@ -379,6 +439,9 @@ impl Server {
                     }
                     spoil(registration, self.bug, &self.db, dropped);
                 }
+                if matches!(entry, LogEntry::Decoded { .. }) {
+                    self.coverage.reach(State::Decoded);
+                }
                 invalidator.process(position, entry);
                 invalidator.assert_consistent();
             }
@@ -390,6 +453,10 @@ impl Server {
     /// R5: the worker asks what has become of the writers.
     pub(crate) fn resolve(&mut self) {
         if let Worker::Up(invalidator) = &mut self.worker {
+            let run = self.decoder.as_ref().map(|decoder| decoder.run);
+            if invalidator.decoder_run().is_some_and(|of| Some(of) != run) {
+                invalidator.decoder_gone();
+            }
             let unresolved = invalidator.record().u;
             let dropped = match self.bug {
                 Some(Bug::DropUnresolved) if unresolved.len() > 2 => unresolved.first().copied(),
@@ -401,6 +468,9 @@ impl Server {
                 dropped,
             };
             invalidator.resolve(&mut world);
+            if invalidator.wal_wanted().is_some() {
+                self.coverage.reach(State::AwaitsDecoder);
+            }
             invalidator.assert_consistent();
         }
     }
@@ -495,10 +565,9 @@ impl Observed<'_> {
     /// What an id of the log stands for.
     fn full(&self, xid: Xid) -> Xid {
         match self.bug {
-            Some(Bug::ShortIds) => widen(
-                u32::try_from(xid).unwrap_or(u32::MAX),
-                self.db.next_xid(),
-            ),
+            Some(Bug::ShortIds) => {
+                widen(u32::try_from(xid).unwrap_or(u32::MAX), self.db.next_xid())
+            }
             _ => xid,
         }
     }
@@ -514,6 +583,7 @@ impl World for Observed<'_> {
         };
         match self.bug {
             Some(Bug::ResolveByClog) => tx.stage != Stage::InClog,
+            Some(Bug::ResolveByWal) => tx.stage != Stage::InClog || !tx.in_wal,
             Some(Bug::PreparedNotInProgress) => tx.stage != Stage::Prepared,
             Some(Bug::DropUnresolved) => self.dropped != Some(xid),
             _ => true,
@@ -528,8 +598,10 @@ impl World for Observed<'_> {
         self.db.completion_count()
     }
 
-    /// No writer of this database leaves its rows in the WAL.
     fn wal_end(&mut self) -> u64 {
-        0
+        match self.bug {
+            Some(Bug::WalNotAwaited) => 0,
+            _ => self.db.wal.len() as u64,
+        }
     }
 }

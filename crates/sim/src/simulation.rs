@@ -158,6 +158,9 @@ impl Simulation {
         if self.rng.random_bool(faults.crash) {
             self.crash();
         }
+        if self.rng.random_bool(faults.decoder_death) {
+            self.server.stop_decoder();
+        }
         let relay = self.rng.random_range(0..self.relays.len());
         if self.rng.random_bool(faults.control_loss) {
             self.relays[relay].lose_control(self.now, &mut self.server);
@@ -226,6 +229,7 @@ impl Simulation {
             if let Some(tx) = db.live.get_mut(&xid) {
                 tx.doomed = self.rng.random_bool(self.faults.doomed);
                 tx.two_phase = self.rng.random_bool(self.faults.two_phase);
+                tx.in_wal = self.rng.random_bool(self.faults.wal);
             }
             return;
         }
@@ -238,7 +242,7 @@ impl Simulation {
         let xid = *pick(&mut self.rng, &free);
         let stage = db.live.get(&xid).map(|tx| tx.stage);
         match stage {
-            Some(Stage::Prepared) if self.rng.random_bool(0.8) => {}
+            Some(Stage::Prepared) if self.rng.random_bool(0.9) => {}
             Some(Stage::Working | Stage::Published) if self.rng.random_bool(0.4) => {
                 self.write(xid);
             }
@@ -398,7 +402,10 @@ impl Simulation {
     }
 
     fn worker(&mut self) {
-        match self.rng.random_range(0..9) {
+        match self.rng.random_range(0..10) {
+            6 if self.faults.wal > 0.0 => {
+                self.server.decode();
+            }
             0 if self.server.ring.overflowed => self.server.notice_overflow(),
             0 | 1 => self.server.start_worker(),
             2 => self.server.resolve(),
@@ -602,6 +609,10 @@ impl Simulation {
         self.server.notice_overflow();
         self.server.start_worker();
         while self.server.process() {}
+        while self.faults.wal > 0.0 && self.server.decode() {
+            busy = true;
+            while self.server.process() {}
+        }
         self.server.resolve();
         self.server.emit();
         self.server.announce_departure();

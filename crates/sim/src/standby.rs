@@ -28,7 +28,10 @@ impl Standby {
             Some((changes, request)) => (changes.as_slice(), request.as_ref()),
             None => (&[][..], None),
         };
-        if changes.iter().any(|c| c.is_redefinition() && is_read(c.rel())) {
+        if changes
+            .iter()
+            .any(|c| c.is_redefinition() && is_read(c.rel()))
+        {
             return false;
         }
         self.history.complete(record.xid, changes, request);

@@ -5,7 +5,7 @@ use std::panic::catch_unwind;
 use pg_live_sim::{Bug, run};
 
 /// Within how many seeds.
-const SEEDS: u64 = 10_000;
+const SEEDS: u64 = 50_000;
 
 /// The first seed that shows the mistake, by the oracle or by an assertion of the state machines.
 fn caught_by(bug: Bug) -> Option<(u64, String)> {
