@@ -17,6 +17,7 @@ const SETTINGS = {
   max_prepared_transactions: 10,
   wal_level: "logical",
   log_min_messages: "warning",
+  ...(MODE === "trigger" ? {} : { "pg_live.capture": MODE }),
 };
 
 export class Cluster {
