@@ -489,14 +489,66 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'pg_live_capture';
 COMMENT ON FUNCTION live.capture() IS
 'Trigger function: notes what was written, for live queries.';
 
+CREATE FUNCTION live.capture_wal() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'pg_live_capture_wal';
+COMMENT ON FUNCTION live.capture_wal() IS
+'Trigger function: notes that a table was written; which rows were is decoded from the WAL.';
+
 -- The functions of the triggers that capture.
 CREATE FUNCTION live.capture_functions() RETURNS oid[] LANGUAGE sql STABLE
-    RETURN ARRAY['live.capture()'::pg_catalog.regprocedure::pg_catalog.oid];
+    RETURN ARRAY['live.capture()'::pg_catalog.regprocedure::pg_catalog.oid,
+        'live.capture_wal()'::pg_catalog.regprocedure::pg_catalog.oid];
 
 CREATE FUNCTION live.note_redefinition(relation oid) RETURNS void
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_note_redefinition';
 COMMENT ON FUNCTION live.note_redefinition(oid) IS
 'Notes that this transaction redefines a table: a change that older snapshots see too.';
+
+-- How tables are to be captured that are not to follow pg_live.capture.
+CREATE TABLE live.capture_modes (
+    relation regclass PRIMARY KEY,
+    mode     text NOT NULL CHECK (mode IN ('trigger', 'wal'))
+);
+SELECT pg_catalog.pg_extension_config_dump('live.capture_modes', '');
+
+-- Why the rows that writers of a relation change are not to be had from the WAL; NULL: they are. Tables of the
+-- extension are captured by triggers: their writers must know at once what they have written.
+CREATE FUNCTION live.not_in_wal(relation regclass) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE
+        WHEN current_setting('wal_level') <> 'logical' THEN 'wal_level is not logical'
+        WHEN c.relnamespace = 'live'::regnamespace THEN 'it is a table of the extension'
+        WHEN c.relkind <> 'r' OR c.relispartition THEN 'it is partitioned or a partition'
+        WHEN c.relpersistence <> 'p' THEN 'it is not logged'
+        WHEN c.relam <> 2 THEN 'it is not a heap'
+        WHEN EXISTS (SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent)) THEN 'it inherits'
+        END
+    FROM pg_class AS c WHERE c.oid = relation
+$$;
+
+-- How a relation is to be captured.
+CREATE FUNCTION live.wanted_capture(relation regclass) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN live.not_in_wal(relation) IS NULL AND 'wal' = coalesce(
+            (SELECT m.mode FROM live.capture_modes AS m WHERE m.relation = $1),
+            current_setting('pg_live.capture', true))
+        THEN 'wal' ELSE 'trigger' END
+$$;
+
+-- How it is captured, by the triggers that it has; one that has none, as it is to be.
+CREATE FUNCTION live.capture_mode(relation regclass) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    mode text;
+BEGIN
+    SELECT CASE WHEN bool_or(t.tgname = 'pg_live_wal') THEN 'wal' ELSE 'trigger' END INTO mode
+    FROM pg_trigger AS t
+    WHERE t.tgrelid = relation AND t.tgfoid = ANY (live.capture_functions())
+        AND t.tgname IN ('pg_live_insert', 'pg_live_update', 'pg_live_delete', 'pg_live_wal')
+    HAVING count(*) > 0;
+    RETURN coalesce(mode, live.wanted_capture(relation));
+END
+$$;
 
 -- The triggers that a table must have, and the state of each. A partition has its row trigger from
 -- the partitioned table: that one has no definition here.
@@ -505,15 +557,16 @@ CREATE FUNCTION live.capture_plan(relation regclass,
 RETURNS SETOF record
 LANGUAGE sql STABLE BEGIN ATOMIC
     SELECT plan.trigger, plan.definition, plan.state
-    FROM pg_catalog.pg_class AS c, LATERAL (VALUES
-        ('pg_live_insert'::pg_catalog.name, 'AFTER INSERT ON %s REFERENCING NEW TABLE AS added FOR EACH STATEMENT', 'O'::"char"),
-        ('pg_live_update', 'AFTER UPDATE ON %s REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT', 'O'),
-        ('pg_live_delete', 'AFTER DELETE ON %s REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'O'),
-        ('pg_live_truncate', 'AFTER TRUNCATE ON %s FOR EACH STATEMENT', 'A'),
-        (CASE WHEN c.relkind = 'p' OR c.relispartition THEN 'pg_live_tree_row' ELSE 'pg_live_row' END,
+    FROM pg_catalog.pg_class AS c, live.capture_mode(relation) AS chosen, LATERAL (VALUES
+        ('trigger', 'pg_live_insert'::pg_catalog.name, 'AFTER INSERT ON %s REFERENCING NEW TABLE AS added FOR EACH STATEMENT', 'O'::"char"),
+        ('trigger', 'pg_live_update', 'AFTER UPDATE ON %s REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT', 'O'),
+        ('trigger', 'pg_live_delete', 'AFTER DELETE ON %s REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'O'),
+        ('wal', 'pg_live_wal', 'AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH STATEMENT', 'O'),
+        (chosen, 'pg_live_truncate', 'AFTER TRUNCATE ON %s FOR EACH STATEMENT', 'A'),
+        (chosen, CASE WHEN c.relkind = 'p' OR c.relispartition THEN 'pg_live_tree_row' ELSE 'pg_live_row' END,
             CASE WHEN NOT c.relispartition THEN 'AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW' END, 'R')
-    ) AS plan (trigger, definition, state)
-    WHERE c.oid = relation;
+    ) AS plan (mode, trigger, definition, state)
+    WHERE c.oid = relation AND plan.mode = chosen;
 END;
 
 -- In plpgsql, which keeps its plans.
@@ -598,7 +651,12 @@ BEGIN
         IF plan.tgenabled IS NULL THEN
             CONTINUE WHEN NOT complete OR plan.definition IS NULL;
             EXECUTE format('CREATE TRIGGER %I ', plan.trigger)
-                || format(plan.definition, relation) || ' EXECUTE FUNCTION live.capture()';
+                || format(plan.definition, relation) || ' EXECUTE FUNCTION '
+                || CASE plan.trigger WHEN 'pg_live_wal' THEN 'live.capture_wal()' ELSE 'live.capture()' END;
+            IF plan.trigger = 'pg_live_wal' THEN
+                -- The old rows, without which a change would count as one of the whole table.
+                EXECUTE format('ALTER TABLE %s REPLICA IDENTITY FULL', relation);
+            END IF;
             CONTINUE WHEN plan.state = 'O';
         END IF;
         EXECUTE format('ALTER TABLE %s ENABLE %s TRIGGER %I', relation,
@@ -637,11 +695,69 @@ $$;
 COMMENT ON FUNCTION live.capture_table(regclass) IS
 'Adds the triggers that capture the changes of a table and of all its partitions, and puts their states right.';
 
+-- Exchanges the triggers of a captured table for those that it is to have. Writers wait for its lock, and what
+-- those before it published stays valid, so nothing is lost between the two.
+CREATE FUNCTION live.switch_capture(relation regclass) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET pg_live.repairing = on AS $$
+DECLARE
+    trigger name;
+BEGIN
+    IF live.capture_mode(relation) = live.wanted_capture(relation) THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', relation);
+    IF live.capture_mode(relation) = 'wal' THEN
+        EXECUTE format('ALTER TABLE %s REPLICA IDENTITY DEFAULT', relation);
+    END IF;
+    FOR trigger IN
+        SELECT t.tgname FROM pg_trigger AS t WHERE t.tgrelid = relation
+            AND t.tgname IN ('pg_live_insert', 'pg_live_update', 'pg_live_delete', 'pg_live_wal')
+    LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', trigger, relation);
+    END LOOP;
+    PERFORM live.repair_triggers(relation, true);
+    RETURN true;
+END
+$$;
+
+CREATE FUNCTION live.apply_capture() RETURNS bigint
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    SELECT count(*) FILTER (WHERE live.switch_capture(c.relation)) FROM live.captured AS c
+$$;
+COMMENT ON FUNCTION live.apply_capture() IS
+'After a change of pg_live.capture, in a new session: has all captured tables follow it. Returns how many have changed.';
+
+CREATE FUNCTION live.set_capture(relation regclass, mode text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    obstacle text := live.not_in_wal(relation);
+BEGIN
+    IF mode = 'wal' AND obstacle IS NOT NULL THEN
+        RAISE EXCEPTION 'changes of % cannot be captured from the WAL: %', relation, obstacle
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Capture them by triggers.';
+    END IF;
+    IF mode = 'auto' THEN
+        DELETE FROM live.capture_modes AS m WHERE m.relation = set_capture.relation;
+    ELSE
+        INSERT INTO live.capture_modes AS m VALUES (set_capture.relation, set_capture.mode)
+        ON CONFLICT ON CONSTRAINT capture_modes_pkey DO UPDATE SET mode = excluded.mode;
+    END IF;
+    IF EXISTS (SELECT FROM live.captured AS c WHERE c.relation = set_capture.relation) THEN
+        PERFORM live.switch_capture(set_capture.relation);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION live.set_capture(regclass, text) IS
+'How the changes of a table are captured: trigger, wal, or auto: as pg_live.capture says.';
+
 -- For live.status().
 CREATE FUNCTION live.capture_status() RETURNS json
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT json_build_object(
         'relations', count(*),
+        'from_wal', count(*) FILTER (WHERE live.capture_mode(c.relation) = 'wal'),
+        'mode', current_setting('pg_live.capture', true),
+        'wal_refused', CASE WHEN current_setting('wal_level') <> 'logical' THEN 'wal_level is not logical' END,
         'incomplete', coalesce(json_object_agg(c.relation::text, c.state) FILTER (WHERE NOT c.complete), '{}'),
         'event_triggers', (SELECT count(*) = 3 FROM pg_event_trigger AS e
             WHERE e.evtname IN ('pg_live_ddl', 'pg_live_drop', 'pg_live_detach') AND e.evtenabled = 'A'))
@@ -781,6 +897,7 @@ REVOKE ALL ON FUNCTION live.prepare_connection(), live.attach(bigint),
     live.clock(), live.watch(bigint, bigint, bigint, regclass[]), live.status(), live.counters(),
     live.stop(), live.note_redefinition(oid), live.capture_table(regclass),
     live.repair_triggers(regclass, boolean), live.note_redefined_parents(), live.on_ddl(),
+    live.switch_capture(regclass), live.apply_capture(), live.set_capture(regclass, text),
     live.on_detach(), live.on_drop(), live.capture_status(), live.not_captured(oid[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION live.status(), live.counters() TO pg_monitor;
 GRANT SELECT ON live.stats TO pg_monitor;

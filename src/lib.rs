@@ -5,6 +5,7 @@
 
 mod api;
 mod capture;
+mod decoder;
 mod deploy;
 mod documents;
 mod error;

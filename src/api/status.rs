@@ -8,6 +8,7 @@ use pgrx::{IntoDatum, pg_sys};
 use serde_json::{Map, Value, json};
 
 use crate::capture;
+use crate::decoder;
 use crate::error::Result;
 use crate::invalidator::{self, settings};
 use crate::js;
@@ -99,6 +100,7 @@ fn describe(slot: &Slot) -> Value {
         "unresolved": board.unresolved,
         "unresolved_bytes": stats.unresolved_bytes,
         "unresolved_ids": board.unresolved_ids().iter().take(100).collect::<Vec<_>>(),
+        "decoder": decoder::status(slot),
         "live_queries": stats.subs,
         "entries": {
             "keys": stats.read_entries.keys,
@@ -163,7 +165,9 @@ fn stop(call: &mut Call) -> Result<pg_sys::Datum> {
         let (worker, scribe) = (slot.worker_pid(), slot.scribe_pid());
         invalidator::ask_to_end(memory, slot);
         await_end(|| worker == 0 || !slot.has_stop() || slot.worker_pid() == 0);
+        slot.decoder().wake();
         await_end(|| slot.scribe_pid() != scribe || scribe == 0);
+        await_end(|| slot.decoder().pid() == 0);
     }
     Ok(call.null())
 }

@@ -34,6 +34,7 @@ sql_functions! {
     pg_live_last_commit = last_commit;
     pg_live_clock = clock;
     pg_live_capture = capture::capture;
+    pg_live_capture_wal = capture::capture_wal;
     pg_live_note_redefinition = capture::note_redefinition;
 }
 

@@ -3,6 +3,7 @@
 mod coverage;
 mod redefinition;
 mod trigger;
+mod wal;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -16,16 +17,22 @@ use crate::invalidator::log::Place;
 use crate::invalidator::settings;
 use crate::pg::shmem::{self, Slot};
 use crate::pg::snapshot;
+use crate::pg::wal::end_of_own_records;
 use crate::pg::xact::{self, Stage};
 
 pub(crate) use coverage::{Coverage, capture_relation, ensure_captured, may_register, status};
 pub(crate) use redefinition::{Postgres, ddl_conflict, note_redefinition};
 pub(crate) use trigger::capture;
+pub(crate) use wal::capture_wal;
 
 /// The write-set of the running transaction. A subtransaction that aborts only leaves it wider.
 #[derive(Default)]
 struct Writes {
     set: Option<WriteSetBuilder>,
+    /// Relations whose changed rows are in the WAL.
+    in_wal: BTreeSet<RelId>,
+    /// That was published of some.
+    decodes: bool,
     /// Relations with changes that older snapshots see too (R17).
     redefined: BTreeSet<RelId>,
     /// The pre-commit callback has run: what comes now is published at once. Another extension's
@@ -80,6 +87,11 @@ fn add_table(rel: RelId) {
     WRITES.with_borrow_mut(|writes| writes.builder().table(rel));
 }
 
+/// The transaction changed rows of the relation, and the WAL has them.
+fn add_in_wal(rel: RelId) {
+    WRITES.with_borrow_mut(|writes| writes.in_wal.insert(rel));
+}
+
 /// Whether nothing that is noted for the relation from now on says anything new.
 fn is_whole(rel: RelId) -> bool {
     WRITES.with_borrow(|writes| writes.set.as_ref().is_some_and(|set| set.is_whole(rel)))
@@ -131,6 +143,7 @@ fn at_stage(stage: Stage) {
             let Writes {
                 watched,
                 published,
+                decodes,
                 catalog_begun,
                 ..
             } = WRITES.take();
@@ -142,6 +155,9 @@ fn at_stage(stage: Stage) {
                 memory.end_catalog_change();
             }
             if let Some(slot) = shmem::own_slot() {
+                if decodes && stage == Stage::Committed {
+                    slot.decoder().wake();
+                }
                 wake_worker(slot, watched, &published);
             }
             // Only relays ask for it, after live.prepare_connection(); other writers save the locks.
@@ -169,21 +185,29 @@ fn publish() {
         // Without an id no row was written (F1).
         return;
     };
-    let (set, redefined) = WRITES.with_borrow_mut(|writes| {
+    let (set, redefined, in_wal) = WRITES.with_borrow_mut(|writes| {
         let set = writes.set.take();
-        (set, std::mem::take(&mut writes.redefined))
+        let in_wal = std::mem::take(&mut writes.in_wal);
+        writes.decodes |= !in_wal.is_empty();
+        (set, std::mem::take(&mut writes.redefined), in_wal)
     });
-    let Some(set) = set.map(WriteSetBuilder::build) else {
-        return;
-    };
     publish_redefinitions(xid, &redefined);
     let Some(slot) = shmem::own_slot() else {
         // R0: no boot is running; the next one lists this transaction, or it is over by then.
         return;
     };
-    note_published(slot, &set);
-    let entry = LogEntry::Write { xid, set };
-    slot.publish(entry.encode(), || widened(&entry).encode());
+    if let Some(set) = set.map(WriteSetBuilder::build) {
+        note_published(slot, &set);
+        let entry = LogEntry::Write { xid, set };
+        slot.publish(entry.encode(), || widened(&entry).encode());
+    }
+    if !in_wal.is_empty() {
+        WRITES.with_borrow_mut(|writes| writes.watched = true);
+        let rels = in_wal.into_iter().collect();
+        let lsn = end_of_own_records();
+        let entry = LogEntry::InWal { xid, rels, lsn };
+        slot.publish(entry.encode(), || widened(&entry).encode());
+    }
 }
 
 /// Remembers whom the write-set may concern.

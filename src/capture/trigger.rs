@@ -50,7 +50,7 @@ pub(crate) fn capture(call: &mut Call) -> Result<pg_sys::Datum> {
 
 /// Whether a live query may look at the relation. Only then is it worth knowing which rows change:
 /// a table that nobody watches publishes that it changed, never nothing.
-fn is_watched(rel: RelId) -> bool {
+pub(super) fn is_watched(rel: RelId) -> bool {
     shmem::own_slot().is_some_and(|slot| slot.watched().contains(rel))
 }
 
@@ -80,7 +80,7 @@ fn note(rel: RelId, image: Option<RowImage>) {
     add_row(rel, image);
 }
 
-fn note_table(rel: RelId) {
+pub(super) fn note_table(rel: RelId) {
     let active = active();
     for rel in relation::readers_see(rel).iter() {
         if *rel == active {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use pgrx::pg_sys;
 
+use crate::decoder::State;
 use crate::error::Result;
 use crate::pg::latch::{self, ProcessSeat};
 use crate::pg::shmem::{self, Counter, Memory, Slot};
@@ -28,6 +29,8 @@ struct Watched {
     failures: u32,
     scribe: Option<Handle>,
     scribe_started: Option<Instant>,
+    decoder: Option<Handle>,
+    decoder_started: Option<Instant>,
 }
 
 /// Asks for a worker for this process's database. Returns its slot; the worker may be yet to come.
@@ -108,14 +111,18 @@ fn tend(memory: &Memory, slot: &Slot, watched: &mut Watched) -> Duration {
         };
     }
     if watched.database == 0 || !slot.is_wanted() {
+        if let Some(decoder) = &watched.decoder {
+            // It may wait for a transaction that does not end.
+            decoder.terminate();
+        }
         *watched = Watched::default();
         return IDLE;
     }
-    let scribe = tend_scribe(slot, watched);
+    let others = tend_scribe(slot, watched).min(tend_decoder(slot, watched));
     if watched.worker.as_ref().is_some_and(Handle::is_alive)
         || worker::is_connected(slot.worker_pid())
     {
-        return scribe;
+        return others;
     }
     if let Some(since) = watched.started.map(|started| started.elapsed()) {
         if since < PACE {
@@ -163,4 +170,30 @@ fn tend_scribe(slot: &Slot, watched: &mut Watched) -> Duration {
         pgrx::warning!("pg_live cannot start its scribe: raise max_worker_processes");
     }
     SCRIBE_PACE
+}
+
+/// Starts the slot's decoder if one is of use and none runs. Without it capture from the WAL is coarse, but
+/// nothing is missed, so its failures do not count.
+fn tend_decoder(slot: &Slot, watched: &mut Watched) -> Duration {
+    if !slot.decoder().is_wanted()
+        || watched.decoder.as_ref().is_some_and(Handle::is_alive)
+        || worker::is_connected(slot.decoder().pid())
+    {
+        return IDLE;
+    }
+    let pace = match slot.decoder().state() {
+        State::Off | State::Starting | State::Decoding => PACE,
+        State::WalLevel | State::Failed => SCRIBE_PACE,
+    };
+    if let Some(since) = watched.decoder_started.map(|started| started.elapsed())
+        && since < pace
+    {
+        return pace - since;
+    }
+    watched.decoder_started = Some(Instant::now());
+    watched.decoder = worker::start_dynamic("pg_live decoder", "pg_live_decoder_main", slot.index);
+    if watched.decoder.is_none() {
+        pgrx::warning!("pg_live cannot start its decoder: raise max_worker_processes");
+    }
+    pace
 }

@@ -1,12 +1,25 @@
 //! Settings of capture and of the invalidator.
 
-use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 
 static MAX_DATABASES: GucSetting<i32> = GucSetting::<i32>::new(4);
 static RING_SIZE_KB: GucSetting<i32> = GucSetting::<i32>::new(16 * 1024);
 static REPAIRING: GucSetting<bool> = GucSetting::<bool>::new(false);
 static MAX_READ_SET_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(256 * 1024);
+static CAPTURE: GucSetting<Capture> = GucSetting::<Capture>::new(Capture::Auto);
+static EMIT_WAL: GucSetting<bool> = GucSetting::<bool>::new(false);
 static MAX_WRITE_KEYS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+
+/// How tables are captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PostgresGucEnum)]
+enum Capture {
+    #[name = c"auto"]
+    Auto,
+    #[name = c"trigger"]
+    Trigger,
+    #[name = c"wal"]
+    Wal,
+}
 
 /// Makes the settings of shared memory known; only while the server starts, later ones are refused.
 pub(crate) fn register_at_start() {
@@ -53,6 +66,21 @@ pub(crate) fn register() {
         64 * 1024 * 1024,
         GucContext::Sighup,
         GucFlags::UNIT_KB,
+    GucRegistry::define_enum_guc(
+        c"pg_live.capture",
+        c"How changes of tables are captured that are not captured yet: by triggers, or from the WAL.",
+        c"auto: by triggers. live.set_capture() and live.apply_capture() change how tables are that are captured.",
+        &CAPTURE,
+        GucContext::SuBackend,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"pg_live.emit_wal",
+        c"Whether invalidations are written to the WAL as logical messages.",
+        c"Subscribers of the output plugin pg_live get them. Needs wal_level = logical.",
+        &EMIT_WAL,
+        GucContext::Sighup,
+        GucFlags::default(),
     );
     GucRegistry::define_bool_guc(
         c"pg_live.repairing",
@@ -62,6 +90,11 @@ pub(crate) fn register() {
         GucContext::Suset,
         GucFlags::NO_SHOW_ALL | GucFlags::DISALLOW_IN_FILE,
     );
+}
+
+/// `pg_live.emit_wal`.
+pub(crate) fn emit_wal() -> bool {
+    EMIT_WAL.get()
 }
 
 /// `pg_live.max_databases`.

@@ -62,6 +62,8 @@ fn main(argument: pg_sys::Datum) {
         End::Done => {
             slot.end_boot();
             slot.set_worker(None);
+            slot.decoder().set_wanted(false);
+            slot.decoder().wake();
             memory.release(slot);
             slot.wake_scribe();
             worker::exit(0);
@@ -188,8 +190,27 @@ fn process(slot: &Slot, state: &mut Invalidator) -> Result<bool, String> {
         state.process(position, entry);
         slot.count(Counter::Processed, 1);
     }
+    let decoder = slot.decoder();
+    if state.decoder_run().is_some_and(|run| run != decoder.run()) {
+        state.decoder_gone();
+    }
     state.resolve(&mut world::Postgres);
+    use_decoder(slot, state);
     Ok(more)
+}
+
+/// Says whether a decoder is of use, and how far it must come: as far as writers wait for it (R5, F5).
+fn use_decoder(slot: &Slot, state: &Invalidator) {
+    let decoder = slot.decoder();
+    if decoder.set_wanted(state.watches_wal()) {
+        if let Ok(memory) = shmem::memory() {
+            memory.wake_launcher();
+        }
+        decoder.wake();
+    }
+    if decoder.set_wal_wanted(state.wal_wanted().unwrap_or(0)) {
+        decoder.wake();
+    }
 }
 
 /// R7: the batches, then the record, in one step under the board's lock.

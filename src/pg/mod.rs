@@ -4,6 +4,7 @@ pub(crate) mod after_reply;
 pub(crate) mod catch;
 mod databases;
 pub(crate) mod datum;
+pub(crate) mod decoding;
 pub(crate) mod definition;
 pub(crate) mod function;
 pub(crate) mod guc;

@@ -16,6 +16,8 @@ thread_local! {
 const INHERITS: u32 = 2611;
 /// AccessShareLock.
 const LOCK: i32 = 1;
+/// ShareLock: with it no other transaction has written what it has not yet ended.
+const NO_WRITERS: i32 = 5;
 /// BTEqualStrategyNumber.
 const EQUAL: u16 = 3;
 
@@ -33,6 +35,13 @@ impl Way {
             Way::ToChildren => (2, 2187),
         }
     }
+}
+
+/// Waits for the end of all transactions that have written the relation: new snapshots see those that
+/// have committed. New writers wait until the end of this transaction.
+pub(crate) fn await_writers(rel: u32) {
+    // SAFETY: within a transaction; a relation that is gone may be locked, too.
+    unsafe { pg_sys::LockRelationOid(pg_sys::Oid::from(rel), NO_WRITERS) };
 }
 
 /// The relation, everything it inherits from and everything that inherits from it, partitions

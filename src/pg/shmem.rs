@@ -11,6 +11,7 @@ use pgrx::pg_sys;
 
 use super::latch::ProcessSeat;
 use super::lwlock::{Guarded, LwLock, Reading, Writing};
+use crate::decoder::DecoderSeat;
 use crate::error::{Error, Result};
 use crate::invalidator::log::LogState;
 use crate::invalidator::settings;
@@ -107,6 +108,7 @@ struct SlotMemory {
     memory_full: AtomicBool,
     scribe_seat: AtomicI32,
     scribe_pid: AtomicI32,
+    decoder: DecoderSeat,
     counters: [AtomicU64; Counter::ALL.len()],
     watched: Watched,
     capture_requests: Requests,
@@ -412,6 +414,7 @@ impl Slot {
                 memory_full: &(*memory).memory_full,
                 scribe_seat: &(*memory).scribe_seat,
                 scribe_pid: &(*memory).scribe_pid,
+                decoder: &(*memory).decoder,
                 counters: &(*memory).counters,
                 watched: &(*memory).watched,
                 capture_requests: &(*memory).capture_requests,
@@ -564,6 +567,11 @@ impl Slot {
         self.memory().capture_requests
     }
 
+    /// What belongs to the decoder.
+    pub(crate) fn decoder(&self) -> &DecoderSeat {
+        self.memory().decoder
+    }
+
     /// Adds to a counter.
     pub(crate) fn count(&self, counter: Counter, by: u64) {
         self.memory().counters[counter as usize].fetch_add(by, Ordering::Relaxed);
@@ -586,6 +594,7 @@ struct Atomics<'a> {
     memory_full: &'a AtomicBool,
     scribe_seat: &'a AtomicI32,
     scribe_pid: &'a AtomicI32,
+    decoder: &'a DecoderSeat,
     counters: &'a [AtomicU64; Counter::ALL.len()],
     watched: &'a Watched,
     capture_requests: &'a Requests,

@@ -5,6 +5,7 @@ use std::ptr::NonNull;
 
 use pgrx::pg_sys;
 
+use super::decoding;
 use super::function::Call;
 
 /// The event that fired a trigger.
@@ -90,6 +91,22 @@ impl<'call> Fired<'call> {
     pub(crate) fn relation(&self) -> u32 {
         // SAFETY: the relation is open during the call.
         unsafe { (*self.data().tg_relation).rd_id.to_u32() }
+    }
+
+    /// Whether the rows that the relation's writers change are in the WAL as rows: a permanent table in a heap,
+    /// at `wal_level = logical`. A partition's rows are, too, but others speak of them by other names.
+    pub(crate) fn rows_are_in_wal(&self) -> bool {
+        /// The access method `heap`.
+        const HEAP: u32 = 2;
+        // SAFETY: the relation is open during the call.
+        let entry = unsafe { &*(*self.data().tg_relation).rd_rel };
+        let is = |field: std::ffi::c_char, letter: u8| field.cast_unsigned() == letter;
+        decoding::is_possible()
+            && is(entry.relkind, b'r')
+            && is(entry.relpersistence, b'p')
+            && entry.relam.to_u32() == HEAP
+            && !entry.relispartition
+            && self.event() != Event::Truncate
     }
 
     /// The row before the event, in a row trigger for UPDATE or DELETE.

@@ -30,3 +30,23 @@ fn end_of_last_record(lsn: Lsn) -> Lsn {
 }
 
 const PAGE: u64 = pg_sys::XLOG_BLCKSZ as u64;
+
+/// Has the log flushed up to a place that [`inserted`] gave: standbys are sent only what is flushed (F5).
+pub(crate) fn flush(lsn: Lsn) {
+    // SAFETY: a primary may flush at any time outside of critical sections; an ERROR becomes a panic.
+    unsafe { pg_sys::XLogFlush(lsn) }
+}
+
+/// How far this primary's log is flushed, and on which timeline. Only that much can be decoded (F5).
+pub(crate) fn flushed() -> (Lsn, u32) {
+    let mut timeline = 0;
+    // SAFETY: reads shared memory under its lock; a primary, as only there something is decoded.
+    let lsn = unsafe { pg_sys::GetFlushRecPtr(&raw mut timeline) };
+    (lsn, timeline)
+}
+
+/// Where the last record of the running transaction ended, 0 if it has none: its commit comes later.
+pub(crate) fn end_of_own_records() -> Lsn {
+    // SAFETY: a plain global of the backend.
+    unsafe { pg_sys::XactLastRecEnd }
+}

@@ -12,6 +12,7 @@ unsafe extern "C-unwind" {
     fn Async_Notify(channel: *const c_char, payload: *const c_char);
     // Without the guard that the generated bindings add: signal handlers must stay as they are.
     fn SignalHandlerForConfigReload(signal: i32);
+    fn die(signal: i32);
     fn SignalHandlerForShutdownRequest(signal: i32);
     fn procsignal_sigusr1_handler(signal: i32);
 }
@@ -92,6 +93,14 @@ impl Handle {
     }
 }
 
+impl Handle {
+    /// Asks the worker to end.
+    pub(crate) fn terminate(&self) {
+        // SAFETY: the handle is valid, see `start_dynamic`.
+        unsafe { pg_sys::TerminateBackgroundWorker(self.0.as_ptr()) };
+    }
+}
+
 impl Drop for Handle {
     fn drop(&mut self) {
         // SAFETY: allocated by Postgres for us alone.
@@ -131,6 +140,13 @@ pub(crate) fn begin() {
         pg_sys::pqsignal(libc::SIGUSR1, Some(procsignal_sigusr1_handler));
         pg_sys::BackgroundWorkerUnblockSignals();
     }
+}
+
+/// As [`begin`], for a worker that may wait long within Postgres: a termination ends it there.
+pub(crate) fn begin_interruptible() {
+    begin();
+    // SAFETY: as in `begin`; what interrupts cannot wait for is under Postgres' control.
+    unsafe { pg_sys::pqsignal(libc::SIGTERM, Some(die)) };
 }
 
 /// Connects a worker to a database as the bootstrap superuser. Ends the process if that fails.

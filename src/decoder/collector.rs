@@ -1,0 +1,116 @@
+//! Makes write-sets of what is decoded.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use pg_live_invalidation::{Lsn, Xid};
+use pg_live_readset::{WriteLimits, WriteSet, WriteSetBuilder};
+
+use super::image;
+use super::shapes::Shapes;
+use crate::invalidator::settings;
+use crate::pg::datum;
+use crate::pg::decoding::{Changed, Column, Row, Sink};
+
+/// What a transaction that has committed changed.
+pub(super) struct Decoded {
+    pub(super) xid: Xid,
+    /// The end of its commit's record.
+    pub(super) end: Lsn,
+    pub(super) set: WriteSet,
+}
+
+/// What the decoder's loop and the collector share.
+#[derive(Default)]
+pub(super) struct Shared {
+    pub(super) shapes: Shapes,
+    /// Transactions in the order of their commits.
+    pub(super) finished: Vec<Decoded>,
+}
+
+/// The write-set of the transaction that is being decoded.
+pub(super) struct Collector {
+    shared: Rc<RefCell<Shared>>,
+    set: WriteSetBuilder,
+    /// The version of the catalog that the transaction puts into force.
+    version: Option<i64>,
+}
+
+impl Collector {
+    pub(super) fn new(shared: Rc<RefCell<Shared>>) -> Self {
+        Collector {
+            shared,
+            set: WriteSetBuilder::default(),
+            version: None,
+        }
+    }
+}
+
+impl Sink for Collector {
+    fn begin(&mut self) {
+        self.set = WriteSetBuilder::new(WriteLimits {
+            rows_per_relation: settings::max_write_keys(),
+            bytes: settings::ring_bytes() / 8,
+        });
+        self.version = None;
+    }
+
+    fn change(&mut self, changed: &Changed, old: Option<&Row<'_>>, new: Option<&Row<'_>>) {
+        let shared = self.shared.borrow();
+        if changed.rel == shared.shapes.active() {
+            self.version = new.and_then(version).or(self.version);
+            return;
+        }
+        let is_complete = changed.has_old_rows;
+        let table = shared.shapes.table(changed.rel);
+        let images = match (table, old, new) {
+            // The row as it was is known.
+            (Some(table), Some(old), Some(new)) if is_complete => {
+                if old.same_bytes(new) {
+                    return;
+                }
+                Some([
+                    image::of(table, old, None),
+                    image::of(table, new, Some(old)),
+                ])
+            }
+            (Some(table), Some(old), None) if is_complete => {
+                let image = image::of(table, old, None);
+                Some([image.clone(), image])
+            }
+            (Some(table), None, Some(new)) if changed.is_insert => {
+                let image = image::of(table, new, None);
+                Some([image.clone(), image])
+            }
+            _ => None,
+        };
+        match images {
+            Some([Some(before), Some(after)]) => {
+                self.set.row(changed.rel, before.0, before.1);
+                self.set.row(changed.rel, after.0, after.1);
+            }
+            Some(_) | None => self.set.table(changed.rel),
+        }
+    }
+
+    fn truncate(&mut self, rel: u32) {
+        self.set.table(rel);
+    }
+
+    fn commit(&mut self, xid: Xid, end: Lsn) {
+        let set = std::mem::take(&mut self.set).build();
+        let mut shared = self.shared.borrow_mut();
+        if let Some(version) = self.version {
+            shared.shapes.put_in_force(version);
+        }
+        shared.finished.push(Decoded { xid, end, set });
+    }
+}
+
+/// The version in a row of `live.active`.
+fn version(row: &Row<'_>) -> Option<i64> {
+    match row.by_name("version") {
+        Column::Value(of, value) if of == pgrx::pg_sys::INT8OID => datum::read(value),
+        Column::Value(..) | Column::Missing | Column::Null | Column::Unchanged => None,
+    }
+}
