@@ -93,6 +93,8 @@ struct Told {
 /// Decodes until nobody needs it.
 fn serve(slot: &Slot, run: u64) -> Result<(), String> {
     worker::set_parameter(c"search_path", c"pg_catalog, pg_temp");
+    // What users may name as an output plugin is not for this process.
+    worker::set_parameter_if_known(c"output_plugin_libraries", c"pg_live");
     worker::report_activity("waits for older transactions");
     let shared = Rc::new(RefCell::new(Shared::default()));
     let collector = Box::new(Collector::new(Rc::clone(&shared)));

@@ -4,6 +4,7 @@
 mod boot;
 mod launcher;
 pub(crate) mod log;
+mod messages;
 mod notifier;
 mod register;
 pub(crate) mod settings;

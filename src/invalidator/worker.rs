@@ -6,6 +6,7 @@ use pg_live_invalidation::{Invalidator, LogEntry, Stats};
 use pgrx::pg_sys;
 
 use super::boot;
+use super::messages;
 use super::notifier::Notifier;
 use super::settings;
 use super::world;
@@ -219,6 +220,9 @@ fn publish(slot: &Slot, state: &mut Invalidator, notifier: &mut Notifier, last: 
     let record = state.record();
     let stats = state.stats();
     slot.board_mut().publish(&batches, &record, &stats);
+    if settings::emit_wal() {
+        batches.iter().for_each(messages::emit);
+    }
     slot.count(Counter::Batches, batches.len() as u64);
     report(slot, stats, last);
     let items: usize = batches.iter().map(|batch| batch.items.len()).sum();

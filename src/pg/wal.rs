@@ -1,6 +1,18 @@
 //! The write-ahead log: how far it is written, flushed and replayed.
 
+use std::ffi::{CStr, c_char};
+
 use pgrx::pg_sys;
+use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
+
+unsafe extern "C-unwind" {
+    fn LogLogicalMessage(
+        prefix: *const c_char,
+        message: *const c_char,
+        size: usize,
+        transactional: bool,
+    ) -> Lsn;
+}
 
 /// A place in the log.
 pub(crate) type Lsn = u64;
@@ -49,4 +61,21 @@ pub(crate) fn flushed() -> (Lsn, u32) {
 pub(crate) fn end_of_own_records() -> Lsn {
     // SAFETY: a plain global of the backend.
     unsafe { pg_sys::XactLastRecEnd }
+}
+
+/// Writes a logical message that belongs to no transaction. It is flushed as soon as a commit that does not wait
+/// for the disk would be.
+pub(crate) fn log_message(prefix: &CStr, message: &[u8]) {
+    // SAFETY: a C string, and as many bytes as are said; both are copied. An ERROR becomes a panic.
+    unsafe {
+        let end = pg_guard_ffi_boundary(|| {
+            LogLogicalMessage(
+                prefix.as_ptr(),
+                message.as_ptr().cast(),
+                message.len(),
+                false,
+            )
+        });
+        pg_sys::XLogSetAsyncXactLSN(end);
+    }
 }

@@ -192,6 +192,14 @@ pub(crate) fn set_parameter(name: &CStr, value: &CStr) {
     }
 }
 
+/// As [`set_parameter`], for one that not every minor version of Postgres has.
+pub(crate) fn set_parameter_if_known(name: &CStr, value: &CStr) {
+    // SAFETY: a C string; what is asked for is whether the parameter exists.
+    if unsafe { !pg_sys::GetConfigOption(name.as_ptr(), true, false).is_null() } {
+        set_parameter(name, value);
+    }
+}
+
 /// What the process shows as its state in pg_stat_activity.
 pub(crate) fn report_activity(text: &str) {
     let text = CString::new(text).unwrap_or_default();
