@@ -34,6 +34,8 @@ start_cluster() {
     trap stop_cluster EXIT
     cd /
     "${account[@]}" "$bin/initdb" -D "$work/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >/dev/null
+    # MODE=wal: tables are captured from the WAL.
+    [ "${MODE:-trigger}" != wal ] || set -- "$@" "wal_level = logical" "pg_live.capture = wal"
     local setting
     {
         printf "%s\n" "listen_addresses = ''" "unix_socket_directories = '$socket'" "port = $port" \

@@ -55,6 +55,10 @@ impl Sink for Collector {
         self.version = None;
     }
 
+    fn wants(&self, changed: &Changed) -> bool {
+        !self.set.is_whole(changed.rel)
+    }
+
     fn change(&mut self, changed: &Changed, old: Option<&Row<'_>>, new: Option<&Row<'_>>) {
         let shared = self.shared.borrow();
         if changed.rel == shared.shapes.active() {
@@ -62,13 +66,16 @@ impl Sink for Collector {
             return;
         }
         let is_complete = changed.has_old_rows;
+        if let (Some(old), Some(new)) = (old, new)
+            && is_complete
+            && old.same_bytes(new)
+        {
+            return;
+        }
         let table = shared.shapes.table(changed.rel);
         let images = match (table, old, new) {
             // The row as it was is known.
             (Some(table), Some(old), Some(new)) if is_complete => {
-                if old.same_bytes(new) {
-                    return;
-                }
                 Some([
                     image::of(table, old, None),
                     image::of(table, new, Some(old)),

@@ -2,6 +2,7 @@
 //! database with live queries; the worker matches writes with registered results (R4-R8).
 
 mod boot;
+mod decoder;
 mod launcher;
 pub(crate) mod log;
 mod messages;

@@ -6,6 +6,7 @@ use pg_live_invalidation::{Invalidator, LogEntry, Stats};
 use pgrx::pg_sys;
 
 use super::boot;
+use super::decoder::Waits;
 use super::messages;
 use super::notifier::Notifier;
 use super::settings;
@@ -126,6 +127,7 @@ fn serve_boot(slot: &Slot, state: &mut Invalidator, notifier: &mut Notifier) -> 
     let mut worked = Instant::now();
     let mut last = Stats::default();
     let mut aged = Instant::now();
+    let mut waits = Waits::default();
     loop {
         latch::check_for_interrupts();
         worker::reload_if_asked();
@@ -151,7 +153,7 @@ fn serve_boot(slot: &Slot, state: &mut Invalidator, notifier: &mut Notifier) -> 
                 Err(message) => return Some(failed(&message)),
             }
         }
-        let more = match process(slot, state) {
+        let more = match process(slot, state, &mut waits) {
             Ok(more) => more,
             Err(message) => {
                 pgrx::warning!("pg_live begins a new boot: {message}");
@@ -178,7 +180,7 @@ fn serve_boot(slot: &Slot, state: &mut Invalidator, notifier: &mut Notifier) -> 
 
 /// R4, R5: takes a part of the log and resolves what has left the ProcArray. Returns whether the
 /// log may hold more.
-fn process(slot: &Slot, state: &mut Invalidator) -> Result<bool, String> {
+fn process(slot: &Slot, state: &mut Invalidator, waits: &mut Waits) -> Result<bool, String> {
     let records = slot.drain(CHUNK);
     let more = !records.is_empty();
     for (position, bytes) in records {
@@ -191,27 +193,10 @@ fn process(slot: &Slot, state: &mut Invalidator) -> Result<bool, String> {
         state.process(position, entry);
         slot.count(Counter::Processed, 1);
     }
-    let decoder = slot.decoder();
-    if state.decoder_run().is_some_and(|run| run != decoder.run()) {
-        state.decoder_gone();
-    }
+    waits.before(slot, state);
     state.resolve(&mut world::Postgres);
-    use_decoder(slot, state);
+    waits.after(slot, state);
     Ok(more)
-}
-
-/// Says whether a decoder is of use, and how far it must come: as far as writers wait for it (R5, F5).
-fn use_decoder(slot: &Slot, state: &Invalidator) {
-    let decoder = slot.decoder();
-    if decoder.set_wanted(state.watches_wal()) {
-        if let Ok(memory) = shmem::memory() {
-            memory.wake_launcher();
-        }
-        decoder.wake();
-    }
-    if decoder.set_wal_wanted(state.wal_wanted().unwrap_or(0)) {
-        decoder.wake();
-    }
 }
 
 /// R7: the batches, then the record, in one step under the board's lock.

@@ -111,14 +111,16 @@ impl InWal {
     /// There is no decoder any more. Returns what the writers owe that waited for it.
     pub(crate) fn gone(&mut self) -> Vec<(Xid, WriteSet)> {
         self.decoder = None;
-        let owes = |(xid, waiting): (Xid, Waiting)| {
-            let rels: Vec<RelId> = waiting.rels.into_iter().collect();
-            (xid, whole(&rels))
-        };
-        std::mem::take(&mut self.waiting)
-            .into_iter()
-            .map(owes)
-            .collect()
+        owed(std::mem::take(&mut self.waiting))
+    }
+
+    /// Nobody waits any longer for rows of writers that committed before this place. Returns what they owe.
+    pub(crate) fn stop_waiting(&mut self, before: Lsn) -> Vec<(Xid, WriteSet)> {
+        let late = |waiting: &Waiting| waiting.ends_before.is_some_and(|end| end <= before);
+        let all = std::mem::take(&mut self.waiting);
+        let (late, rest) = all.into_iter().partition(|(_, waiting)| late(waiting));
+        self.waiting = rest;
+        owed(late)
     }
 
     pub(crate) fn run(&self) -> Option<u64> {
@@ -175,6 +177,14 @@ impl InWal {
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()
     }
+}
+
+fn owed(waiting: BTreeMap<Xid, Waiting>) -> Vec<(Xid, WriteSet)> {
+    let owes = |(xid, waiting): (Xid, Waiting)| {
+        let rels: Vec<RelId> = waiting.rels.into_iter().collect();
+        (xid, whole(&rels))
+    };
+    waiting.into_iter().map(owes).collect()
 }
 
 fn whole(rels: &[RelId]) -> WriteSet {

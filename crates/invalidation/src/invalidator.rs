@@ -236,6 +236,13 @@ impl Invalidator {
         self.write_all(owed);
     }
 
+    /// The decoder takes too long, for a large transaction say: of writers that have left the ProcArray and are
+    /// among those of an earlier [`wal_wanted`](Self::wal_wanted) the whole relations count as changed.
+    pub fn stop_waiting(&mut self, wanted: Lsn) {
+        let owed = self.in_wal.stop_waiting(wanted);
+        self.write_all(owed);
+    }
+
     /// The decoder that announced itself last, unless it was said to be gone.
     pub fn decoder_run(&self) -> Option<u64> {
         self.in_wal.run()

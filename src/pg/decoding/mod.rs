@@ -53,6 +53,8 @@ pub(crate) struct Changed {
 pub(crate) trait Sink {
     /// A transaction that has committed begins.
     fn begin(&mut self);
+    /// Whether a change of a row can say anything new.
+    fn wants(&self, changed: &Changed) -> bool;
     /// It changed a row.
     fn change(&mut self, changed: &Changed, old: Option<&Row<'_>>, new: Option<&Row<'_>>);
     /// It truncated a relation.
@@ -162,12 +164,8 @@ impl Decoding {
 }
 
 /// Runs `body` on the sink, if this process decodes for itself.
-fn with_sink(body: impl FnOnce(&mut dyn Sink)) {
-    SINK.with_borrow_mut(|sink| {
-        if let Some(sink) = sink {
-            body(sink.as_mut());
-        }
-    });
+fn with_sink<R>(body: impl FnOnce(&mut dyn Sink) -> R) -> Option<R> {
+    SINK.with_borrow_mut(|sink| sink.as_mut().map(|sink| body(sink.as_mut())))
 }
 
 fn decodes_for_itself() -> bool {

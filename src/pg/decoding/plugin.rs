@@ -69,6 +69,9 @@ unsafe extern "C-unwind" fn change(
             is_insert: (*change).action
                 == pg_sys::ReorderBufferChangeType::REORDER_BUFFER_CHANGE_INSERT,
         };
+        if with_sink(|sink| sink.wants(&changed)) != Some(true) {
+            return;
+        }
         let scratch = scratch((*context).context);
         let before = pg_sys::MemoryContextSwitchTo(scratch);
         let rows = (*change).data.tp;

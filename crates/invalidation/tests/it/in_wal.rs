@@ -226,3 +226,20 @@ fn rows_of_relations_that_triggers_capture_are_left_out() {
     bench.db.commit(xid);
     assert_eq!(bench.told(), [1]);
 }
+
+#[test]
+fn who_takes_too_long_counts_as_a_whole() {
+    let mut bench = Bench::decoding();
+    let late = bench.begin();
+    bench.db.commit(late);
+    assert_eq!(bench.told(), []);
+    let wanted = bench.invalidator.wal_wanted();
+    let running = bench.begin();
+    bench.invalidator.stop_waiting(wanted.unwrap_or(0));
+    assert_eq!(bench.told(), [1, 2]);
+    bench.register(1, 2);
+    bench.decoded(late, &[1]);
+    bench.db.commit(running);
+    bench.decoded(running, &[3]);
+    assert_eq!(bench.told(), []);
+}
