@@ -34,12 +34,13 @@ start_cluster() {
     trap stop_cluster EXIT
     cd /
     "${account[@]}" "$bin/initdb" -D "$work/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >/dev/null
-    # MODE=wal: tables are captured from the WAL.
-    [ "${MODE:-trigger}" != wal ] || set -- "$@" "wal_level = logical" "pg_live.capture = wal"
+    # MODE=wal: tables are captured from the WAL, unless a test says otherwise.
+    [ "${MODE:-trigger}" != wal ] || set -- "pg_live.capture = wal" "$@"
     local setting
     {
         printf "%s\n" "listen_addresses = ''" "unix_socket_directories = '$socket'" "port = $port" \
-            "shared_preload_libraries = 'pg_live'" "fsync = off" "max_prepared_transactions = 10"
+            "shared_preload_libraries = 'pg_live'" "fsync = off" "max_prepared_transactions = 10" \
+            "wal_level = logical"
         for setting in "$@"; do printf '%s\n' "$setting"; done
     } | "${account[@]}" tee -a "$work/data/postgresql.conf" >/dev/null
     if ! "${account[@]}" "$bin/pg_ctl" start -w -D "$work/data" -l "$cluster_log" >/dev/null; then

@@ -75,12 +75,10 @@ impl Sink for Collector {
         let table = shared.shapes.table(changed.rel);
         let images = match (table, old, new) {
             // The row as it was is known.
-            (Some(table), Some(old), Some(new)) if is_complete => {
-                Some([
-                    image::of(table, old, None),
-                    image::of(table, new, Some(old)),
-                ])
-            }
+            (Some(table), Some(old), Some(new)) if is_complete => Some([
+                image::of(table, old, None),
+                image::of(table, new, Some(old)),
+            ]),
             (Some(table), Some(old), None) if is_complete => {
                 let image = image::of(table, old, None);
                 Some([image.clone(), image])

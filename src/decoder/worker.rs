@@ -229,9 +229,9 @@ fn push(slot: &Slot, boot: u64, entry: &LogEntry) -> bool {
             .unwrap_or_default();
     }
     loop {
-        match slot.push_reader(boot, &bytes) {
+        match slot.push_decoded(boot, &bytes) {
             Ok(_) => return true,
-            Err(Refused::NoBoot) => return false,
+            Err(Refused::NoBoot | Refused::NoOwner | Refused::TooManyOwners) => return false,
             Err(Refused::NoRoom) => {
                 slot.wake_worker();
                 latch::check_for_interrupts();

@@ -56,6 +56,12 @@ pub(crate) fn make_way(database: u32, by_force: bool) {
     };
     if by_force || slot.log().owners.all().is_empty() {
         ask_to_end(memory, slot);
+        // A slot for replication in the database is an error at once.
+        let begun = Instant::now();
+        while slot.decoder().pid() != 0 && begun.elapsed() < PACE {
+            slot.decoder().wake();
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 
@@ -64,6 +70,8 @@ pub(crate) fn ask_to_end(memory: &Memory, slot: &Slot) {
     if slot.worker_pid() == 0 {
         memory.release(slot);
         slot.wake_scribe();
+        slot.decoder().set_wanted(false);
+        slot.decoder().wake();
     } else {
         slot.set_stop(true);
         slot.wake_worker();

@@ -139,6 +139,11 @@ impl Slot {
         self.push_into(&mut log, boot, record)
     }
 
+    /// Puts an entry of the decoder into the log. Never causes a gap.
+    pub(crate) fn push_decoded(&self, boot: u64, record: &[u8]) -> Result<Position, Refused> {
+        self.push_into(&mut self.log_mut(), boot, record)
+    }
+
     fn push_into(
         &self,
         log: &mut Writing<'_, LogState>,

@@ -66,6 +66,7 @@ pub(crate) fn register() {
         64 * 1024 * 1024,
         GucContext::Sighup,
         GucFlags::UNIT_KB,
+    );
     GucRegistry::define_enum_guc(
         c"pg_live.capture",
         c"How changes of tables are captured that are not captured yet: by triggers, or from the WAL.",
