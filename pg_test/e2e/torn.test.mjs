@@ -94,7 +94,7 @@ test("transfers by mutations of several clients add up, and none is seen half do
     );
     const done = outcomes.filter(({ status }) => status === "fulfilled").length;
     const reasons = outcomes.filter(({ status }) => status === "rejected").map(({ reason }) => reason.message);
-    assert.ok(reasons.every((reason) => reason.includes("changed while this mutation was being run")), reasons.join("\n"));
+    assert.ok(reasons.every((reason) => reason.includes("changed while it was being run")), reasons.join("\n"));
     assert.ok(done >= 90, `${done} of 100 went through`);
     const { rows: after } = await db.query("SELECT balance FROM accounts WHERE name = 'a'");
     assert.equal(after[0].balance, before[0].balance - done, "each transfer counted once");

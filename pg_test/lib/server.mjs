@@ -62,6 +62,9 @@ export class Server {
     await copyApp(source, server.app);
     try {
       await server.startDev();
+      if (process.env.MODE === "wal") {
+        await server.captureFromWal();
+      }
       if (ownRelay) {
         server.relayPort = await freePort();
         server.url = `http://127.0.0.1:${server.relayPort}`;
@@ -88,6 +91,23 @@ export class Server {
       throw new Error(`${PG_LIVE} dev ended with ${code}\n${stdout}\n${stderr}`);
     }
     this.env = await readEnv(join(this.dir, "env"));
+  }
+
+  /** Has all tables captured from the WAL, those that come later too. */
+  async captureFromWal() {
+    for (const statement of ["SET wal_level = logical", "SET pg_live.capture = wal"]) {
+      const admin = await this.#connectAdmin();
+      await admin.query(`ALTER SYSTEM ${statement}`);
+      await admin.end();
+    }
+    await this.run(["stop", this.app, "--dir", this.dir]);
+    await this.startDev();
+    const admin = await this.#connectAdmin();
+    const { rows } = await admin.query("SELECT live.apply_capture()::int AS tables");
+    await admin.end();
+    if (rows[0].tables === 0) {
+      throw new Error("no table is captured from the WAL");
+    }
   }
 
   /** Starts the relay of its own. */
