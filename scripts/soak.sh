@@ -26,5 +26,8 @@ say "$runs random seeds in $minutes minutes, none wrong"
 HOSTILE_TIMEOUT_MS=3600000 PG_LIVE_GROWTH_CALLS=1000000 PG_LIVE_GROWTH_DEPLOYMENTS=200 scripts/test/hostile.sh hostile/growth.test.mjs
 say "1,000,000 calls and 200 deployments in one backend, without growth"
 
+scripts/test/wal.sh all
+say "the suites with tables that are captured from the WAL"
+
 ROUNDS=${ROUNDS:-1000} scripts/test/chaos.sh
 say "${ROUNDS:-1000} rounds of damage, nothing lost, nobody stale"
