@@ -9,7 +9,7 @@ use crate::history::History;
 use crate::in_wal::InWal;
 use crate::outbox::{Batch, Outbox};
 use crate::probe::Probe;
-use crate::snapshot::Xid;
+use crate::snapshot::{Snapshot, Xid};
 use crate::subscriptions::{Live, SubKey, Subscriptions};
 use crate::unresolved::Unresolved;
 
@@ -62,6 +62,19 @@ pub struct Record {
     pub u: Vec<Xid>,
     /// N: the number of the last batch of each owner that had one.
     pub emitted: BTreeMap<Owner, u64>,
+}
+
+impl Record {
+    /// R10: whether every commit that the snapshot sees has been matched and told of, as far as it was
+    /// published before `position`, which was read after the snapshot was taken (R2).
+    pub fn clears(&self, position: Position, snapshot: &Snapshot) -> bool {
+        clears((self.w, &self.u), position, snapshot)
+    }
+}
+
+/// [`Record::clears`] for a record that is kept elsewhere, given as W and U.
+pub fn clears((w, u): (Position, &[Xid]), position: Position, snapshot: &Snapshot) -> bool {
+    w >= position && !u.iter().any(|xid| snapshot.contains(*xid))
 }
 
 /// Counters and sizes. Bytes are estimates of memory.

@@ -17,6 +17,6 @@ mod subscriptions;
 mod unresolved;
 
 pub use entry::{CodecError, Generation, LogEntry, Lsn, Owner, Position, Registration, Sub};
-pub use invalidator::{Invalidator, Limits, Record, Stats, World};
+pub use invalidator::{Invalidator, Limits, Record, Stats, World, clears};
 pub use outbox::Batch;
 pub use snapshot::{Snapshot, Xid};

@@ -1,6 +1,6 @@
 //! What goes into a session and what comes out of it, besides the client's messages.
 
-use crate::{ClientMessage, Failure, Moment, RequestId, RunNumber, ServerMessage, Sub};
+use crate::{ClientMessage, Failure, Moment, Position, RequestId, RunNumber, ServerMessage, Sub};
 
 /// Something that happened to a session.
 #[derive(Clone, Debug)]
@@ -17,6 +17,9 @@ pub enum Event {
         moment: Moment,
         /// One for each query of the run, in any order.
         results: Vec<(Sub, QueryResult)>,
+        /// R10, for a run that keeps: what the invalidator had worked off. `None` if that did not
+        /// become known in time: what was to be kept is executed, too.
+        release: Option<Release>,
     },
     /// A run came to nothing (lost connection, serialization failure); it is tried again.
     RunFailed {
@@ -54,6 +57,9 @@ pub enum Event {
 pub enum Command {
     /// Execute and register queries.
     Run(Run),
+    /// R11: these queries, too, at the snapshot of the run that has just finished and has the same
+    /// number. The shell answers as for a run; if the snapshot is gone, the run has failed.
+    Extend(Run),
     /// Run a mutation. Never two at once for one session.
     Mutate(Mutation),
     /// Forget these registrations. No run that could register them again is under way.
@@ -69,7 +75,8 @@ pub enum Command {
     },
 }
 
-/// A run of all live queries of a session, in one REPEATABLE READ READ ONLY transaction (R11).
+/// A run of the live queries of a session, all at one snapshot (R11): of all of them, or of those
+/// whose results cannot be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     /// Grows; the generation of all registrations of this run.
@@ -78,8 +85,24 @@ pub struct Run {
     pub min: Moment,
     /// JSON of the identity, if any.
     pub identity: Option<String>,
-    /// In the order in which they were added.
+    /// In the order in which they were added. May be empty if the run keeps.
     pub queries: Vec<RunQuery>,
+    /// R10: results of other queries are to be kept. The shell reads the invalidator's record after
+    /// the snapshot was taken, and holds the snapshot until the session has taken in the results.
+    pub keeps: bool,
+}
+
+/// R10: what the invalidator had worked off, as of one record that was read after the run's snapshot
+/// was taken, and after the session was given every invalidation of the batches that it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// The boot of the record.
+    pub boot: u64,
+    /// W: registrations before this position were taken in.
+    pub w: Position,
+    /// Whether W has passed the snapshot's position and no unresolved writer is visible in the
+    /// snapshot.
+    pub clear: bool,
 }
 
 /// One query of a run.
@@ -119,8 +142,9 @@ pub struct QueryResult {
     pub log_lines: Vec<String>,
     /// Bounds of pages. `None` of an error: those of the result before stay.
     pub journal: Option<String>,
-    /// Whether invalidations will come. If not, it is run again soon.
-    pub registered: bool,
+    /// The position behind the registration, in the boot of the run's moment: invalidations will
+    /// come. `None`: they will not, and the query is run again soon.
+    pub registered: Option<Position>,
     /// Why the query can never be live: then it is shown and not run again for its own sake.
     pub not_live: Option<String>,
 }
@@ -155,6 +179,10 @@ pub struct Counts {
     pub results_sent: u64,
     /// Results that were executed and found unchanged (R15).
     pub results_unchanged: u64,
+    /// Results that were kept without being executed (R10).
+    pub results_kept: u64,
+    /// Results that were to be kept and had to be executed after all.
+    pub keeps_failed: u64,
     /// Runs whose snapshot was too old (R9, R12).
     pub runs_discarded: u64,
     /// Invalidations that made a run necessary.

@@ -2,16 +2,20 @@
 //!
 //! [`Session`] is the whole logic of one WebSocket and does no I/O. Its owner, the *shell*, feeds it
 //! [`Event`]s through [`Session::handle`] and carries out the [`Command`]s that come back, in their
-//! order. The session implements rules R8, R9 and R11-R15 of the consistency protocol: all queries
-//! of a session move together from one snapshot to a newer one, and only changed results are sent.
+//! order. The session implements rules R8 to R15 of the consistency protocol: all queries of a
+//! session move together from one snapshot to a newer one, and only changed results are sent. Results
+//! that no commit has touched since are kept without being executed (R10).
 //!
 //! # What the shell owes the session
 //!
-//! - Every [`Command::Run`] is answered exactly once, by [`Event::RunFinished`] or
+//! - Every [`Command::Run`] and [`Command::Extend`] is answered exactly once, by [`Event::RunFinished`] or
 //!   [`Event::RunFailed`]; every [`Command::Mutate`] exactly once by [`Event::MutationFinished`];
 //!   every [`Command::Send`] by [`Event::Sent`] when the message has left.
-//! - All queries of a run are executed in one REPEATABLE READ READ ONLY transaction and registered as
+//! - All queries of a run are executed at one snapshot, in REPEATABLE READ READ ONLY, and registered as
 //!   `(sub, generation = run.number)`, while the owner's connection is attached.
+//! - A run that keeps is answered with a [`Release`] only after all invalidations of the batches that
+//!   the record names were passed on. Its snapshot lives until [`Session::handle`] has returned, and
+//!   on through a [`Command::Extend`] that came of it.
 //! - Invalidations of the owner are passed on as [`Event::Invalidated`], also those that arrive before
 //!   the result of the run that registered them. When they may have been lost, because of a new boot,
 //!   a gap or a lost connection, it says [`Event::RegistrationsLost`] *after* new runs register with
@@ -35,10 +39,11 @@
 //! }));
 //! let [Command::Run(run)] = &commands[..] else { panic!("{commands:?}") };
 //! let result = QueryResult {
-//!     outcome: Ok("[]".into()), log_lines: vec![], journal: None, registered: true, not_live: None,
+//!     outcome: Ok("[]".into()), log_lines: vec![], journal: None, registered: Some(1), not_live: None,
 //! };
 //! let commands = session.handle(5, Event::RunFinished {
 //!     run: run.number, moment: Moment { boot: 1, c: 7 }, results: vec![(run.queries[0].sub, result)],
+//!     release: None,
 //! });
 //! assert!(matches!(&commands[..], [Command::Send(ServerMessage::Transition(_))]));
 //! ```
@@ -54,7 +59,9 @@ mod session;
 mod transitions;
 
 pub use clock::Moment;
-pub use event::{Command, Counts, Event, Mutation, MutationOutcome, QueryResult, Run, RunQuery};
+pub use event::{
+    Command, Counts, Event, Mutation, MutationOutcome, QueryResult, Release, Run, RunQuery,
+};
 pub use message::{
     Authentication, ClientMessage, Failure, Modification, ServerMessage, StateModification,
     Transition, Version,
@@ -69,5 +76,7 @@ pub type RequestId = u32;
 pub type Sub = i64;
 /// Number of a run of a session; the generation of everything the run registers.
 pub type RunNumber = i64;
+/// A position in the invalidator's log; ascending within a boot.
+pub type Position = u64;
 /// Milliseconds of any monotonic clock of the shell.
 pub type Millis = u64;

@@ -1,10 +1,10 @@
 //! The query set of a session, its versions, and what the client last saw of each query.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use crate::{Modification, QueryId, QueryResult, RunNumber, RunQuery, Sub};
+use crate::{Modification, Position, QueryId, QueryResult, Release, RunNumber, RunQuery, Sub};
 
 /// Hash of everything of a result that a client can see.
 pub(crate) type Fingerprint = [u8; 32];
@@ -21,6 +21,12 @@ pub(crate) struct Query {
     removed_in: Option<u32>,
     /// The run whose result is in force; 0 before the first.
     pub(crate) generation: RunNumber,
+    /// Boot and position of the registration of that result, if invalidations of it will come.
+    pub(crate) registration: Option<(u64, Position)>,
+    /// A commit has touched the result in force.
+    pub(crate) invalidated: bool,
+    /// It is not registered because it never can be.
+    pub(crate) never_live: bool,
     /// Of the result that the client has.
     pub(crate) sent: Option<Fingerprint>,
 }
@@ -31,6 +37,8 @@ pub(crate) struct QuerySet {
     queries: BTreeMap<Sub, Query>,
     /// Those that are not removed.
     live: BTreeMap<QueryId, Sub>,
+    /// Those of the live ones that make a run necessary: new, or possibly out of date.
+    due: BTreeSet<Sub>,
     /// Version of the last accepted change.
     pub(crate) accepted: u32,
     first_sub: Sub,
@@ -43,6 +51,7 @@ impl QuerySet {
         Self {
             queries: BTreeMap::new(),
             live: BTreeMap::new(),
+            due: BTreeSet::new(),
             accepted: 0,
             first_sub: Sub::from(session_number & i32::MAX.cast_unsigned()) << 32,
             added: 0,
@@ -51,14 +60,12 @@ impl QuerySet {
     }
 
     /// Takes over a `ModifyQuerySet`; on error the session cannot go on.
-    ///
-    /// Returns whether a query was added.
     pub(crate) fn modify(
         &mut self,
         base: u32,
         new: u32,
         modifications: Vec<Modification>,
-    ) -> Result<bool, String> {
+    ) -> Result<(), String> {
         if base != self.accepted || Some(new) != base.checked_add(1) {
             return Err(format!(
                 "BaseVersionMismatch: the query set is at version {}, but a change from version \
@@ -66,7 +73,6 @@ impl QuerySet {
                 self.accepted
             ));
         }
-        let mut added = false;
         for modification in modifications {
             match modification {
                 Modification::Add {
@@ -74,15 +80,12 @@ impl QuerySet {
                     path,
                     args,
                     journal,
-                } => {
-                    self.add(query_id, path, args, journal)?;
-                    added = true;
-                }
+                } => self.add(query_id, path, args, journal)?,
                 Modification::Remove { query_id } => self.remove(query_id, new)?,
             }
         }
         self.accepted = new;
-        Ok(added)
+        Ok(())
     }
 
     fn add(
@@ -113,21 +116,22 @@ impl QuerySet {
             journal,
             removed_in: None,
             generation: 0,
+            registration: None,
+            invalidated: false,
+            never_live: false,
             sent: None,
         };
         self.queries.insert(sub, query);
         self.live.insert(id, sub);
+        self.due.insert(sub);
         Ok(())
     }
 
     fn remove(&mut self, id: QueryId, version: u32) -> Result<(), String> {
-        let query = self
-            .live
-            .remove(&id)
-            .and_then(|sub| self.queries.get_mut(&sub));
-        query
-            .ok_or_else(|| format!("Query {id} was removed but is not in the set"))?
-            .removed_in = Some(version);
+        let missing = || format!("Query {id} was removed but is not in the set");
+        let sub = self.live.remove(&id).ok_or_else(missing)?;
+        self.due.remove(&sub);
+        self.queries.get_mut(&sub).ok_or_else(missing)?.removed_in = Some(version);
         Ok(())
     }
 
@@ -140,16 +144,74 @@ impl QuerySet {
         self.live.len()
     }
 
-    /// The live queries, for a run.
-    pub(crate) fn to_run(&self) -> Vec<RunQuery> {
+    /// Whether a query makes a run necessary.
+    pub(crate) fn has_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    /// Makes a run of the query necessary, if it is live. Whether it was not already.
+    pub(crate) fn make_due(&mut self, sub: Sub) -> bool {
+        let live = self.get(sub).is_some_and(|q| q.removed_in.is_none());
+        live && self.due.insert(sub)
+    }
+
+    /// Makes a run of all live queries necessary.
+    pub(crate) fn make_all_due(&mut self) {
+        self.due.extend(self.live.values());
+    }
+
+    /// Makes a run of the queries necessary that wait for a registration.
+    pub(crate) fn make_unregistered_due(&mut self) {
+        let queries = &self.queries;
+        let waits = |sub: &&Sub| {
+            let query = queries.get(*sub);
+            query.is_some_and(|q| q.registration.is_none() && !q.never_live)
+        };
+        self.due.extend(self.live.values().filter(waits));
+    }
+
+    /// The live queries, ascending: those that a run must execute, and those whose results may be
+    /// kept.
+    pub(crate) fn split(&self) -> (Vec<Sub>, Vec<Sub>) {
         let live = self.queries.iter().filter(|(_, q)| q.removed_in.is_none());
-        live.map(|(sub, q)| RunQuery {
-            sub: *sub,
-            path: q.path.clone(),
-            args: q.args.clone(),
-            journal: q.journal.clone(),
-        })
-        .collect()
+        let mut parts = (Vec::new(), Vec::new());
+        for (sub, query) in live {
+            if query.registration.is_none() || self.due.contains(sub) {
+                parts.0.push(*sub);
+            } else {
+                parts.1.push(*sub);
+            }
+        }
+        parts
+    }
+
+    /// A run of these queries begins.
+    pub(crate) fn start(&mut self, subs: &[Sub]) -> Vec<RunQuery> {
+        for sub in subs {
+            self.due.remove(sub);
+        }
+        let queries = subs.iter().filter_map(|sub| Some((sub, self.get(*sub)?)));
+        queries
+            .map(|(sub, q)| RunQuery {
+                sub: *sub,
+                path: q.path.clone(),
+                args: q.args.clone(),
+                journal: q.journal.clone(),
+            })
+            .collect()
+    }
+
+    /// R10: whether the result in force is that of the release's snapshot, too. Every commit that
+    /// the snapshot sees was matched with it, and none of them has touched it.
+    pub(crate) fn is_kept(&self, sub: Sub, release: Option<Release>) -> bool {
+        let query = self.get(sub).filter(|query| !query.invalidated);
+        let registration = query.and_then(|query| query.registration);
+        let (Some(release), Some((boot, position))) = (release, registration) else {
+            return false;
+        };
+        release.clear
+            && release.boot == boot
+            && release.w >= position
     }
 
     pub(crate) fn get(&self, sub: Sub) -> Option<&Query> {
@@ -170,14 +232,24 @@ impl QuerySet {
     /// Takes out everything: the session is over.
     pub(crate) fn take_all(&mut self) -> Vec<Sub> {
         self.live.clear();
+        self.due.clear();
         std::mem::take(&mut self.queries).into_keys().collect()
     }
 }
 
 impl Query {
+    /// The result of a run takes the place of the one before.
+    pub(crate) fn replace(&mut self, run: RunNumber, boot: u64, result: &mut QueryResult) {
+        self.generation = run;
+        self.registration = result.registered.map(|position| (boot, position));
+        self.invalidated = false;
+        self.never_live = result.not_live.is_some();
+        self.remember_journal(result);
+    }
+
     /// Takes over the journal of a new result. An error that came before any page was read says
     /// nothing about pages: they keep their ends, and the client is told those.
-    pub(crate) fn remember_journal(&mut self, result: &mut QueryResult) {
+    fn remember_journal(&mut self, result: &mut QueryResult) {
         if result.outcome.is_err() && result.journal.is_none() {
             result.journal.clone_from(&self.journal);
         }

@@ -19,17 +19,26 @@ pub struct Limits {
     /// Transitions that have not left yet; at that number no run is started, so that a slow client
     /// gets the newest state and not all states.
     pub unsent_transitions: usize,
+    /// R10: results are kept if at least so many can be. Fewer are executed sooner than a record of
+    /// the invalidator is there.
+    pub keep_from: usize,
     /// Unsent messages, and waiting mutations, from which on no more messages are accepted.
     pub backlog: usize,
 }
 
+impl Limits {
+    /// Those of a relay.
+    pub const DEFAULT: Self = Self {
+        queries: 16_384,
+        unsent_transitions: 2,
+        keep_from: 4,
+        backlog: 256,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            queries: 16_384,
-            unsent_transitions: 2,
-            backlog: 256,
-        }
+        Self::DEFAULT
     }
 }
 
@@ -62,8 +71,8 @@ pub struct Session {
     pub(crate) sent: Version,
     /// The snapshot that the client's results are valid at; zero before the first.
     pub(crate) shown: Moment,
-    /// Something may have changed since the last run was started.
-    pub(crate) dirty: bool,
+    /// Grows when no result before counts any more: another identity, or registrations were lost.
+    pub(crate) epoch: u64,
     /// A snapshot from here on is needed (R9, R13).
     pub(crate) required: Moment,
     pub(crate) runs: RunNumber,
@@ -99,7 +108,7 @@ impl Session {
             identity_version: 0,
             sent: Version::default(),
             shown: Moment::default(),
-            dirty: false,
+            epoch: 0,
             required: Moment::default(),
             runs: 0,
             running: None,
@@ -126,8 +135,9 @@ impl Session {
                 run,
                 moment,
                 results,
+                release,
             } => {
-                self.on_run_finished(now, run, moment, results, &mut out);
+                self.on_run_finished(now, run, moment, results, release, &mut out);
             }
             Event::RunFailed { run } => self.on_run_failed(now, run),
             Event::MutationFinished {
@@ -143,7 +153,7 @@ impl Session {
             } => {
                 self.on_invalidated(sub, generation, moment);
             }
-            Event::RegistrationsLost => self.on_registrations_lost(),
+            Event::RegistrationsLost => self.start_epoch(),
             Event::Sent => {
                 self.unsent.pop_front();
             }
@@ -158,7 +168,7 @@ impl Session {
         if !self.may_start_run() {
             return None;
         }
-        let waiting = (self.dirty && self.queries.has_live()).then_some(self.not_before);
+        let waiting = self.wants_run().then_some(self.not_before);
         [waiting, self.rerun_at].into_iter().flatten().min()
     }
 
@@ -228,13 +238,11 @@ impl Session {
                 new_version,
                 modifications,
             } => {
-                match self
+                let modified = self
                     .queries
-                    .modify(base_version, new_version, modifications)
-                {
-                    // R11: a new query needs all of them at one new snapshot.
-                    Ok(added) => self.dirty |= added,
-                    Err(message) => self.fatal(message, out),
+                    .modify(base_version, new_version, modifications);
+                if let Err(message) = modified {
+                    self.fatal(message, out);
                 }
             }
             ClientMessage::Mutation {
@@ -300,7 +308,7 @@ impl Session {
             }
         }
         self.identity_version += 1;
-        self.dirty = true;
+        self.start_epoch();
     }
 
     fn on_mutation_finished(
@@ -324,7 +332,6 @@ impl Session {
                 if !seen {
                     // R13: a transition that sees it must follow. A run under way may be that one.
                     self.required = self.required.max(moment);
-                    self.dirty |= self.under_way().is_none();
                 }
                 (Ok((value, ts)), log_lines)
             }
@@ -342,27 +349,31 @@ impl Session {
 
     /// R9: the shown result, or that of the run under way, needs a newer snapshot.
     fn on_invalidated(&mut self, sub: Sub, generation: RunNumber, moment: Moment) {
-        let Some(query) = self.queries.get(sub) else {
+        let replaced = self.is_under_way(sub) && Some(generation) < self.under_way();
+        let Some(query) = self.queries.get_mut(sub) else {
             return;
         };
         if generation < query.generation {
             return; // A later run registered anew, and was checked against this change there (R6).
         }
-        match self.under_way() {
-            // The run under way replaces the invalidated result, if its snapshot is new enough.
-            Some(run) if generation < run => self.required = self.required.max(moment),
-            // The result is shown, or it is that of the run under way: kept until that is over.
-            Some(_) | None => {
-                self.counts.invalidations += 1;
-                self.dirty = true;
-                self.required = self.required.max(moment);
-            }
+        self.required = self.required.max(moment);
+        if replaced {
+            return; // By a result that is checked against this change when it is registered (R6).
+        }
+        // The result is in force, or it is that of the run under way, which is shown before.
+        if generation == query.generation {
+            query.invalidated = true;
+        }
+        if self.queries.make_due(sub) {
+            self.counts.invalidations += 1;
         }
     }
 
-    /// R8: whatever is shown or under way may have missed an invalidation.
-    fn on_registrations_lost(&mut self) {
-        self.dirty = true;
+    /// R8: whatever is shown or under way may have missed an invalidation. Another identity: all of
+    /// it may be another's.
+    fn start_epoch(&mut self) {
+        self.epoch += 1;
+        self.queries.make_all_due();
     }
 
     fn on_disconnected(&mut self) {

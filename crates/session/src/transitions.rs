@@ -4,8 +4,8 @@
 use crate::query_set::fingerprint;
 use crate::session::{Phase, Session};
 use crate::{
-    Command, Millis, Moment, QueryResult, Run, RunNumber, ServerMessage, StateModification, Sub,
-    Transition, Version,
+    Command, Millis, Moment, QueryResult, Release, Run, RunNumber, ServerMessage,
+    StateModification, Sub, Transition, Version,
 };
 
 /// First pause after a run that came to nothing; doubles up to `LONGEST_PAUSE`.
@@ -20,8 +20,14 @@ const LONGEST_PAUSE: Millis = 2_000;
 pub(crate) struct Running {
     number: RunNumber,
     min: Moment,
-    /// Ascending.
+    /// The queries that it executes, ascending.
     subs: Vec<Sub>,
+    /// The queries whose results it keeps, ascending (R10).
+    kept: Vec<Sub>,
+    /// Of [`Session::epoch`] at its start.
+    epoch: u64,
+    /// What was executed before it was extended.
+    first: Option<(Moment, Vec<(Sub, QueryResult)>)>,
     /// What the client will know when it is told the results.
     query_set: u32,
     identity: u32,
@@ -44,7 +50,7 @@ impl Session {
             Phase::Open => {
                 if self.rerun_at.is_some_and(|at| at <= now) {
                     self.rerun_at = None;
-                    self.dirty = true;
+                    self.queries.make_unregistered_due();
                 }
                 // R13: a transition that sees a mutation is not sent before its response.
                 if !self.mutations.in_flight()
@@ -65,6 +71,13 @@ impl Session {
         self.running.as_ref().map(|run| run.number).or(held)
     }
 
+    /// Whether the client is to be moved to a newer snapshot: something may have changed, or a
+    /// mutation was answered that the shown snapshot does not see (R13).
+    pub(crate) fn wants_run(&self) -> bool {
+        let unseen = || self.acknowledgements.latest() > Some(self.shown);
+        self.queries.has_due() || (self.queries.has_live() && unseen())
+    }
+
     /// Whether nothing but time, or the lack of a reason, keeps a run from being started.
     pub(crate) fn may_start_run(&self) -> bool {
         let unsent = self
@@ -78,31 +91,34 @@ impl Session {
     }
 
     fn start_run(&mut self, now: Millis, out: &mut Vec<Command>) {
-        if !self.dirty || now < self.not_before || !self.may_start_run() {
+        if !self.wants_run() || now < self.not_before || !self.may_start_run() {
             return;
         }
-        self.dirty = false;
-        let queries = self.queries.to_run();
-        if queries.is_empty() {
-            return;
+        let (mut subs, mut kept) = self.queries.split();
+        if kept.len() < self.limits.keep_from {
+            subs.append(&mut kept);
+            subs.sort_unstable();
         }
         self.rerun_at = None;
         self.runs += 1;
-        let run = Running {
-            number: self.runs,
-            min: self.required.max(self.shown), // R9, R12
-            subs: queries.iter().map(|q| q.sub).collect(),
-            query_set: self.queries.accepted,
-            identity: self.identity_version,
-        };
-        let (number, min, identity) = (run.number, run.min, self.identity.clone());
-        self.running = Some(run);
+        let (number, min) = (self.runs, self.required.max(self.shown)); // R9, R12
         out.push(Command::Run(Run {
             number,
             min,
-            identity,
-            queries,
+            identity: self.identity.clone(),
+            queries: self.queries.start(&subs),
+            keeps: !kept.is_empty(),
         }));
+        self.running = Some(Running {
+            number,
+            min,
+            subs,
+            kept,
+            epoch: self.epoch,
+            first: None,
+            query_set: self.queries.accepted,
+            identity: self.identity_version,
+        });
     }
 
     pub(crate) fn on_run_finished(
@@ -111,9 +127,10 @@ impl Session {
         number: RunNumber,
         moment: Moment,
         mut results: Vec<(Sub, QueryResult)>,
+        release: Option<Release>,
         out: &mut Vec<Command>,
     ) {
-        let Some(run) = self.running.take_if(|run| run.number == number) else {
+        let Some(mut run) = self.running.take_if(|run| run.number == number) else {
             return;
         };
         if !self.is_serving() {
@@ -124,11 +141,29 @@ impl Session {
             // connection starts from what there is.
             return self.close(1011, "InternalServerError", out);
         }
+        let mut same_snapshot = true;
+        if let Some((first, earlier)) = run.first.take() {
+            same_snapshot = first == moment;
+            results.extend(earlier);
+        }
         results.sort_by_key(|(sub, _)| *sub);
         let complete = results.iter().map(|(sub, _)| sub).eq(&run.subs);
-        if moment.boot == 0 || moment < run.min || !complete {
+        if moment.boot == 0 || moment < run.min || !complete || !same_snapshot {
             self.counts.runs_discarded += 1;
-            return self.try_again(now);
+            return self.try_again(now, &run);
+        }
+        if !run.kept.is_empty() && run.epoch != self.epoch {
+            // All is to be executed anew, also what this run was to keep.
+            return;
+        }
+        let queries = &self.queries;
+        let (kept, lost): (Vec<Sub>, Vec<Sub>) = std::mem::take(&mut run.kept)
+            .into_iter()
+            .partition(|sub| queries.is_kept(*sub, release));
+        self.counts.results_kept += kept.len() as u64;
+        self.counts.keeps_failed += lost.len() as u64;
+        if !lost.is_empty() {
+            return self.extend(run, &lost, (moment, results), out);
         }
         self.failures = 0;
         self.held = Some(Finished {
@@ -139,15 +174,46 @@ impl Session {
     }
 
     pub(crate) fn on_run_failed(&mut self, now: Millis, number: RunNumber) {
-        if self.running.take_if(|run| run.number == number).is_some() {
-            self.try_again(now);
+        if let Some(run) = self.running.take_if(|run| run.number == number) {
+            self.try_again(now, &run);
         }
     }
 
-    fn try_again(&mut self, now: Millis) {
-        self.dirty = true;
+    /// R11: executes what could not be kept at the same snapshot. What is kept by now stays so: later
+    /// invalidations are of commits that the snapshot does not see.
+    fn extend(
+        &mut self,
+        mut run: Running,
+        lost: &[Sub],
+        first: (Moment, Vec<(Sub, QueryResult)>),
+        out: &mut Vec<Command>,
+    ) {
+        out.push(Command::Extend(Run {
+            number: run.number,
+            min: first.0,
+            identity: self.identity.clone(),
+            queries: self.queries.start(lost),
+            keeps: false,
+        }));
+        run.subs.extend(lost);
+        run.subs.sort_unstable();
+        run.first = Some(first);
+        self.running = Some(run);
+    }
+
+    fn try_again(&mut self, now: Millis, run: &Running) {
+        for sub in &run.subs {
+            self.queries.make_due(*sub);
+        }
         self.not_before = now + pause(FIRST_PAUSE, self.failures);
         self.failures = self.failures.saturating_add(1);
+    }
+
+    /// Whether the run under way executes the query.
+    pub(crate) fn is_under_way(&self, sub: Sub) -> bool {
+        let held = self.held.as_ref().map(|finished| &finished.run);
+        let run = self.running.as_ref().or(held);
+        run.is_some_and(|run| run.subs.binary_search(&sub).is_ok())
     }
 
     /// R11: moves the client to the snapshot of a run, all queries together.
@@ -162,8 +228,8 @@ impl Session {
         let mut modifications = self.remove_up_to(run.query_set, out);
         let mut unregistered = false;
         for (sub, result) in results {
-            unregistered |= !result.registered && result.not_live.is_none();
-            modifications.extend(self.take_result(run.number, sub, result));
+            unregistered |= result.registered.is_none() && result.not_live.is_none();
+            modifications.extend(self.take_result((run.number, moment.boot), sub, result));
         }
         let seen_ts = self.acknowledgements.seen_ts(moment);
         let (query_set, identity) = (run.query_set, run.identity);
@@ -180,8 +246,6 @@ impl Session {
                 out,
             );
         }
-        // R9, R13: what arrived meanwhile needs a newer snapshot than this one.
-        self.dirty |= self.required > moment;
         if unregistered {
             self.rerun_at = Some(now + pause(UNREGISTERED_PAUSE, self.unregistered_runs));
             self.unregistered_runs = self.unregistered_runs.saturating_add(1);
@@ -193,13 +257,12 @@ impl Session {
     /// The change that a result is to the client; none if it is identical (R15).
     fn take_result(
         &mut self,
-        run: RunNumber,
+        (run, boot): (RunNumber, u64),
         sub: Sub,
         mut result: QueryResult,
     ) -> Option<StateModification> {
         let query = self.queries.get_mut(sub)?;
-        query.generation = run;
-        query.remember_journal(&mut result);
+        query.replace(run, boot, &mut result);
         let fingerprint = fingerprint(&result);
         if query.sent.replace(fingerprint) == Some(fingerprint) {
             self.counts.results_unchanged += 1;
@@ -223,7 +286,7 @@ impl Session {
     /// A transition without a run: removals, a new identity without queries, an answered mutation
     /// that the shown snapshot sees or that nothing is there to see.
     fn send_unmoved_transition(&mut self, out: &mut Vec<Command>) {
-        if !self.may_start_run() || (self.dirty && self.queries.has_live()) {
+        if !self.may_start_run() || self.wants_run() {
             return;
         }
         if !self.queries.has_live() {

@@ -41,7 +41,19 @@ impl Database {
 struct RunUnderWay {
     run: Run,
     snapshot: Option<Moment>,
-    registered: Option<Vec<bool>>,
+    /// Positions of the registrations that were made.
+    registered: Option<Vec<Option<Position>>>,
+}
+
+/// What the shell learns of the invalidator while it executes a run that keeps.
+#[derive(Clone, Copy)]
+enum Known {
+    Nothing,
+    /// Something visible is unresolved.
+    NotClear,
+    /// A record from before the newest registrations.
+    Behind,
+    All,
 }
 
 struct MutationUnderWay {
@@ -69,6 +81,7 @@ struct World {
     session: Session,
     database: Database,
     registrations: BTreeMap<Sub, (RunNumber, u64, Moment)>,
+    position: Position,
     invalidations: Vec<(Sub, RunNumber, Moment)>,
     run: Option<RunUnderWay>,
     mutation: Option<MutationUnderWay>,
@@ -82,10 +95,15 @@ fn key_of(text: &str) -> u64 {
 }
 
 impl World {
-    fn new(observed: Option<u64>) -> Self {
+    fn new(observed: Option<u64>, keep_from: usize) -> Self {
+        let limits = Limits {
+            keep_from,
+            ..Limits::default()
+        };
         let mut world = Self {
             now: 0,
-            session: Session::new(7, Limits::default()),
+            session: Session::new(7, limits),
+            position: 0,
             database: Database {
                 boot: 1,
                 oldest: 1,
@@ -119,6 +137,14 @@ impl World {
                     self.run = Some(RunUnderWay {
                         run,
                         snapshot: None,
+                        registered: None,
+                    });
+                }
+                Command::Extend(run) => {
+                    assert!(self.run.is_none(), "one run at a time");
+                    self.run = Some(RunUnderWay {
+                        snapshot: Some(run.min),
+                        run,
                         registered: None,
                     });
                 }
@@ -183,7 +209,14 @@ impl World {
             4 => self.mutate(key),
             5 => return self.take_snapshot(detail % 4),
             6 => return self.register(detail.is_multiple_of(3)),
-            7 => return self.finish_run(),
+            7 => {
+                return self.finish_run(match detail % 8 {
+                    0 => Known::Nothing,
+                    2 => Known::NotClear,
+                    4 => Known::Behind,
+                    _ => Known::All,
+                });
+            }
             8 => return self.fail_run(),
             9 | 10 => return self.invalidate(detail as usize),
             11 => return self.commit(detail.is_multiple_of(8)),
@@ -278,7 +311,8 @@ impl World {
         let mut registered = Vec::new();
         for (n, query) in run.run.queries.iter().enumerate() {
             let ok = !(one_fails && n == 0);
-            registered.push(ok);
+            self.position += 1;
+            registered.push(ok.then_some(self.position));
             self.registrations.remove(&query.sub);
             if !ok {
                 continue;
@@ -301,7 +335,28 @@ impl World {
         true
     }
 
-    fn finish_run(&mut self) -> bool {
+    /// R10: everything that a record tells of was passed on before.
+    fn release(&mut self, known: Known) -> Option<Release> {
+        let (clear, behind) = match known {
+            Known::Nothing => return None,
+            Known::NotClear => (false, 0),
+            Known::Behind => (true, 2),
+            Known::All => (true, 0),
+        };
+        let w = self.position.saturating_sub(behind);
+        while self.invalidate(0) {}
+        let boot = self.database.boot;
+        Some(Release { boot, w, clear })
+    }
+
+    fn finish_run(&mut self, known: Known) -> bool {
+        if !self.run.as_ref().is_some_and(|r| r.registered.is_some()) {
+            return false;
+        }
+        let release = match &self.run {
+            Some(under_way) if under_way.run.keeps => self.release(known),
+            _ => None,
+        };
         let Some(RunUnderWay {
             run,
             snapshot: Some(moment),
@@ -310,7 +365,7 @@ impl World {
         else {
             return false;
         };
-        let read = |(query, registered): (&RunQuery, bool)| {
+        let read = |(query, registered): (&RunQuery, Option<Position>)| {
             let value = self
                 .database
                 .read(key_of(&query.path), moment.c)
@@ -329,6 +384,7 @@ impl World {
             run: run.number,
             moment,
             results,
+            release,
         });
         true
     }
@@ -549,9 +605,10 @@ proptest! {
     #[test]
     fn nothing_is_lost_torn_or_early(
         observed in prop_oneof![Just(None), (0u64..(4 << 44)).prop_map(Some)],
+        keep_from in 1usize..5,
         choices in proptest::collection::vec(any::<u32>(), 0..300),
     ) {
-        let mut world = World::new(observed);
+        let mut world = World::new(observed, keep_from);
         for choice in choices {
             world.step(choice);
         }
@@ -561,9 +618,10 @@ proptest! {
 
     #[test]
     fn after_the_client_left_nothing_stays_registered(
+        keep_from in 1usize..5,
         choices in proptest::collection::vec(any::<u32>(), 0..200),
     ) {
-        let mut world = World::new(None);
+        let mut world = World::new(None, keep_from);
         for choice in choices {
             world.step(choice);
         }

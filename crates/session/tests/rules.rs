@@ -31,7 +31,7 @@ fn value(text: &str) -> QueryResult {
         outcome: Ok(text.into()),
         log_lines: vec![],
         journal: None,
-        registered: true,
+        registered: Some(1),
         not_live: None,
     }
 }
@@ -117,6 +117,19 @@ impl Driver {
             run: run.number,
             moment: at(c),
             results,
+            release: None,
+        })
+    }
+
+    /// A run's results with what is known of the invalidator.
+    fn release(&mut self, run: &Run, c: u64, values: &[&str], release: Release) -> Vec<Command> {
+        let results = run.queries.iter().zip(values);
+        let results = results.map(|(q, v)| (q.sub, value(v))).collect();
+        self.event(Event::RunFinished {
+            run: run.number,
+            moment: at(c),
+            results,
+            release: Some(release),
         })
     }
 
@@ -245,6 +258,122 @@ fn r9_invalidation_of_the_replaced_result_needs_only_a_new_enough_snapshot() {
     );
 }
 
+/// A record with everything in it.
+const CLEAR: Release = Release {
+    boot: 1,
+    w: 1,
+    clear: true,
+};
+
+const FIVE: [&str; 5] = ["0", "1", "2", "3", "4"];
+
+fn only_extension(commands: Vec<Command>) -> Run {
+    match <[Command; 1]>::try_from(commands) {
+        Ok([Command::Extend(run)]) => run,
+        other => panic!("not one extension: {other:?}"),
+    }
+}
+
+fn subs_of(run: &Run) -> Vec<Sub> {
+    run.queries.iter().map(|q| q.sub).collect()
+}
+
+#[test]
+fn r10_only_what_was_hit_is_executed() {
+    let (mut driver, subs) = Driver::showing(&FIVE);
+    let run = only_run(driver.invalidate(subs[2], 1, 20));
+    assert_eq!((subs_of(&run), run.keeps), (vec![subs[2]], true));
+    let shown = only_transition(driver.release(&run, 21, &["9"], CLEAR));
+    assert_eq!((shown.modifications.len(), shown.end.ts), (1, ts(21)));
+    let counts = driver.session.take_counts();
+    assert_eq!((counts.results_kept, counts.keeps_failed), (4, 0));
+    // The kept ones go on under the run that registered them.
+    let run = only_run(driver.invalidate(subs[0], 1, 30));
+    assert_eq!(subs_of(&run), [subs[0]]);
+}
+
+#[test]
+fn r10_what_no_record_clears_is_executed_at_the_same_snapshot() {
+    let behind = Release { w: 0, ..CLEAR };
+    let other_boot = Release { boot: 2, ..CLEAR };
+    let unclear = Release {
+        clear: false,
+        ..CLEAR
+    };
+    for release in [behind, other_boot, unclear] {
+        let (mut driver, subs) = Driver::showing(&FIVE);
+        let run = only_run(driver.invalidate(subs[2], 1, 20));
+        let rest = only_extension(driver.release(&run, 21, &["9"], release));
+        assert_eq!((rest.number, rest.min, rest.keeps), (run.number, at(21), false));
+        assert_eq!(subs_of(&rest), [subs[0], subs[1], subs[3], subs[4]]);
+        let shown = only_transition(driver.finish(&rest, 21, &["0", "7", "3", "4"]));
+        assert_eq!((shown.modifications.len(), shown.end.ts), (2, ts(21)));
+    }
+}
+
+#[test]
+fn r10_an_invalidation_during_the_run_ends_the_keeping_of_its_result() {
+    let (mut driver, subs) = Driver::showing(&FIVE);
+    let run = only_run(driver.invalidate(subs[2], 1, 20));
+    assert_eq!(driver.invalidate(subs[4], 1, 22), []);
+    let rest = only_extension(driver.release(&run, 21, &["9"], CLEAR));
+    assert_eq!(subs_of(&rest), [subs[4]]);
+    only_transition(driver.finish(&rest, 21, &["8"]));
+    assert_eq!(driver.session.wake_at(), None, "R6 watches from here on");
+}
+
+#[test]
+fn r11_an_extension_at_another_snapshot_is_thrown_away() {
+    let (mut driver, subs) = Driver::showing(&FIVE);
+    let run = only_run(driver.invalidate(subs[2], 1, 20));
+    let unclear = Release {
+        clear: false,
+        ..CLEAR
+    };
+    let rest = only_extension(driver.release(&run, 21, &["9"], unclear));
+    assert_eq!(driver.finish(&rest, 22, &["0", "7", "3", "4"]), []);
+    driver.now = driver.session.wake_at().unwrap();
+    let again = only_run(driver.event(Event::Timer));
+    assert_eq!(subs_of(&again), subs);
+}
+
+#[test]
+fn r10_nothing_is_kept_over_lost_registrations_or_another_identity() {
+    let authenticate = Event::Message(ClientMessage::Authenticate {
+        base_version: 0,
+        authentication: Authentication::Admin { acting_as: None },
+    });
+    for event in [Event::RegistrationsLost, authenticate] {
+        let (mut driver, subs) = Driver::showing(&FIVE);
+        let run = only_run(driver.invalidate(subs[2], 1, 20));
+        assert_eq!(driver.event(event), []);
+        let again = only_run(driver.release(&run, 21, &["9"], CLEAR));
+        assert_eq!((subs_of(&again), again.keeps), (subs, false));
+    }
+}
+
+#[test]
+fn r13_a_mutation_that_touched_nothing_needs_no_execution() {
+    let (mut driver, _) = Driver::showing(&FIVE);
+    driver.mutation(0);
+    let commands = driver.committed(0, 20);
+    let [_, Command::Run(run)] = &commands[..] else {
+        panic!("{commands:?}");
+    };
+    assert_eq!((run.queries.len(), run.keeps, run.min), (0, true, at(20)));
+    let shown = only_transition(driver.release(run, 20, &[], CLEAR));
+    assert_eq!((shown.end.ts, shown.modifications.len()), (ts(20), 0));
+}
+
+#[test]
+fn a_new_query_is_executed_alone() {
+    let (mut driver, subs) = Driver::showing(&FIVE);
+    let run = only_run(driver.modify(1, vec![add(9)]));
+    assert!(run.queries.len() == 1 && !subs.contains(&run.queries[0].sub));
+    let shown = only_transition(driver.release(&run, 21, &["new"], CLEAR));
+    assert_eq!((shown.end.query_set, shown.modifications.len()), (2, 1));
+}
+
 #[test]
 fn r8_lost_registrations_rerun_everything_and_silently_if_unchanged() {
     let (mut driver, _) = Driver::showing(&["1", "2"]);
@@ -271,6 +400,7 @@ fn r12_an_older_snapshot_is_never_shown_and_a_lost_database_ends_the_connection(
                 run: run.number,
                 moment,
                 results,
+                release: None,
             },
         )
     };
@@ -301,7 +431,8 @@ fn boot_zero_has_no_order_and_is_not_shown() {
         driver.event(Event::RunFinished {
             run: run.number,
             moment,
-            results
+            results,
+            release: None,
         }),
         []
     );
@@ -467,7 +598,7 @@ fn unregistered_results_are_shown_and_run_again() {
     let mut driver = Driver::new();
     let run = only_run(driver.modify(0, vec![add(0)]));
     let result = QueryResult {
-        registered: false,
+        registered: None,
         ..value("1")
     };
     let results = vec![(run.queries[0].sub, result)];
@@ -475,12 +606,13 @@ fn unregistered_results_are_shown_and_run_again() {
         run: run.number,
         moment: at(5),
         results,
+        release: None,
     });
     assert_eq!(driver.session.wake_at(), Some(200));
     driver.now = 200;
     let run = only_run(driver.event(Event::Timer));
     let result = QueryResult {
-        registered: false,
+        registered: None,
         not_live: Some("a foreign table".into()),
         ..value("1")
     };
@@ -489,6 +621,7 @@ fn unregistered_results_are_shown_and_run_again() {
         run: run.number,
         moment: at(6),
         results,
+        release: None,
     });
     assert_eq!(driver.session.wake_at(), None, "can never be live");
 }
@@ -581,6 +714,7 @@ fn a_slow_client_gets_the_newest_state() {
             run: number,
             moment,
             results,
+            release: None,
         };
         unsent += driver.session.handle(0, finished).len();
         c += 1;
@@ -680,6 +814,7 @@ fn the_journal_of_the_shown_result_goes_into_the_next_run() {
             run: number,
             moment: at(c),
             results: subs.iter().copied().zip(results.map(result)).collect(),
+            release: None,
         }));
         for modification in &shown.modifications {
             if let StateModification::Updated {

@@ -15,6 +15,12 @@ use crate::server::{Gone, Hint, Server};
 /// The net under lost hints.
 const POLL_EVERY: Millis = 5_000;
 
+/// Every run executes all queries.
+const LIMITS: Limits = Limits {
+    keep_from: usize::MAX,
+    ..Limits::DEFAULT
+};
+
 /// An attachment.
 #[derive(Clone, Copy, Debug)]
 struct Control {
@@ -77,7 +83,7 @@ impl Relay {
         let number = self.next_session;
         self.next_session += 1;
         let shell = Shell {
-            session: Session::new(number, Limits::default()),
+            session: Session::new(number, LIMITS),
             inbox: VecDeque::new(),
             outbox: VecDeque::new(),
             closing: false,
@@ -290,7 +296,7 @@ impl Relay {
         };
         for command in shell.session.handle(now, event) {
             match command {
-                Command::Run(run) => {
+                Command::Run(run) | Command::Extend(run) => {
                     self.runs_started += 1;
                     self.runs.push(RunJob::new(number, self.node, run));
                 }

@@ -10,7 +10,7 @@ pub(crate) struct Ring {
     entries: VecDeque<Vec<u8>>,
     capacity: usize,
     /// The position behind the newest entry.
-    tail: Position,
+    pub(crate) tail: Position,
     pub(crate) boot: u64,
     /// R3: an entry was lost; the worker must begin a new boot.
     pub(crate) overflowed: bool,

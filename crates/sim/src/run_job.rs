@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use pg_live_invalidation::{LogEntry, Owner, Registration, Xid};
+use pg_live_invalidation::{Owner, Position, Registration, Xid};
 use pg_live_readset::RelId;
 use pg_live_session::{Event, QueryResult, Run, RunQuery};
 use pg_live_shared::{Fates, Suspects};
@@ -134,6 +134,7 @@ impl RunJob {
             run: self.run.number,
             moment: cx.server.moment_of_snapshot(c),
             results,
+            release: None,
         }
     }
 
@@ -239,10 +240,13 @@ impl Reading {
             outcome: Ok(join(&parts)),
             log_lines: Vec::new(),
             journal: None,
-            registered: registered || cx.bug == Some(Bug::ClaimsRegistered),
+            registered: match cx.bug {
+                Some(Bug::ClaimsRegistered) => registered.or(Some(0)),
+                _ => registered,
+            },
             not_live: None,
         };
-        if !registered {
+        if registered.is_none() {
             cx.server.coverage.reach(State::Unregistered);
         }
         self.results.push((asked.sub, result));
@@ -288,10 +292,15 @@ impl Reading {
         }
     }
 
-    fn register(&self, query: Query, sub: i64, run: i64, cx: &mut Context<'_>) -> bool {
-        let Some(owner) = self.owner else {
-            return false;
-        };
+    /// The position behind the registration.
+    fn register(
+        &self,
+        query: Query,
+        sub: i64,
+        run: i64,
+        cx: &mut Context<'_>,
+    ) -> Option<Position> {
+        let owner = self.owner?;
         // R2: the boot is read after the snapshot was taken.
         let registration = Registration {
             owner,
@@ -304,7 +313,7 @@ impl Reading {
                 _ => query.read_set(),
             },
         };
-        cx.server.push(&LogEntry::Register(registration))
+        cx.server.register(registration)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use pg_live_invalidation::{
-    Batch, Invalidator, Limits, LogEntry, Owner, Registration, Sub, World, Xid,
+    Batch, Invalidator, Limits, LogEntry, Owner, Position, Registration, Sub, World, Xid,
 };
 use pg_live_readset::{ReadSet, RelId, overlaps};
 use pg_live_session::Moment;
@@ -225,6 +225,12 @@ impl Server {
     pub(crate) fn push(&mut self, entry: &LogEntry) -> bool {
         let bytes = entry.encode();
         bytes.is_ok_and(|bytes| self.ring.push_optional(bytes))
+    }
+
+    /// A backend registers a result: the position behind that, if there was room.
+    pub(crate) fn register(&mut self, registration: Registration) -> Option<Position> {
+        let pushed = self.push(&LogEntry::Register(registration));
+        pushed.then(|| self.ring.tail)
     }
 
     /// The moment of a snapshot, read some time after it was taken. The order of moments must be
