@@ -411,6 +411,18 @@ LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_clock';
 COMMENT ON FUNCTION live.clock() IS
 'The present: boot of the worker (0 if none) and how many transactions have completed.';
 
+CREATE FUNCTION live.watermark(owner bigint, patience_ms integer,
+    OUT boot bigint, OUT c bigint, OUT w bigint, OUT n bigint, OUT clear boolean)
+RETURNS SETOF record
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_watermark';
+COMMENT ON FUNCTION live.watermark(bigint, integer) IS
+'The place of the snapshot of this REPEATABLE READ transaction, and what the worker has worked off: its position, the number of the owner''s last batch, and whether each commit that the snapshot sees was told of.';
+
+CREATE FUNCTION live.import_snapshot(c bigint) RETURNS void
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_import_snapshot';
+COMMENT ON FUNCTION live.import_snapshot(bigint) IS
+'To be called after SET TRANSACTION SNAPSHOT, with the c that live.watermark() gave to the exporter.';
+
 CREATE FUNCTION live.watch(owner bigint, sub bigint, generation bigint, relations regclass[],
     OUT registered boolean, OUT boot bigint, OUT pos bigint, OUT not_live text)
 RETURNS SETOF record
@@ -895,7 +907,7 @@ ALTER EVENT TRIGGER pg_live_drop ENABLE ALWAYS;
 REVOKE ALL ON FUNCTION live.prepare_connection(), live.attach(bigint),
     live.next(bigint, bigint, bigint), live.unregister(bigint, bigint[]), live.last_commit(),
     live.clock(), live.watch(bigint, bigint, bigint, regclass[]), live.status(), live.counters(),
-    live.stop(), live.note_redefinition(oid), live.capture_table(regclass),
+    live.watermark(bigint, integer), live.import_snapshot(bigint), live.stop(), live.note_redefinition(oid), live.capture_table(regclass),
     live.repair_triggers(regclass, boolean), live.note_redefined_parents(), live.on_ddl(),
     live.switch_capture(regclass), live.apply_capture(), live.set_capture(regclass, text),
     live.on_detach(), live.on_drop(), live.capture_status(), live.not_captured(oid[]) FROM PUBLIC;
@@ -903,7 +915,8 @@ GRANT EXECUTE ON FUNCTION live.status(), live.counters() TO pg_monitor;
 GRANT SELECT ON live.stats TO pg_monitor;
 GRANT EXECUTE ON FUNCTION live.prepare_connection(), live.attach(bigint),
     live.next(bigint, bigint, bigint), live.unregister(bigint, bigint[]), live.last_commit(),
-    live.clock(), live.status(), live.counters() TO live_relay;
+    live.clock(), live.status(), live.counters(), live.watermark(bigint, integer),
+    live.import_snapshot(bigint) TO live_relay;
 GRANT SELECT ON live.stats TO live_relay;
 
 -- R19: a deploy changes what every query has read.

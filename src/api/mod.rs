@@ -4,6 +4,7 @@ mod documents;
 mod explain;
 mod functions;
 mod index_key;
+mod keep;
 mod relay;
 mod status;
 mod subscription;

@@ -118,7 +118,10 @@ pub(super) fn run_query(call: &mut Call) -> Result<Datum> {
     let registered = if sub == 0 || !capture::may_register(&response.reads)? {
         None
     } else {
-        invalidator::register((owner, sub, generation), place, snapshot, response.reads).ok()
+        // One of another boot than the moment's is as good as none: everything begins anew (R8).
+        invalidator::register((owner, sub, generation), place, snapshot, response.reads)
+            .ok()
+            .filter(|done| done.boot == boot)
     };
     let (ok, value, error, data) = split(response.result);
     let row = vec![

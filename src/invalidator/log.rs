@@ -14,6 +14,8 @@ pub(crate) struct LogState {
     pub(crate) boot: u64,
     /// Where the log begins and ends.
     pub(crate) span: Span,
+    /// The position behind the newest write; what follows are entries of readers.
+    pub(crate) written: Position,
     /// R17: recent changes that older snapshots see too.
     pub(crate) redefinitions: Redefinitions,
     /// R8: who is attached to this boot.
@@ -66,14 +68,14 @@ fn wake_from(capacity: u64) -> u64 {
 }
 
 impl Slot {
-    /// R2: the place of the log's end, to be read after a snapshot was taken. `None` while no boot
-    /// is running or the running one is at its end.
+    /// R2: the place behind all writes in the log, to be read after a snapshot was taken. `None`
+    /// while no boot is running or the running one is at its end.
     pub(crate) fn place(&self) -> Option<Place> {
         let log = self.log();
         let running = log.boot != 0 && !self.has_overflow() && self.is_own();
         running.then_some(Place {
             boot: log.boot,
-            position: log.span.tail,
+            position: log.written,
         })
     }
 
@@ -115,7 +117,7 @@ impl Slot {
             return Ok(());
         }
         log.note_waiting();
-        self.ring(&mut log).push(record)?;
+        log.written = self.ring(&mut log).push(record)?;
         let used = log.span.used();
         drop(log);
         if used > wake_from(self.ring_capacity()) {
@@ -209,6 +211,7 @@ impl Slot {
         log.boot = boot;
         log.span = Span::default();
         let before = std::mem::take(&mut log.owners);
+        log.written = 0;
         self.set_overflow(false);
         before.all().iter().map(|owner| owner.owner).collect()
     }

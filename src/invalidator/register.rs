@@ -1,9 +1,12 @@
 //! Registration of results (R6), from the backends' side.
 
+use std::cell::Cell;
+
 use pg_live_invalidation::{Generation, LogEntry, Owner, Position, Registration, Snapshot, Sub};
 use pg_live_readset::ReadSet;
 
 use super::log::{Place, Refused};
+use crate::pg::session;
 use crate::pg::shmem::{self, Counter};
 
 /// A result that the worker will watch.
@@ -49,10 +52,22 @@ impl From<Refused> for NotRegistered {
     }
 }
 
-/// R2: boot and end of the log. To be read after the snapshot was taken; `None` while no boot is
-/// running.
+thread_local! {
+    /// What [`position`] gave first in a transaction, by its number.
+    static POSITION: Cell<(u32, Option<Place>)> = const { Cell::new((0, None)) };
+}
+
+/// R2: boot and position of the transaction's snapshot, read after it was taken and once in a
+/// transaction; `None` while no boot is running. Only for transactions with one snapshot.
 pub(crate) fn position() -> Option<Place> {
-    shmem::own_slot()?.place()
+    let transaction = session::local_transaction();
+    let (known, place) = POSITION.get();
+    if known == transaction && place.is_some() {
+        return place;
+    }
+    let place = shmem::own_slot()?.place();
+    POSITION.set((transaction, place));
+    place
 }
 
 /// R13: the boot to order a result of a snapshot by, 0 if there is none for it.

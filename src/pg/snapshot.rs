@@ -13,6 +13,7 @@ use pg_live_shared::widen;
 use pgrx::pg_sys;
 
 use super::lwlock::LwLock;
+use super::session;
 use super::xact::{self, Isolation};
 use crate::error::{Error, Result};
 
@@ -20,6 +21,8 @@ use crate::error::{Error, Result};
 pub(super) const PROC_ARRAY_LOCK: usize = 4;
 
 thread_local! {
+    /// A transaction with an imported snapshot, by its number, and the exporter's c(S).
+    static IMPORTED: Cell<(u32, u64)> = const { Cell::new((0, 0)) };
     static BUFFER: Cell<Option<NonNull<pg_sys::SnapshotData>>> = const { Cell::new(None) };
 }
 
@@ -45,6 +48,28 @@ pub(crate) fn prepare() -> Result<()> {
     Ok(())
 }
 
+/// Notes the completion count of the snapshot that this transaction has imported: it comes with 0, the
+/// exporter has it (F3).
+///
+/// # Errors
+/// [`Error::WrongTransaction`] unless the transaction has one snapshot,
+/// [`Error::InvalidParameter`] for a count that no snapshot can have.
+pub(crate) fn note_import(completed: u64) -> Result<()> {
+    if xact::isolation() == Isolation::ReadCommitted {
+        return Err(Error::WrongTransaction(
+            "live.import_snapshot() needs a REPEATABLE READ READ ONLY transaction".into(),
+        ));
+    }
+    if completed == 0 || completed > completion_count() {
+        return Err(Error::InvalidParameter(format!(
+            "{completed} is not the completion count of a snapshot of this server: pass the one that \
+             live.watermark() gave to the exporter"
+        )));
+    }
+    IMPORTED.set((session::local_transaction(), completed));
+    Ok(())
+}
+
 /// Whether [`prepare`] was called in this process.
 pub(crate) fn is_prepared() -> bool {
     BUFFER.get().is_some()
@@ -60,6 +85,12 @@ pub(crate) fn transaction_snapshot() -> Result<Snapshot> {
         return Err(Error::WrongTransaction(
             "a live query needs a REPEATABLE READ READ ONLY transaction".into(),
         ));
+    }
+    let (importer, completed) = IMPORTED.get();
+    if importer == session::local_transaction() {
+        // SAFETY: as below.
+        let snapshot = unsafe { Parts::of(&*pg_sys::GetTransactionSnapshot()) };
+        return Ok(snapshot.widened(completed));
     }
     let buffer = BUFFER.get().ok_or(Error::SnapshotUnknown)?;
     // SAFETY: within a transaction whose snapshot is fixed: the pointer is to a copy that lives

@@ -209,9 +209,7 @@ impl QuerySet {
         let (Some(release), Some((boot, position))) = (release, registration) else {
             return false;
         };
-        release.clear
-            && release.boot == boot
-            && release.w >= position
+        release.clear && release.boot == boot && release.w >= position
     }
 
     pub(crate) fn get(&self, sub: Sub) -> Option<&Query> {

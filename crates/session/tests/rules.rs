@@ -304,7 +304,10 @@ fn r10_what_no_record_clears_is_executed_at_the_same_snapshot() {
         let (mut driver, subs) = Driver::showing(&FIVE);
         let run = only_run(driver.invalidate(subs[2], 1, 20));
         let rest = only_extension(driver.release(&run, 21, &["9"], release));
-        assert_eq!((rest.number, rest.min, rest.keeps), (run.number, at(21), false));
+        assert_eq!(
+            (rest.number, rest.min, rest.keeps),
+            (run.number, at(21), false)
+        );
         assert_eq!(subs_of(&rest), [subs[0], subs[1], subs[3], subs[4]]);
         let shown = only_transition(driver.finish(&rest, 21, &["0", "7", "3", "4"]));
         assert_eq!((shown.modifications.len(), shown.end.ts), (2, ts(21)));

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use pg_live_invalidation::{Batch, Generation, Owner, Record, Stats, Sub, Xid};
+use pg_live_invalidation::{
+    Batch, Generation, Owner, Position, Record, Snapshot, Stats, Sub, Xid, clears,
+};
 
 use crate::ring::{self, Ring, Span};
 
@@ -23,6 +25,8 @@ pub struct Board<const BYTES: usize> {
     /// The completion count when the board took up the boot, read under the board's lock. What has
     /// a smaller count belongs before the boot, whenever it is asked about.
     threshold: u64,
+    /// The boot has published a record: before that U is not known.
+    has_record: bool,
     /// W: the position up to which the log was processed.
     pub w: u64,
     /// How many writers are in U.
@@ -62,6 +66,17 @@ pub struct Fetched {
     pub generation: Generation,
 }
 
+/// R10: the record, as a relay needs it to keep results.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watermark {
+    /// W.
+    pub w: Position,
+    /// N of the owner.
+    pub n: u64,
+    /// Whether each commit that the snapshot sees has been matched and told of.
+    pub clear: bool,
+}
+
 /// The boot is another one, or batches that were asked for are no longer held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap;
@@ -74,6 +89,7 @@ impl<const BYTES: usize> Board<BYTES> {
         self.boot = boot;
         self.c0 = c0;
         self.threshold = threshold;
+        self.has_record = false;
         self.w = 0;
         self.unresolved = 0;
         self.stats = Stats::default();
@@ -111,6 +127,7 @@ impl<const BYTES: usize> Board<BYTES> {
         for batch in batches {
             self.store(batch);
         }
+        self.has_record = true;
         self.w = record.w;
         self.unresolved = record.u.len() as u64;
         for (place, xid) in self.unresolved_ids.iter_mut().zip(&record.u) {
@@ -228,6 +245,26 @@ impl<const BYTES: usize> Board<BYTES> {
             .min(UNRESOLVED)]
     }
 
+    /// R10: what the record says about a snapshot, given the boot and the position that were read
+    /// after it was taken (R2). Never clear where the record holds less than all.
+    pub fn watermark(
+        &self,
+        owner: Owner,
+        (boot, position): (u64, Position),
+        snapshot: &Snapshot,
+    ) -> Watermark {
+        let known = self.owners().iter().find(|known| known.owner == owner);
+        let complete = self.has_record
+            && boot == self.boot
+            && self.unresolved <= UNRESOLVED as u64
+            && (known.is_some() || !self.owners_cut);
+        Watermark {
+            w: self.w,
+            n: known.map_or(0, |known| known.emitted),
+            clear: complete && clears((self.w, self.unresolved_ids()), position, snapshot),
+        }
+    }
+
     /// Everything in the owner's batches after number `after`; those up to it are no longer needed.
     ///
     /// # Errors
@@ -300,6 +337,7 @@ mod tests {
             boot: 0,
             c0: 0,
             threshold: 0,
+            has_record: false,
             w: 0,
             unresolved: 0,
             unresolved_ids: [0; UNRESOLVED],
@@ -436,6 +474,38 @@ mod tests {
         publish(&mut board, &[], &[(2, 1)]);
         assert_eq!(subs(&mut board, 1, 0), Ok(vec![]));
         assert_eq!(subs(&mut board, 2, 0), Ok(vec![1]));
+    }
+
+    #[test]
+    fn a_snapshot_is_clear_once_all_that_it_sees_was_told() {
+        let mut board = board();
+        let sees = |xids: &[Xid]| Snapshot {
+            xmin: 1,
+            xmax: 10,
+            xip: (1..10).filter(|xid| !xids.contains(xid)).collect(),
+            completed: 1,
+        };
+        let clear = |board: &Board<400>, place, snapshot: &Snapshot| {
+            board.watermark(1, place, snapshot).clear
+        };
+        board.restart(7, 1, 1);
+        let none = sees(&[]);
+        assert!(!clear(&board, (7, 0), &none), "U is not known yet");
+        // U is 3 and 4, W is 5.
+        publish(&mut board, &[batch(1, 1, 0..1)], &[(1, 1)]);
+        assert!(clear(&board, (7, 5), &none) && clear(&board, (7, 5), &sees(&[5, 6])));
+        assert!(!clear(&board, (7, 6), &none), "W has not got so far");
+        assert!(!clear(&board, (6, 5), &none), "another boot");
+        assert!(!clear(&board, (7, 5), &sees(&[4])), "not told yet");
+        let mark = board.watermark(1, (7, 5), &none);
+        assert_eq!((mark.w, mark.n), (5, 1));
+        assert_eq!(board.watermark(2, (7, 5), &none).n, 0);
+        let many = Record {
+            u: (100..100 + 2 * UNRESOLVED as Xid).collect(),
+            ..record(&[])
+        };
+        board.publish(&[], &many, &Stats::default());
+        assert!(!clear(&board, (7, 5), &none), "U is not known in full");
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod ring;
 mod watched;
 mod xid;
 
-pub use board::{Board, Fetched, Gap};
+pub use board::{Board, Fetched, Gap, Watermark};
 pub use owners::{Attached, Owners, TooMany};
 pub use redefinitions::{Fates, Redefinitions, Suspects};
 pub use requests::Requests;

@@ -16,7 +16,7 @@ pub(crate) mod sql {
     pub(crate) const BEGIN_QUERY: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
     pub(crate) const BEGIN_MUTATION: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE";
     pub(crate) const RUN_QUERY: &str = "SELECT ok, value::text, error, error_data::text, \
-        log_lines, journal, c, boot, registered, not_live \
+        log_lines, journal, c, boot, pos, registered, not_live \
         FROM live.run_query($1::text, $2::text, $3::text, $4::bigint, $5::bigint, $6::bigint, \
         $7::text)";
     pub(crate) const RUN_MUTATION: &str = "SELECT ok, value::text, error, error_data::text, \
@@ -24,6 +24,9 @@ pub(crate) mod sql {
         FROM live.run_mutation($1::text, $2::text, $3::text, $4::text, $5::bigint)";
     pub(crate) const LAST_COMMIT: &str = "SELECT boot, c FROM live.last_commit()";
     pub(crate) const CLOCK: &str = "SELECT boot, c FROM live.clock()";
+    pub(crate) const WATERMARK: &str = "SELECT boot, c, w, n, clear \
+        FROM live.watermark($1::bigint, $2::integer)";
+    pub(crate) const EXPORT_SNAPSHOT: &str = "SELECT pg_catalog.pg_export_snapshot()";
     pub(crate) const ATTACH: &str = "SELECT live.attach($1::bigint)";
     pub(crate) const NEXT: &str = "SELECT boot, n, c, sub, generation \
         FROM live.next($1::bigint, $2::bigint, $3::bigint) ORDER BY n";
@@ -97,7 +100,7 @@ impl QueryRow {
             outcome,
             log_lines,
             journal: row.try_get("journal")?,
-            registered: row.try_get("registered")?,
+            registered: position(row)?,
             not_live: row.try_get("not_live")?,
         };
         Ok(Self {
@@ -120,6 +123,16 @@ impl MutationRow {
             replayed: row.try_get("replayed")?,
         })
     }
+}
+
+/// The position behind a registration, if one was made.
+fn position(row: &Row) -> Result<Option<u64>, Error> {
+    if !row.try_get::<_, bool>("registered")? {
+        return Ok(None);
+    }
+    // A call that asked for no registration has none.
+    let position = row.try_get::<_, Option<i64>>("pos")?;
+    Ok(position.and_then(|position| u64::try_from(position).ok()))
 }
 
 /// The columns `boot` and `c`.

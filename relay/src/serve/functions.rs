@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use super::auth::{Caller, Gate};
 use super::database::FunctionResult;
 use super::http_error::ApiError;
+use super::transaction::Executed;
 use super::{Relay, mutations, runs, wire};
 
 /// How long a caller waits for a database that is not there, the call itself included.
@@ -179,7 +180,8 @@ async fn run_query(relay: &Relay, call: &Call) -> Result<FunctionResult, ApiErro
     }];
     let run = async {
         for _ in 0..QUERY_ATTEMPTS {
-            if let Some((_, results)) = runs::execute(relay, &calls, &relay.shutdown).await.ok()? {
+            let executed = runs::execute(relay, &calls, false, &relay.shutdown).await;
+            if let Some(Executed { results, .. }) = executed.ok()? {
                 return results.into_iter().next();
             }
         }

@@ -21,6 +21,8 @@ use super::sql_error::describe;
 const NET: Duration = Duration::from_secs(5);
 /// A control connection that does not answer for so long is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A batch that is there to be fetched is here within this time, or results are not kept.
+const RECEIPT_PATIENCE: Duration = Duration::from_millis(100);
 /// Between two attempts to attach while the invalidator starts.
 const ATTACH_PAUSE: Duration = Duration::from_millis(200);
 const CHANNEL: &str = "pg_live";
@@ -28,7 +30,18 @@ const CHANNEL: &str = "pg_live";
 /// The rest of the relay's view of the control connection.
 pub(crate) struct Control {
     owner: watch::Sender<Option<i64>>,
+    received: watch::Sender<Received>,
+    /// Asks for a fetch without a hint.
+    nudge: Notify,
     unregister: mpsc::UnboundedSender<Vec<Sub>>,
+}
+
+/// R10: how far invalidations were passed on to sessions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Received {
+    owner: i64,
+    boot: u64,
+    batch: u64,
 }
 
 /// Why the control connection must be made anew.
@@ -53,6 +66,8 @@ impl Control {
         (
             Self {
                 owner: watch::Sender::new(None),
+                received: watch::Sender::default(),
+                nudge: Notify::new(),
                 unregister,
             },
             queue,
@@ -68,6 +83,20 @@ impl Control {
     pub(crate) async fn attached(&self) {
         // The sender lives as long as self.
         let _ = self.owner.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// R10: whether everything in the owner's batches of this boot up to number `n` was passed on.
+    /// What is there to be fetched is waited for.
+    pub(crate) async fn has_received(&self, owner: i64, boot: u64, n: u64) -> bool {
+        let same = move |known: &Received| (known.owner, known.boot) == (owner, boot);
+        let enough = move |known: &Received| same(known) && known.batch >= n;
+        let mut received = self.received.subscribe();
+        if enough(&received.borrow()) {
+            return true;
+        }
+        self.nudge.notify_one();
+        let settled = received.wait_for(|known| !same(known) || known.batch >= n);
+        matches!(timeout(RECEIPT_PATIENCE, settled).await, Ok(Ok(known)) if enough(&known))
     }
 
     /// Forgets registrations, soon.
@@ -162,7 +191,7 @@ impl<'a> Follower<'a> {
         // R8: runs register with the new owner from here on; then everything is run again.
         relay.control.owner.send_replace(Some(owner));
         relay.sessions.send_all(&Event::RegistrationsLost);
-        Ok(Self {
+        let follower = Self {
             relay,
             client,
             next,
@@ -171,7 +200,9 @@ impl<'a> Follower<'a> {
             owner,
             boot,
             batch: 0,
-        })
+        };
+        follower.say_received();
+        Ok(follower)
     }
 
     async fn follow(
@@ -184,6 +215,7 @@ impl<'a> Follower<'a> {
             tokio::select! {
                 _ = &mut self.ended => return Err(Lost::Ended),
                 () = self.hints.notified() => self.fetch().await?,
+                () = self.relay.control.nudge.notified() => self.fetch().await?,
                 _ = net.tick() => self.fetch().await?,
                 Some(subs) = unregister.recv() => self.unregister(subs, unregister).await?,
             }
@@ -196,7 +228,17 @@ impl<'a> Follower<'a> {
         for row in in_time(self.client.query(&self.next, &[&self.owner, &boot, &batch])).await? {
             self.pass_on(&row)?;
         }
+        self.say_received();
         Ok(())
+    }
+
+    /// After all of it was passed on.
+    fn say_received(&self) {
+        self.relay.control.received.send_replace(Received {
+            owner: self.owner,
+            boot: self.boot,
+            batch: self.batch,
+        });
     }
 
     fn pass_on(&mut self, row: &Row) -> Result<(), Lost> {

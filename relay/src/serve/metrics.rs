@@ -25,13 +25,15 @@ macro_rules! metrics {
 }
 
 metrics! {
-    runs: "counter", "Runs of all queries of a session, each in one transaction.";
+    runs: "counter", "Runs of queries of a session, each at one snapshot.";
     runs_failed: "counter", "Runs that came to nothing and were tried again.";
     runs_discarded: "counter", "Runs whose snapshot was too old.";
     executions: "counter", "Executions of query functions, for sessions and over HTTP.";
     transitions_sent: "counter", "Transitions sent to clients.";
     results_sent: "counter", "Query results sent to clients.";
     results_unchanged: "counter", "Query results that were executed, found unchanged and not sent.";
+    results_kept: "counter", "Query results that were kept without being executed.";
+    keeps_failed: "counter", "Query results that were to be kept and had to be executed after all.";
     invalidations: "counter", "Invalidations received from the database.";
     invalidations_used: "counter", "Invalidations that made a session run its queries.";
     attachments: "counter", "Times that the control connection was attached.";
@@ -71,12 +73,16 @@ impl Metrics {
             transitions,
             results_sent,
             results_unchanged,
+            results_kept,
+            keeps_failed,
             runs_discarded,
             invalidations,
         } = counts;
         self.transitions_sent.add(transitions);
         self.results_sent.add(results_sent);
         self.results_unchanged.add(results_unchanged);
+        self.results_kept.add(results_kept);
+        self.keeps_failed.add(keeps_failed);
         self.runs_discarded.add(runs_discarded);
         self.invalidations_used.add(invalidations);
     }

@@ -19,6 +19,7 @@ mod sessions;
 mod sql_error;
 #[cfg(test)]
 mod tests;
+mod transaction;
 mod wire;
 mod ws;
 

@@ -36,6 +36,7 @@ pub(crate) struct Connection {
     pub(crate) run_mutation: Statement,
     pub(crate) last_commit: Statement,
     pub(crate) clock: Statement,
+    pub(crate) watermark: Statement,
 }
 
 /// The pool.
@@ -116,6 +117,7 @@ impl Connector {
             run_mutation: client.prepare(sql::RUN_MUTATION).await?,
             last_commit: client.prepare(sql::LAST_COMMIT).await?,
             clock: client.prepare(sql::CLOCK).await?,
+            watermark: client.prepare(sql::WATERMARK).await?,
             client,
         })
     }
@@ -165,6 +167,19 @@ impl Pool {
             connection,
             _place: place,
         })
+    }
+
+    /// At most so many connections that nobody waits for and that are there already.
+    pub(crate) fn spare(self: &Arc<Self>, most: usize) -> Vec<Taken> {
+        let spare = std::iter::from_fn(|| {
+            let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+            Some(Taken {
+                pool: Arc::clone(self),
+                connection: self.idle_connection()?,
+                _place: place,
+            })
+        });
+        spare.take(most).collect()
     }
 
     fn idle_connection(&self) -> Option<Connection> {

@@ -1,18 +1,17 @@
-//! Runs of query functions: all queries of a session in one read-only transaction (R11, R16).
+//! Runs of query functions: the queries of a session at one snapshot, tried again where that helps.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures_util::future::{join, join_all};
-use pg_live_session::{Event, Failure, Moment, QueryResult, Run, RunNumber, Sub};
-use tokio_postgres::{Error, NoTls};
+use pg_live_session::{Event, Run, RunNumber, Sub};
+use tokio_postgres::NoTls;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::Relay;
-use super::database::{QueryRow, sql};
 use super::pool::{Stopping, Taken};
-use super::sql_error::{Verdict, describe, is_reusable_after, judge};
+use super::sql_error::{Verdict, describe};
+use super::transaction::{Broken, Executed, Open, Work, transact};
 
 /// A run that takes longer is cancelled.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -31,48 +30,81 @@ pub(crate) struct Call {
     pub(crate) registration: Option<(Sub, RunNumber)>,
 }
 
-/// Results of calls, in their order, all of the snapshot at this moment.
-pub(crate) type Outcome = (Moment, Vec<QueryResult>);
-
-/// Why an attempt came to nothing.
-struct Broken {
-    verdict: Verdict,
-    /// Index of the call that was running.
-    culprit: Option<usize>,
-    message: String,
+/// How a run ended, and its snapshot: to be held until the session has taken in the event (R11).
+pub(crate) struct Finished {
+    pub(crate) event: Event,
+    pub(crate) open: Option<Open>,
 }
 
 /// Carries out a session's run; if the client is `gone` before it has begun, it fails.
-pub(crate) async fn run(relay: &Relay, run: Run, gone: &CancellationToken) -> Event {
-    let number = run.number;
-    let subs: Vec<Sub> = run.queries.iter().map(|query| query.sub).collect();
-    let identity = run.identity;
-    let calls: Vec<Call> = run
-        .queries
-        .into_iter()
-        .map(|query| Call {
-            path: query.path,
-            args: query.args,
-            identity: identity.clone(),
-            journal: query.journal,
-            registration: Some((query.sub, number)),
-        })
-        .collect();
+pub(crate) async fn run(relay: &Relay, run: Run, gone: &CancellationToken) -> Finished {
+    let (number, keeps) = (run.number, run.keeps);
+    let (subs, calls) = calls_of(run);
     relay.metrics.runs.add(1);
-    match execute(relay, &calls, gone).await {
-        Ok(Some((moment, results))) => {
-            let results = subs.into_iter().zip(results).collect();
-            Event::RunFinished {
-                run: number,
-                moment,
-                results,
-            }
+    let executed = execute(relay, &calls, keeps, gone).await;
+    finished(relay, number, subs, executed.ok().flatten())
+}
+
+/// Executes more queries of a run at its snapshot (R11). Whatever fails makes the whole run fail: the
+/// next one has a new snapshot.
+pub(crate) async fn extend(relay: &Relay, run: Run, open: Option<Open>) -> Finished {
+    let number = run.number;
+    let (subs, calls) = calls_of(run);
+    let work = Work {
+        calls: &calls,
+        failing: &BTreeMap::new(),
+        keeps: false,
+    };
+    let executed = match open {
+        Some(open) => tokio::time::timeout(TIMEOUT, open.execute(work)).await.ok(),
+        None => None,
+    };
+    relay.metrics.executions.add(calls.len() as u64);
+    let executed = match executed {
+        Some(Ok(executed)) => Some(executed),
+        Some(Err(Broken { message, .. })) => {
+            debug!(error = message, "a snapshot was lost");
+            None
         }
-        Ok(None) | Err(Stopping) => {
-            relay.metrics.runs_failed.add(1);
-            Event::RunFailed { run: number }
-        }
-    }
+        None => None,
+    };
+    finished(relay, number, subs, executed)
+}
+
+fn calls_of(run: Run) -> (Vec<Sub>, Vec<Call>) {
+    let subs = run.queries.iter().map(|query| query.sub).collect();
+    let (number, identity) = (run.number, run.identity);
+    let calls = run.queries.into_iter().map(|query| Call {
+        path: query.path,
+        args: query.args,
+        identity: identity.clone(),
+        journal: query.journal,
+        registration: Some((query.sub, number)),
+    });
+    (subs, calls.collect())
+}
+
+fn finished(relay: &Relay, run: RunNumber, subs: Vec<Sub>, executed: Option<Executed>) -> Finished {
+    let Some(executed) = executed else {
+        relay.metrics.runs_failed.add(1);
+        return Finished {
+            event: Event::RunFailed { run },
+            open: None,
+        };
+    };
+    let Executed {
+        moment,
+        results,
+        release,
+        open,
+    } = executed;
+    let event = Event::RunFinished {
+        run,
+        moment,
+        results: subs.into_iter().zip(results).collect(),
+        release,
+    };
+    Finished { event, open }
 }
 
 /// Executes calls at one snapshot. `None`: the transaction lost against another one, or the
@@ -80,17 +112,23 @@ pub(crate) async fn run(relay: &Relay, run: Run, gone: &CancellationToken) -> Ev
 pub(crate) async fn execute(
     relay: &Relay,
     calls: &[Call],
+    keeps: bool,
     gone: &CancellationToken,
-) -> Result<Option<Outcome>, Stopping> {
+) -> Result<Option<Executed>, Stopping> {
     let mut failing = BTreeMap::new();
     let mut strikes = BTreeMap::<usize, u32>::new();
     loop {
-        let broken = match attempt(relay, calls, &failing, gone).await? {
-            Ok(outcome) => {
-                for (call, result) in calls.iter().zip(&outcome.1) {
+        let work = Work {
+            calls,
+            failing: &failing,
+            keeps,
+        };
+        let broken = match attempt(relay, work, gone).await? {
+            Ok(executed) => {
+                for (call, result) in calls.iter().zip(&executed.results) {
                     relay.log_function(&call.path, &result.log_lines, &result.outcome);
                 }
-                return Ok(Some(outcome));
+                return Ok(Some(executed));
             }
             Err(broken) => broken,
         };
@@ -125,24 +163,21 @@ pub(crate) async fn execute(
     }
 }
 
-/// One attempt; calls in `failing` get that error without being executed.
+/// One attempt.
 async fn attempt(
     relay: &Relay,
-    calls: &[Call],
-    failing: &BTreeMap<usize, String>,
+    work: Work<'_>,
     gone: &CancellationToken,
-) -> Result<Result<Outcome, Broken>, Stopping> {
-    let live = calls.iter().any(|call| call.registration.is_some());
+) -> Result<Result<Executed, Broken>, Stopping> {
+    let live = work.keeps || work.calls.iter().any(|call| call.registration.is_some());
     let (connection, owner) = tokio::select! {
         () = gone.cancelled() => return Err(Stopping),
         taken = take(relay, live) => taken?,
     };
     let cancel = connection.client.cancel_token();
-    let done = tokio::time::timeout(TIMEOUT, transact(connection, owner, calls, failing)).await;
-    relay
-        .metrics
-        .executions
-        .add((calls.len() - failing.len()) as u64);
+    let done = tokio::time::timeout(TIMEOUT, transact(relay, connection, owner, work)).await;
+    let executions = work.calls.len() - work.failing.len();
+    relay.metrics.executions.add(executions as u64);
     let Ok(done) = done else {
         // The connection is closed; its backend is told to stop.
         if let Err(error) = cancel.cancel_query(NoTls).await {
@@ -177,112 +212,5 @@ async fn take(relay: &Relay, live: bool) -> Result<(Taken, i64), Stopping> {
             return Ok((connection, owner));
         }
         connection.give_back();
-    }
-}
-
-async fn transact(
-    connection: Taken,
-    owner: i64,
-    calls: &[Call],
-    failing: &BTreeMap<usize, String>,
-) -> Result<Outcome, Broken> {
-    // All statements are sent at once and answered in order.
-    let begin = connection.client.batch_execute(sql::BEGIN_QUERY);
-    let queries = calls
-        .iter()
-        .enumerate()
-        .filter(|(n, _)| !failing.contains_key(n));
-    let queries = join_all(queries.map(|(n, call)| execute_one(&connection, owner, n, call)));
-    let (begun, results) = join(begin, queries).await;
-    begun.map_err(|error| broken(None, &error))?;
-    let mut rows = BTreeMap::new();
-    for (n, result) in results {
-        match result {
-            Ok(row) => rows.insert(n, row),
-            Err(error) => return Err(abandon(connection, n, &error).await),
-        };
-    }
-    let moments: Vec<Moment> = rows.values().map(|row| row.moment).collect();
-    let moment = match moments.first() {
-        Some(first) => *first,
-        None => connection
-            .now()
-            .await
-            .map_err(|error| broken(None, &error))?,
-    };
-    // The results are what they are: nobody needs to wait for the end of the transaction.
-    tokio::spawn(async move {
-        if connection.client.batch_execute("COMMIT").await.is_ok() {
-            connection.give_back();
-        }
-    });
-    if moments.iter().any(|other| *other != moment) {
-        // A new boot began between two queries of the transaction.
-        let message = "the invalidator was restarted during the run".to_owned();
-        return Err(Broken {
-            verdict: Verdict::Conflict,
-            culprit: None,
-            message,
-        });
-    }
-    let result = |n: usize| match rows.remove(&n) {
-        Some(row) => row.result,
-        None => failed(failing.get(&n).cloned().unwrap_or_default()),
-    };
-    Ok((moment, (0..calls.len()).map(result).collect()))
-}
-
-async fn execute_one(
-    connection: &Taken,
-    owner: i64,
-    n: usize,
-    call: &Call,
-) -> (usize, Result<QueryRow, Error>) {
-    let (sub, generation) = call.registration.unwrap_or((0, 0));
-    let Call {
-        path,
-        args,
-        identity,
-        journal,
-        ..
-    } = call;
-    let row = connection
-        .client
-        .query_one(
-            &connection.run_query,
-            &[path, args, identity, &owner, &sub, &generation, journal],
-        )
-        .await;
-    (n, row.and_then(|row| QueryRow::from_row(&row)))
-}
-
-/// Ends the transaction of a failed query; the connection is kept if it still works.
-async fn abandon(connection: Taken, culprit: usize, error: &Error) -> Broken {
-    let broken = broken(Some(culprit), error);
-    if is_reusable_after(error) && connection.client.batch_execute("ROLLBACK").await.is_ok() {
-        connection.give_back();
-    }
-    broken
-}
-
-fn broken(culprit: Option<usize>, error: &Error) -> Broken {
-    Broken {
-        verdict: judge(error),
-        culprit,
-        message: describe(error),
-    }
-}
-
-/// The result of a query that could not even be executed: shown, and tried again later.
-fn failed(message: String) -> QueryResult {
-    QueryResult {
-        outcome: Err(Failure {
-            message,
-            data: None,
-        }),
-        log_lines: Vec::new(),
-        journal: None,
-        registered: false,
-        not_live: None,
     }
 }

@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
 use super::auth::Gate;
+use super::runs::Finished;
+use super::transaction::Open;
 use super::{Relay, mutations, runs, wire};
 
 /// A client hears something at least this often: it gives a silent server up after 60 s, and
@@ -47,6 +49,7 @@ pub(crate) async fn serve(relay: Arc<Relay>, socket: WebSocket) {
         started: Instant::now(),
         last_heard: Instant::now(),
         work: FuturesUnordered::new(),
+        snapshot: None,
         outgoing,
         live_queries: 0,
         leaving: false,
@@ -63,7 +66,9 @@ struct Client {
     number: u32,
     started: Instant,
     last_heard: Instant,
-    work: FuturesUnordered<BoxFuture<'static, Event>>,
+    work: FuturesUnordered<BoxFuture<'static, Finished>>,
+    /// That of the run that the session is just told of.
+    snapshot: Option<Open>,
     outgoing: UnboundedSender<Outgoing>,
     live_queries: u64,
     leaving: bool,
@@ -88,7 +93,13 @@ impl Client {
                 biased;
                 () = relay.shutdown.cancelled(), if !self.leaving => self.leave(),
                 Some(event) = events.recv() => self.handle(event),
-                Some(event) = self.work.next() => self.handle(event),
+                Some(finished) = self.work.next() => {
+                    // R10: a run was ready only after these had been passed on.
+                    while let Ok(event) = events.try_recv() {
+                        self.handle(event);
+                    }
+                    self.finish(finished);
+                }
                 () = sleep_until(wake.unwrap_or(self.started)), if wake.is_some() => {
                     self.handle(Event::Timer);
                 }
@@ -131,6 +142,15 @@ impl Client {
         self.handle(event);
     }
 
+    /// R11: the snapshot of a run lives until the session has said whether it needs more of it.
+    fn finish(&mut self, finished: Finished) {
+        self.snapshot = finished.open;
+        self.handle(finished.event);
+        if let Some(open) = self.snapshot.take() {
+            open.close();
+        }
+    }
+
     fn handle(&mut self, event: Event) {
         if let Event::Malformed(reason) = &event {
             info!(session = self.number, reason, "a client broke the protocol");
@@ -157,9 +177,17 @@ impl Client {
                 self.work
                     .push(async move { runs::run(&relay, run, &gone).await }.boxed());
             }
-            Command::Mutate(mutation) => {
+            Command::Extend(run) => {
+                let open = self.snapshot.take();
                 self.work
-                    .push(async move { mutations::run(&relay, mutation).await }.boxed());
+                    .push(async move { runs::extend(&relay, run, open).await }.boxed());
+            }
+            Command::Mutate(mutation) => {
+                let work = async move {
+                    let event = mutations::run(&relay, mutation).await;
+                    Finished { event, open: None }
+                };
+                self.work.push(work.boxed());
             }
             Command::Unregister(subs) => relay.control.unregister(subs),
             Command::Send(message) => match wire::encode(&message) {

@@ -1,0 +1,437 @@
+//! Queries at one snapshot: a REPEATABLE READ READ ONLY transaction, or several that share the
+//! snapshot that the first has exported (R11, R16), and what the invalidator knew of it (R10).
+
+use std::collections::BTreeMap;
+
+use futures_util::future::{join, join_all};
+use pg_live_session::{Failure, Moment, QueryResult, Release};
+use tokio_postgres::{Error, Row};
+
+use super::Relay;
+use super::database::{QueryRow, moment, sql, unsigned};
+use super::pool::Taken;
+use super::runs::Call;
+use super::sql_error::{Verdict, describe, is_reusable_after, judge};
+
+/// How long the server waits for the invalidator before results cannot be kept.
+const KEEP_PATIENCE_MS: i32 = 20;
+/// Each connection gets at least so many queries of a run that is executed on several.
+const SHARE: usize = 8;
+
+/// Results of calls, in their order.
+pub(crate) struct Executed {
+    /// Of the snapshot.
+    pub(crate) moment: Moment,
+    pub(crate) results: Vec<QueryResult>,
+    /// If results were to be kept.
+    pub(crate) release: Option<Release>,
+    /// The transaction, if results were to be kept.
+    pub(crate) open: Option<Open>,
+}
+
+/// A transaction whose snapshot may still be needed.
+pub(crate) struct Open {
+    connection: Taken,
+    owner: i64,
+}
+
+/// Why an attempt came to nothing.
+pub(crate) struct Broken {
+    pub(crate) verdict: Verdict,
+    /// Index of the call that was running.
+    pub(crate) culprit: Option<usize>,
+    pub(crate) message: String,
+}
+
+/// Calls to execute, and those that get an error without being executed.
+#[derive(Clone, Copy)]
+pub(crate) struct Work<'a> {
+    pub(crate) calls: &'a [Call],
+    pub(crate) failing: &'a BTreeMap<usize, String>,
+    /// Whether results are to be kept (R10).
+    pub(crate) keeps: bool,
+}
+
+impl Work<'_> {
+    fn to_execute(&self) -> Vec<(usize, &Call)> {
+        let calls = self.calls.iter().enumerate();
+        calls
+            .filter(|(n, _)| !self.failing.contains_key(n))
+            .collect()
+    }
+
+    fn results(&self, mut rows: BTreeMap<usize, QueryRow>) -> Vec<QueryResult> {
+        let result = |n: usize| match rows.remove(&n) {
+            Some(row) => row.result,
+            None => failed(self.failing.get(&n).cloned().unwrap_or_default()),
+        };
+        (0..self.calls.len()).map(result).collect()
+    }
+}
+
+impl Open {
+    /// Ends the transaction; nobody needs to wait for that.
+    pub(crate) fn close(self) {
+        end(self.connection);
+    }
+
+    /// Executes more at the same snapshot, then ends the transaction.
+    pub(crate) async fn execute(self, work: Work<'_>) -> Result<Executed, Broken> {
+        let Open { connection, owner } = self;
+        let rows = join_all(rows(&connection, owner, &work.to_execute())).await;
+        let (rows, moment) = match gather(rows) {
+            Ok(gathered) => gathered,
+            Err(failure) => return Err(abandon(connection, failure)),
+        };
+        end(connection);
+        Ok(Executed {
+            moment: moment.unwrap_or_default(),
+            results: work.results(rows),
+            release: None,
+            open: None,
+        })
+    }
+}
+
+/// Begins a transaction and executes the calls at its snapshot.
+pub(crate) async fn transact(
+    relay: &Relay,
+    connection: Taken,
+    owner: i64,
+    work: Work<'_>,
+) -> Result<Executed, Broken> {
+    let calls = work.to_execute();
+    let helpers = relay.database.queries.spare(calls.len() / SHARE);
+    let done = if helpers.is_empty() {
+        alone(&connection, owner, &calls, work.keeps).await
+    } else {
+        together(&connection, helpers, owner, &calls, work.keeps).await
+    };
+    let (rows, moment, mark) = match done {
+        Ok(done) => done,
+        Err(failure) => return Err(abandon(connection, failure)),
+    };
+    let moment = match (moment, &mark) {
+        (Some(moment), _) => moment,
+        (None, Some(mark)) => mark.moment,
+        (None, None) => connection
+            .now()
+            .await
+            .map_err(|error| broken(None, &error))?,
+    };
+    let results = work.results(rows);
+    let Some(mark) = mark else {
+        // The results are what they are: nobody needs to wait for the end of the transaction.
+        end(connection);
+        return Ok(Executed {
+            moment,
+            results,
+            release: None,
+            open: None,
+        });
+    };
+    Ok(Executed {
+        moment,
+        results,
+        release: mark.release(relay, owner).await,
+        open: Some(Open { connection, owner }),
+    })
+}
+
+/// What came of one part of the work.
+type Rows = BTreeMap<usize, QueryRow>;
+type Done = (Rows, Option<Moment>, Option<Mark>);
+
+/// All statements are sent at once and answered in order.
+async fn alone(
+    connection: &Taken,
+    owner: i64,
+    calls: &[(usize, &Call)],
+    keeps: bool,
+) -> Result<Done, Failed> {
+    let begin = connection.client.batch_execute(sql::BEGIN_QUERY);
+    let rows = join_all(rows(connection, owner, calls));
+    let mark = watermark(connection, owner, keeps, KEEP_PATIENCE_MS);
+    let (begun, (rows, mark)) = join(begin, join(rows, mark)).await;
+    begun.map_err(|error| Failed::Sql(None, error))?;
+    let (rows, moment) = gather(rows)?;
+    done(
+        rows,
+        moment,
+        mark.map_err(|error| Failed::Sql(None, error))?,
+    )
+}
+
+/// R11: the first connection exports its snapshot, the others import it. The first transaction ends
+/// after all others have what they need.
+async fn together(
+    lead: &Taken,
+    helpers: Vec<Taken>,
+    owner: i64,
+    calls: &[(usize, &Call)],
+    keeps: bool,
+) -> Result<Done, Failed> {
+    let begin = lead.client.batch_execute(sql::BEGIN_QUERY);
+    let export = lead.client.query_one(sql::EXPORT_SNAPSHOT, &[]);
+    let place = watermark(lead, owner, true, 0);
+    let (begun, (exported, place)) = join(begin, join(export, place)).await;
+    begun.map_err(|error| Failed::Sql(None, error))?;
+    let exported: String = exported
+        .and_then(|row| row.try_get(0))
+        .map_err(|error| Failed::Sql(None, error))?;
+    let Some(place) = place.map_err(|error| Failed::Sql(None, error))? else {
+        return Err(Failed::Restarted);
+    };
+    let mut shares: Vec<Vec<(usize, &Call)>> = vec![Vec::new(); helpers.len() + 1];
+    let count = shares.len();
+    for (n, call) in calls.iter().enumerate() {
+        shares[n % count].push(*call);
+    }
+    let own = shares.pop().unwrap_or_default();
+    let others = helpers.into_iter().zip(shares);
+    let others =
+        others.map(|(helper, share)| help(helper, &exported, place.moment.c, owner, share));
+    let (own, (others, mark)) = join(
+        join_all(rows(lead, owner, &own)),
+        join(
+            join_all(others),
+            watermark(lead, owner, keeps, KEEP_PATIENCE_MS),
+        ),
+    )
+    .await;
+    let (mut rows, moment) = gather(own)?;
+    for other in others {
+        let (more, other) = other?;
+        if other != moment {
+            return Err(Failed::Restarted);
+        }
+        rows.extend(more);
+    }
+    done(
+        rows,
+        moment,
+        mark.map_err(|error| Failed::Sql(None, error))?,
+    )
+}
+
+/// A share of the calls at an imported snapshot.
+async fn help(
+    connection: Taken,
+    exported: &str,
+    c: u64,
+    owner: i64,
+    calls: Vec<(usize, &Call)>,
+) -> Result<(Rows, Option<Moment>), Failed> {
+    let begin = format!(
+        "{}; SET TRANSACTION SNAPSHOT '{}'; SELECT live.import_snapshot({c})",
+        sql::BEGIN_QUERY,
+        exported.replace('\'', "")
+    );
+    let begin = connection.client.batch_execute(&begin);
+    let (begun, rows) = join(begin, join_all(rows(&connection, owner, &calls))).await;
+    if let Err(error) = begun {
+        // The others' results would be of no use either: all is tried again.
+        return Err(Failed::Import(describe(&error)));
+    }
+    match gather(rows) {
+        Ok(gathered) => {
+            end(connection);
+            Ok(gathered)
+        }
+        Err(failed) => {
+            if failed.leaves_connection() {
+                end(connection);
+            }
+            Err(failed.elsewhere())
+        }
+    }
+}
+
+/// Why the statements of a transaction came to nothing.
+enum Failed {
+    /// A statement on the first connection failed, that of this call if one is named.
+    Sql(Option<usize>, Error),
+    /// A statement on another one.
+    Elsewhere(Broken),
+    /// A snapshot could not be imported.
+    Import(String),
+    /// A new boot began between two queries.
+    Restarted,
+}
+
+impl Failed {
+    /// Whether the connection can be used again.
+    fn leaves_connection(&self) -> bool {
+        match self {
+            Failed::Sql(_, error) => is_reusable_after(error),
+            Failed::Elsewhere(_) | Failed::Import(_) | Failed::Restarted => true,
+        }
+    }
+
+    fn elsewhere(self) -> Failed {
+        match self {
+            Failed::Sql(culprit, error) => Failed::Elsewhere(broken(culprit, &error)),
+            Failed::Elsewhere(_) | Failed::Import(_) | Failed::Restarted => self,
+        }
+    }
+
+    fn into_broken(self) -> Broken {
+        let conflict = |message: String| Broken {
+            verdict: Verdict::Conflict,
+            culprit: None,
+            message,
+        };
+        match self {
+            Failed::Sql(culprit, error) => broken(culprit, &error),
+            Failed::Elsewhere(broken) => broken,
+            Failed::Import(message) => conflict(message),
+            Failed::Restarted => conflict("the invalidator was restarted during the run".into()),
+        }
+    }
+}
+
+/// A row of `live.watermark`.
+struct Mark {
+    moment: Moment,
+    w: u64,
+    n: u64,
+    clear: bool,
+}
+
+impl Mark {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            moment: moment(row)?,
+            w: unsigned(row, "w")?,
+            n: unsigned(row, "n")?,
+            clear: row.try_get("clear")?,
+        })
+    }
+
+    /// R10: the record counts once all batches up to its N were received and passed on.
+    async fn release(&self, relay: &Relay, owner: i64) -> Option<Release> {
+        let boot = self.moment.boot;
+        if !self.clear || !relay.control.has_received(owner, boot, self.n).await {
+            return None;
+        }
+        Some(Release {
+            boot,
+            w: self.w,
+            clear: true,
+        })
+    }
+}
+
+async fn watermark(
+    connection: &Taken,
+    owner: i64,
+    wanted: bool,
+    patience_ms: i32,
+) -> Result<Option<Mark>, Error> {
+    if !wanted {
+        return Ok(None);
+    }
+    let mark = &connection.watermark;
+    let row = connection
+        .client
+        .query_one(mark, &[&owner, &patience_ms])
+        .await?;
+    Mark::from_row(&row).map(Some)
+}
+
+/// One statement for each call.
+fn rows<'a>(
+    connection: &'a Taken,
+    owner: i64,
+    calls: &'a [(usize, &'a Call)],
+) -> impl Iterator<Item = impl Future<Output = (usize, Result<QueryRow, Error>)> + 'a> + 'a {
+    calls
+        .iter()
+        .map(move |(n, call)| execute_one(connection, owner, *n, call))
+}
+
+async fn execute_one(
+    connection: &Taken,
+    owner: i64,
+    n: usize,
+    call: &Call,
+) -> (usize, Result<QueryRow, Error>) {
+    let (sub, generation) = call.registration.unwrap_or((0, 0));
+    let Call {
+        path,
+        args,
+        identity,
+        journal,
+        ..
+    } = call;
+    let row = connection
+        .client
+        .query_one(
+            &connection.run_query,
+            &[path, args, identity, &owner, &sub, &generation, journal],
+        )
+        .await;
+    (n, row.and_then(|row| QueryRow::from_row(&row)))
+}
+
+/// The rows, and their moment if there is any.
+fn gather(
+    results: Vec<(usize, Result<QueryRow, Error>)>,
+) -> Result<(Rows, Option<Moment>), Failed> {
+    let mut rows = BTreeMap::new();
+    let mut moment = None;
+    for (n, result) in results {
+        let row = result.map_err(|error| Failed::Sql(Some(n), error))?;
+        if *moment.get_or_insert(row.moment) != row.moment {
+            return Err(Failed::Restarted);
+        }
+        rows.insert(n, row);
+    }
+    Ok((rows, moment))
+}
+
+fn done(rows: Rows, moment: Option<Moment>, mark: Option<Mark>) -> Result<Done, Failed> {
+    match (&moment, &mark) {
+        (Some(moment), Some(mark)) if mark.moment != *moment => Err(Failed::Restarted),
+        (Some(_) | None, Some(_) | None) => Ok((rows, moment, mark)),
+    }
+}
+
+/// Ends a transaction, also a failed one, and gives its connection back.
+fn end(connection: Taken) {
+    tokio::spawn(async move {
+        if connection.client.batch_execute("COMMIT").await.is_ok() {
+            connection.give_back();
+        }
+    });
+}
+
+/// Ends the transaction of a failed query; the connection is kept if it still works.
+fn abandon(connection: Taken, failed: Failed) -> Broken {
+    if failed.leaves_connection() {
+        end(connection);
+    }
+    failed.into_broken()
+}
+
+fn broken(culprit: Option<usize>, error: &Error) -> Broken {
+    Broken {
+        verdict: judge(error),
+        culprit,
+        message: describe(error),
+    }
+}
+
+/// The result of a query that could not even be executed: shown, and tried again later.
+fn failed(message: String) -> QueryResult {
+    QueryResult {
+        outcome: Err(Failure {
+            message,
+            data: None,
+        }),
+        log_lines: Vec::new(),
+        journal: None,
+        registered: None,
+        not_live: None,
+    }
+}
