@@ -5,14 +5,14 @@ import pg from "pg";
 class CopyIn extends pg.Query {
   constructor(statement, rows) {
     super(statement);
-    this.rows = rows;
+    this.entries = rows;
     this.promise = new Promise((resolve, reject) => {
       this.callback = (error) => (error ? reject(error) : resolve());
     });
   }
 
   handleCopyInResponse(connection) {
-    connection.sendCopyFromChunk(Buffer.from(this.rows.map((row) => `${row.join("\t")}\n`).join("")));
+    connection.sendCopyFromChunk(Buffer.from(this.entries.map((row) => `${row.join("\t")}\n`).join("")));
     connection.endCopyFrom();
   }
 }
@@ -51,7 +51,7 @@ export async function mutate(client, path, args) {
     try {
       return await client.mutate(path, args);
     } catch (error) {
-      if (!/changed while this mutation was being run/.test(error.message)) {
+      if (!error.message.includes("OptimisticConcurrencyControlFailure")) {
         throw error;
       }
     }

@@ -230,7 +230,7 @@ impl Server {
     /// A backend registers a result: the position behind that, if there was room.
     pub(crate) fn register(&mut self, registration: Registration) -> Option<Position> {
         let pushed = self.push(&LogEntry::Register(registration));
-        pushed.then(|| self.ring.tail)
+        pushed.then_some(self.ring.tail)
     }
 
     /// The moment of a snapshot, read some time after it was taken. The order of moments must be

@@ -53,7 +53,7 @@ pub(crate) struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn to_execute(&self) -> Vec<(usize, &Call)> {
+    fn executable(&self) -> Vec<(usize, &Call)> {
         let calls = self.calls.iter().enumerate();
         calls
             .filter(|(n, _)| !self.failing.contains_key(n))
@@ -78,7 +78,7 @@ impl Open {
     /// Executes more at the same snapshot, then ends the transaction.
     pub(crate) async fn execute(self, work: Work<'_>) -> Result<Executed, Broken> {
         let Open { connection, owner } = self;
-        let rows = join_all(rows(&connection, owner, &work.to_execute())).await;
+        let rows = join_all(rows(&connection, owner, &work.executable())).await;
         let (rows, moment) = match gather(rows) {
             Ok(gathered) => gathered,
             Err(failure) => return Err(abandon(connection, failure)),
@@ -100,7 +100,7 @@ pub(crate) async fn transact(
     owner: i64,
     work: Work<'_>,
 ) -> Result<Executed, Broken> {
-    let calls = work.to_execute();
+    let calls = work.executable();
     let helpers = relay.database.queries.spare(calls.len() / SHARE);
     let done = if helpers.is_empty() {
         alone(&connection, owner, &calls, work.keeps).await
