@@ -277,11 +277,11 @@ CREATE FUNCTION live.run_query(
         known_journal text DEFAULT NULL)
     RETURNS TABLE (ok boolean, value text, error text, error_data text, log_lines text[],
                    journal text, c bigint, boot bigint, pos bigint, registered boolean,
-                   not_live text)
+                   not_live text, snapshot bytea, reads bytea)
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'live_run_query';
 COMMENT ON FUNCTION live.run_query IS
-    'For the relay: runs a query at the snapshot of a REPEATABLE READ READ ONLY transaction and registers its read-set.';
+    'For the relay: runs a query at the snapshot of a REPEATABLE READ READ ONLY transaction and registers its read-set; on a standby it returns both for live.register() on the primary.';
 
 CREATE FUNCTION live.run_mutation(
         path text, args text, identity text, session text, request bigint)
@@ -422,6 +422,36 @@ CREATE FUNCTION live.import_snapshot(c bigint) RETURNS void
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_import_snapshot';
 COMMENT ON FUNCTION live.import_snapshot(bigint) IS
 'To be called after SET TRANSACTION SNAPSHOT, with the c that live.watermark() gave to the exporter.';
+
+CREATE FUNCTION live.replica_ticket(OUT boot bigint, OUT c bigint, OUT lsn pg_lsn, OUT timeline bigint,
+    OUT system bigint)
+RETURNS SETOF record
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_replica_ticket';
+COMMENT ON FUNCTION live.replica_ticket() IS
+'For the relay, on the primary: the present, and the place in its log that a standby must have replayed to see it. The log is flushed up to there.';
+
+CREATE FUNCTION live.wait_for_replay(lsn pg_lsn, timeout_ms bigint, OUT lsn pg_lsn, OUT timeline bigint,
+    OUT system bigint)
+RETURNS SETOF record
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_wait_for_replay';
+COMMENT ON FUNCTION live.wait_for_replay(pg_lsn, bigint) IS
+'For the relay, on a standby: waits until the log is replayed up to a place, and tells how far it is.';
+
+CREATE FUNCTION live.register(owner bigint, sub bigint, generation bigint, boot bigint, c bigint,
+    snapshot bytea, reads bytea) RETURNS bigint
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_register';
+COMMENT ON FUNCTION live.register(bigint, bigint, bigint, bigint, bigint, bytea, bytea) IS
+'For the relay, on the primary: registers what live.run_query() gave on a standby, with boot and c of the ticket. Returns the position, NULL if it is not registered; sub 0 is only checked. Error 40001: run the query again.';
+
+CREATE FUNCTION live.catch_up(snapshot bytea, timeline bigint, timeout_ms bigint) RETURNS boolean
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_catch_up';
+COMMENT ON FUNCTION live.catch_up(bytea, bigint, bigint) IS
+'For the relay, on the primary: waits until it shows all that a snapshot of a standby saw. False if the time is over.';
+
+CREATE FUNCTION live.wait(lsn pg_lsn DEFAULT NULL, timeout interval DEFAULT '10 s') RETURNS boolean
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_wait';
+COMMENT ON FUNCTION live.wait(pg_lsn, interval) IS
+'On the primary: waits until relays have been told of all that was committed before the call. On a standby: waits until it shows what was committed on the primary before that place. False if the time is over.';
 
 CREATE FUNCTION live.watch(owner bigint, sub bigint, generation bigint, relations regclass[],
     OUT registered boolean, OUT boot bigint, OUT pos bigint, OUT not_live text)
@@ -907,7 +937,10 @@ ALTER EVENT TRIGGER pg_live_drop ENABLE ALWAYS;
 REVOKE ALL ON FUNCTION live.prepare_connection(), live.attach(bigint),
     live.next(bigint, bigint, bigint), live.unregister(bigint, bigint[]), live.last_commit(),
     live.clock(), live.watch(bigint, bigint, bigint, regclass[]), live.status(), live.counters(),
-    live.watermark(bigint, integer), live.import_snapshot(bigint), live.stop(), live.note_redefinition(oid), live.capture_table(regclass),
+    live.watermark(bigint, integer), live.import_snapshot(bigint),
+    live.replica_ticket(), live.wait_for_replay(pg_lsn, bigint),
+    live.register(bigint, bigint, bigint, bigint, bigint, bytea, bytea), live.catch_up(bytea, bigint, bigint),
+    live.stop(), live.note_redefinition(oid), live.capture_table(regclass),
     live.repair_triggers(regclass, boolean), live.note_redefined_parents(), live.on_ddl(),
     live.switch_capture(regclass), live.apply_capture(), live.set_capture(regclass, text),
     live.on_detach(), live.on_drop(), live.capture_status(), live.not_captured(oid[]) FROM PUBLIC;
@@ -916,7 +949,10 @@ GRANT SELECT ON live.stats TO pg_monitor;
 GRANT EXECUTE ON FUNCTION live.prepare_connection(), live.attach(bigint),
     live.next(bigint, bigint, bigint), live.unregister(bigint, bigint[]), live.last_commit(),
     live.clock(), live.status(), live.counters(), live.watermark(bigint, integer),
-    live.import_snapshot(bigint) TO live_relay;
+    live.import_snapshot(bigint), live.replica_ticket(),
+    live.wait_for_replay(pg_lsn, bigint),
+    live.register(bigint, bigint, bigint, bigint, bigint, bytea, bytea), live.catch_up(bytea, bigint, bigint)
+    TO live_relay;
 GRANT SELECT ON live.stats TO live_relay;
 
 -- R19: a deploy changes what every query has read.

@@ -74,6 +74,9 @@ pub(crate) enum Error {
     /// Another transaction changed a relation's definition after the snapshot.
     #[error("a table read by the function was redefined meanwhile")]
     Redefined,
+    /// A ticket for a standby was given in another life of the worker.
+    #[error("the worker was restarted since the ticket was given")]
+    TicketExpired,
     /// The catalog of the extension holds something it must not.
     #[error("pg_live catalog is inconsistent: {0}")]
     Catalog(String),
@@ -163,7 +166,7 @@ impl Error {
             Error::Untranslatable(_) => b"22021",
             Error::DocumentRefused(_) => b"23514",
             Error::Busy(_) => b"55P03",
-            Error::Redefined => b"40001",
+            Error::Redefined | Error::TicketExpired => b"40001",
         }
     }
 
@@ -199,6 +202,7 @@ impl Error {
             | Error::DocumentRefused(_)
             | Error::Busy(_)
             | Error::Redefined
+            | Error::TicketExpired
             | Error::Catalog(_)
             | Error::Defect(_)
             | Error::Engine(_) => None,
@@ -232,7 +236,7 @@ impl Error {
             Error::Busy(_) => Some(
                 "Deploy again when they have ended, or end them with pg_terminate_backend(). What ran before keeps running.",
             ),
-            Error::Redefined => Some("Run the query again."),
+            Error::Redefined | Error::TicketExpired => Some("Run the query again."),
             Error::Script(script) => script.hint.as_deref(),
             Error::OutlivesTransaction(_) => Some(
                 "Use what ends with the transaction: SET LOCAL, set_config(..., true), \

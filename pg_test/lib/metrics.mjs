@@ -1,5 +1,5 @@
 /** The relay's counters, by name; the samples of one name are added up over their labels. */
-async function relayMetrics(url) {
+export async function relayMetrics(url) {
   const response = await fetch(`${url}/metrics`);
   if (!response.ok) {
     throw new Error(`GET /metrics: ${response.status}`);

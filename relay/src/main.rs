@@ -5,6 +5,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use pg_live_relay::{deploy, dev, serve};
@@ -111,6 +112,12 @@ struct ServeArgs {
     /// Database to serve, as a member of live_relay
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
     url: String,
+    /// A standby of the database that runs queries, so that the primary need not; may be given several times
+    #[arg(long, value_name = "URL", hide_env_values = true)]
+    replica: Vec<String>,
+    /// A query waits so many milliseconds for a standby that lags behind; then it goes elsewhere
+    #[arg(long, default_value_t = 1000, value_name = "MS")]
+    replica_max_lag: u64,
     /// Address for clients
     #[arg(long, default_value = "127.0.0.1:3210", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
@@ -217,6 +224,8 @@ async fn run_serve(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     let admin_key = args.admin_key.unwrap_or_default();
     let mut config = serve::Config::new(args.url, args.listen, &admin_key);
     config.static_dir = args.static_dir;
+    config.replica_urls = args.replica;
+    config.replica_max_lag = Duration::from_millis(args.replica_max_lag);
     let shutdown = CancellationToken::new();
     let stop = shutdown.clone();
     let mut terminate = signal(SignalKind::terminate())?;

@@ -33,7 +33,7 @@ fn watermark(call: &mut Call) -> Result<pg_sys::Datum> {
     shmem::memory()?;
     let snapshot = snapshot::transaction_snapshot()?;
     let place = invalidator::position(); // R2: after the snapshot was taken
-    let boot = invalidator::boot_of(&snapshot);
+    let boot = invalidator::boot_of(snapshot.completed);
     let mark = match (shmem::own_slot(), place) {
         (Some(slot), Some(place)) if place.boot == boot => {
             let patience = Duration::from_millis(u64::from(patience.unsigned_abs()));

@@ -6,6 +6,7 @@ mod functions;
 mod index_key;
 mod keep;
 mod relay;
+mod standby;
 mod status;
 mod subscription;
 

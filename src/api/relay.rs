@@ -2,7 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use pg_live_readset::ReadSetBuilder;
+use pg_live_invalidation::{CodecError, Generation, Owner, Snapshot, Sub, encode_reads};
+use pg_live_readset::{ReadSet, ReadSetBuilder};
 use pgrx::IntoDatum;
 use pgrx::pg_sys::Datum;
 use serde_json::json;
@@ -12,10 +13,11 @@ use crate::documents::catalog::{Catalog, FunctionKind};
 use crate::error::{Error, Result};
 use crate::functions::run::{self, Caller, Observed, Request, Response};
 use crate::invalidator;
+use crate::invalidator::log::Place;
 use crate::js::JsError;
 use crate::pg::function::Call;
 use crate::pg::session::{self, Subtransaction};
-use crate::pg::snapshot;
+use crate::pg::snapshot::{self, Origin};
 use crate::pg::spi::{self, Access, Param};
 
 fn text(value: Option<String>) -> Option<Datum> {
@@ -62,8 +64,9 @@ fn failed(message: String, access: Access) -> Result<Response> {
     })
 }
 
-/// Runs a query so that a Postgres ERROR in it is a result, not the end of the transaction.
-fn run_contained(request: &Request<'_>) -> Result<Response> {
+/// Runs a query so that a Postgres ERROR in it is a result, not the end of the transaction. Not on a standby: there
+/// the relay runs it on the primary instead, which may do what a standby cannot.
+fn run_contained(request: &Request<'_>, on_standby: bool) -> Result<Response> {
     let outcome = session::subtransaction(
         || catch_unwind(AssertUnwindSafe(|| run::run(request))),
         |result| matches!(result, Ok(Ok(_))),
@@ -75,7 +78,7 @@ fn run_contained(request: &Request<'_>) -> Result<Response> {
         Ok(Err(error)) => failed(error.to_string(), Access::Read),
         Err(payload) => {
             let caught = session::describe(payload.as_ref());
-            if caught.must_rethrow {
+            if caught.must_rethrow || on_standby {
                 std::panic::resume_unwind(payload);
             }
             failed(caught.message, Access::Read)
@@ -97,7 +100,7 @@ pub(super) fn run_query(call: &mut Call) -> Result<Datum> {
     let sub: i64 = call.optional(4).unwrap_or(0);
     let generation: i64 = call.optional(5).unwrap_or(0);
 
-    let snapshot = snapshot::transaction_snapshot()?;
+    let origin = snapshot::origin()?;
     let place = invalidator::position(); // R2: after the snapshot was taken
     let (caller, identity) = caller(identity.as_deref());
     let request = Request {
@@ -108,36 +111,82 @@ pub(super) fn run_query(call: &mut Call) -> Result<Datum> {
         caller,
         journal: call.optional(6),
     };
-    let response = run_contained(&request)?;
-    if capture::ddl_conflict(&snapshot, &response.reads) {
-        return Err(Error::Redefined); // R17
-    }
-    let completed = snapshot.completed;
-    let boot = invalidator::boot_of(&snapshot);
-    // R18: without its triggers a table is not watched; they are put right, and the query runs again.
-    let registered = if sub == 0 || !capture::may_register(&response.reads)? {
-        None
-    } else {
-        // One of another boot than the moment's is as good as none: everything begins anew (R8).
-        invalidator::register((owner, sub, generation), place, snapshot, response.reads)
-            .ok()
-            .filter(|done| done.boot == boot)
-    };
-    let (ok, value, error, data) = split(response.result);
-    let row = vec![
+    let on_standby = matches!(origin, Origin::Standby(_));
+    let Response {
+        result,
+        log_lines,
+        reads,
+        journal,
+        ..
+    } = run_contained(&request, on_standby)?;
+    let (ok, value, error, data) = split(result);
+    let mut row = vec![
         ok.into_datum(),
         text(value),
         text(error),
         text(data),
-        response.log_lines.into_datum(),
-        text(response.journal),
+        log_lines.into_datum(),
+        text(journal),
+    ];
+    row.extend(match origin {
+        Origin::Primary(snapshot) => watched((owner, sub, generation), place, snapshot, reads)?,
+        Origin::Standby(snapshot) => carried(sub, &snapshot, &reads)?,
+    });
+    Ok(call.rows(vec![row]))
+}
+
+type Columns = [Option<Datum>; 7];
+
+/// The columns from `c` on of a result on the primary, which is registered.
+fn watched(
+    (owner, sub, generation): (Owner, Sub, Generation),
+    place: Option<Place>,
+    snapshot: Snapshot,
+    reads: ReadSet,
+) -> Result<Columns> {
+    if capture::ddl_conflict(&snapshot, &reads) {
+        return Err(Error::Redefined); // R17
+    }
+    let completed = snapshot.completed;
+    let boot = invalidator::boot_of(completed);
+    // R18: without its triggers a table is not watched; they are put right, and the query runs again.
+    let registered = if sub == 0 || !capture::may_register(&reads)? {
+        None
+    } else {
+        // One of another boot than the moment's is as good as none: everything begins anew (R8).
+        invalidator::register((owner, sub, generation), place, snapshot, reads)
+            .ok()
+            .filter(|done| done.boot == boot)
+    };
+    Ok([
         completed.cast_signed().into_datum(),
         boot.cast_signed().into_datum(),
         registered.and_then(|done| done.position.cast_signed().into_datum()),
         (registered.is_some() || sub == 0).into_datum(),
         None,
-    ];
-    Ok(call.rows(vec![row]))
+        None,
+        None,
+    ])
+}
+
+/// The same columns of a result on a standby: what `live.register` needs on the primary, where R17 is checked too.
+fn carried(sub: Sub, snapshot: &Snapshot, reads: &ReadSet) -> Result<Columns> {
+    // R18: the relay runs it on the primary, where the triggers are put right.
+    if sub != 0 && !capture::may_register(reads)? {
+        return Err(Error::WrongTransaction(
+            "a table that the query reads has no capture triggers at the standby's snapshot".into(),
+        ));
+    }
+    let defect = |error: CodecError| Error::Defect(error.to_string());
+    Ok([
+        0_i64.into_datum(),
+        0_i64.into_datum(),
+        None,
+        false.into_datum(),
+        None,
+        snapshot.encode().map_err(defect)?.into_datum(),
+        encode_reads(reads).map_err(defect)?.into_datum(),
+    ])
 }
 
 type Parts = (bool, Option<String>, Option<String>, Option<String>);

@@ -21,7 +21,7 @@ use crate::pg::wal::end_of_own_records;
 use crate::pg::xact::{self, Stage};
 
 pub(crate) use coverage::{Coverage, capture_relation, ensure_captured, may_register, status};
-pub(crate) use redefinition::{Postgres, ddl_conflict, note_redefinition};
+pub(crate) use redefinition::{Postgres, ddl_conflict, ddl_conflict_of_standby, note_redefinition};
 pub(crate) use trigger::capture;
 pub(crate) use wal::capture_wal;
 

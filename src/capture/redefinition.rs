@@ -36,11 +36,31 @@ pub(crate) fn ddl_conflict(snapshot: &Snapshot, read_set: &ReadSet) -> bool {
     let Some(slot) = shmem::own_slot() else {
         return false;
     };
+    let suspects = slot
+        .log()
+        .redefinitions
+        .suspects(snapshot, &relations(read_set));
+    suspects.any_committed(&Postgres)
+}
+
+/// As [`ddl_conflict`], asked on the primary about a result of a standby. What the standby has replayed may not
+/// even have left the ProcArray here (F6), so whatever has not been rolled back counts.
+pub(crate) fn ddl_conflict_of_standby(snapshot: &Snapshot, read_set: &ReadSet) -> bool {
+    let Some(slot) = shmem::own_slot() else {
+        return false;
+    };
+    let suspects = slot
+        .log()
+        .redefinitions
+        .suspects(snapshot, &relations(read_set));
+    suspects.any_not_aborted(&Postgres)
+}
+
+fn relations(read_set: &ReadSet) -> Vec<RelId> {
     let mut rels: Vec<RelId> = read_set.entries.iter().map(ReadEntry::rel).collect();
     rels.sort_unstable();
     rels.dedup();
-    let suspects = slot.log().redefinitions.suspects(snapshot, &rels);
-    suspects.any_committed(&Postgres)
+    rels
 }
 
 /// `live.note_redefinition(relation oid)`: called by the event triggers.

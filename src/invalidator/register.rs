@@ -70,9 +70,10 @@ pub(crate) fn position() -> Option<Place> {
     place
 }
 
-/// R13: the boot to order a result of a snapshot by, 0 if there is none for it.
-pub(crate) fn boot_of(snapshot: &Snapshot) -> u64 {
-    shmem::own_slot().map_or(0, |slot| slot.board().boot_of_snapshot(snapshot.completed))
+/// R13: the boot to order a result of a snapshot with this completion count by, 0 if there is none
+/// for it.
+pub(crate) fn boot_of(completed: u64) -> u64 {
+    shmem::own_slot().map_or(0, |slot| slot.board().boot_of_snapshot(completed))
 }
 
 /// R6: registers a result of the snapshot with what it depends on. `place` is what [`position`]

@@ -75,41 +75,61 @@ pub(crate) fn is_prepared() -> bool {
     BUFFER.get().is_some()
 }
 
-/// The snapshot of the running REPEATABLE READ or SERIALIZABLE transaction.
+/// Where a snapshot was taken, and what follows for it.
+#[derive(Clone, Debug)]
+pub(crate) enum Origin {
+    /// A primary: with its completion count.
+    Primary(Snapshot),
+    /// A standby: visibility only, `completed` is 0. What it is worth on the primary only the relay can say.
+    Standby(Snapshot),
+}
+
+/// The snapshot of the running REPEATABLE READ or SERIALIZABLE transaction of a primary.
 ///
 /// # Errors
 /// [`Error::WrongTransaction`] at another isolation level and on a standby,
 /// [`Error::SnapshotUnknown`] without [`prepare`] or with an imported snapshot.
 pub(crate) fn transaction_snapshot() -> Result<Snapshot> {
+    match origin()? {
+        Origin::Primary(snapshot) => Ok(snapshot),
+        Origin::Standby(_) => Err(Error::WrongTransaction(
+            "a live query cannot be registered from a standby".into(),
+        )),
+    }
+}
+
+/// As [`transaction_snapshot`], of a primary or of a standby.
+///
+/// # Errors
+/// As above, without the refusal of standbys.
+pub(crate) fn origin() -> Result<Origin> {
     if xact::isolation() == Isolation::ReadCommitted {
         return Err(Error::WrongTransaction(
             "a live query needs a REPEATABLE READ READ ONLY transaction".into(),
         ));
     }
+    // SAFETY: within a transaction whose snapshot is fixed: the pointer is to a copy that lives until its end.
+    let snapshot = unsafe { Parts::of(&*pg_sys::GetTransactionSnapshot()) };
+    if snapshot.taken_during_recovery {
+        return Ok(Origin::Standby(snapshot.widened(0)));
+    }
     let (importer, completed) = IMPORTED.get();
     if importer == session::local_transaction() {
-        // SAFETY: as below.
-        let snapshot = unsafe { Parts::of(&*pg_sys::GetTransactionSnapshot()) };
-        return Ok(snapshot.widened(completed));
+        return Ok(Origin::Primary(snapshot.widened(completed)));
     }
     let buffer = BUFFER.get().ok_or(Error::SnapshotUnknown)?;
-    // SAFETY: within a transaction whose snapshot is fixed: the pointer is to a copy that lives
-    // until its end; the buffer is static. `xip` has `xcnt` ids in both.
-    let (snapshot, buffer) = unsafe {
-        (
-            Parts::of(&*pg_sys::GetTransactionSnapshot()),
-            Parts::of(buffer.as_ref()),
-        )
-    };
-    if snapshot.taken_during_recovery {
-        return Err(Error::WrongTransaction(
-            "a live query cannot be registered from a standby".into(),
-        ));
-    }
+    // SAFETY: the buffer is static.
+    let buffer = unsafe { Parts::of(buffer.as_ref()) };
     if !snapshot.same_as(&buffer) || buffer.completed == 0 {
         return Err(Error::SnapshotUnknown);
     }
-    Ok(snapshot.widened(buffer.completed))
+    Ok(Origin::Primary(snapshot.widened(buffer.completed)))
+}
+
+/// What a new snapshot would see now; its completion count is not told.
+pub(crate) fn latest() -> Snapshot {
+    // SAFETY: within a transaction; the static result is read at once.
+    unsafe { Parts::of(&*pg_sys::GetLatestSnapshot()) }.widened(0)
 }
 
 /// What makes a snapshot, with Postgres' 32-bit ids.
@@ -122,15 +142,24 @@ struct Parts {
 }
 
 impl Parts {
+    /// F2: a snapshot of a standby has the running ids, of subtransactions too, in `subxip`, and `xip` is empty.
+    /// Even if `subxip` is marked as incomplete, only subtransactions are missing from it.
+    ///
     /// # Safety
-    /// `data.xip` must point to `data.xcnt` ids.
+    /// `data.xip` must point to `data.xcnt` ids, on a standby `data.subxip` to `data.subxcnt`.
     unsafe fn of(data: &pg_sys::SnapshotData) -> Parts {
-        let ids = 0..data.xcnt as usize;
+        let (start, count) = if data.takenDuringRecovery {
+            (data.subxip, usize::try_from(data.subxcnt).unwrap_or(0))
+        } else {
+            (data.xip, data.xcnt as usize)
+        };
         Parts {
             xmin: data.xmin.into(),
             xmax: data.xmax.into(),
             // SAFETY: as the caller promises.
-            xip: ids.map(|i| unsafe { (*data.xip.add(i)).into() }).collect(),
+            xip: (0..count)
+                .map(|i| unsafe { (*start.add(i)).into() })
+                .collect(),
             completed: data.snapXactCompletionCount,
             taken_during_recovery: data.takenDuringRecovery,
         }

@@ -79,3 +79,23 @@ pub(crate) fn log_message(prefix: &CStr, message: &[u8]) {
         pg_sys::XLogSetAsyncXactLSN(end);
     }
 }
+
+/// How far a standby has replayed, and on which timeline.
+pub(crate) fn replayed() -> (Lsn, u32) {
+    let mut timeline = 0;
+    // SAFETY: reads shared memory under its lock.
+    let lsn = unsafe { pg_sys::GetXLogReplayRecPtr(&raw mut timeline) };
+    (lsn, timeline)
+}
+
+/// The timeline that a primary writes.
+pub(crate) fn timeline() -> u32 {
+    // SAFETY: reads shared memory; set once recovery has ended.
+    unsafe { pg_sys::GetWALInsertionTimeLine() }
+}
+
+/// What a primary and its standbys have in common, and other servers do not.
+pub(crate) fn system() -> u64 {
+    // SAFETY: reads what was read from the control file at the start.
+    unsafe { pg_sys::GetSystemIdentifier() }
+}

@@ -1,6 +1,7 @@
 //! The log's entries and their bytes.
 
 use pg_live_readset::{ReadSet, RelId, WriteSet};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::snapshot::{Snapshot, Xid};
@@ -104,20 +105,22 @@ pub enum LogEntry {
 pub enum CodecError {
     /// The first byte is not that of this format.
     #[error(
-        "log entry has format {found:?}, expected {FORMAT}; the log was written by another version"
+        "the bytes have format {found:?}, expected {expected}; they were written by another version"
     )]
     Format {
         /// The byte found, if there was any.
         found: Option<u8>,
+        /// The byte of this version.
+        expected: u8,
     },
     /// The rest is not an entry.
-    #[error("log entry cannot be decoded or encoded: {0}")]
+    #[error("the bytes cannot be decoded or encoded: {0}")]
     Postcard(#[from] postcard::Error),
     /// Bytes are left over.
-    #[error("log entry is followed by {0} bytes that do not belong to it")]
+    #[error("{0} bytes are left over")]
     Trailing(usize),
     /// A snapshot whose parts contradict each other.
-    #[error("log entry holds a snapshot whose running transactions are not in order")]
+    #[error("a snapshot's running transactions are not in order")]
     Snapshot,
 }
 
@@ -130,7 +133,7 @@ impl LogEntry {
     /// # Errors
     /// None is known; the encoder's signature allows for one.
     pub fn encode(&self) -> Result<Vec<u8>, CodecError> {
-        Ok(postcard::to_extend(self, vec![FORMAT])?)
+        encode_as(FORMAT, self)
     }
 
     /// The entry that the bytes hold. Safe for any bytes.
@@ -138,17 +141,7 @@ impl LogEntry {
     /// # Errors
     /// [`CodecError`] if they do not hold exactly one entry.
     pub fn decode(bytes: &[u8]) -> Result<LogEntry, CodecError> {
-        let body = match bytes.split_first() {
-            Some((&FORMAT, body)) => body,
-            other => {
-                let found = other.map(|(first, _)| *first);
-                return Err(CodecError::Format { found });
-            }
-        };
-        let (entry, rest) = postcard::take_from_bytes::<LogEntry>(body)?;
-        if !rest.is_empty() {
-            return Err(CodecError::Trailing(rest.len()));
-        }
+        let entry: LogEntry = decode_as(FORMAT, bytes)?;
         match &entry {
             LogEntry::Register(registration) if !registration.snapshot.is_well_formed() => {
                 Err(CodecError::Snapshot)
@@ -162,5 +155,30 @@ impl LogEntry {
             | LogEntry::DecodedTo { .. }
             | LogEntry::DecoderReady { .. } => Ok(entry),
         }
+    }
+}
+
+/// A value's bytes behind the byte of its format.
+pub(crate) fn encode_as(format: u8, value: &impl Serialize) -> Result<Vec<u8>, CodecError> {
+    Ok(postcard::to_extend(value, vec![format])?)
+}
+
+/// The one value that the bytes hold in this format.
+pub(crate) fn decode_as<T: DeserializeOwned>(format: u8, bytes: &[u8]) -> Result<T, CodecError> {
+    let body = match bytes.split_first() {
+        Some((first, body)) if *first == format => body,
+        other => {
+            let found = other.map(|(first, _)| *first);
+            return Err(CodecError::Format {
+                found,
+                expected: format,
+            });
+        }
+    };
+    let (value, rest) = postcard::take_from_bytes(body)?;
+    if rest.is_empty() {
+        Ok(value)
+    } else {
+        Err(CodecError::Trailing(rest.len()))
     }
 }

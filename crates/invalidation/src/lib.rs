@@ -6,6 +6,7 @@
 //! clock, no thread and no connection: what it must know of the database it asks a [`World`].
 #![forbid(unsafe_code)]
 
+mod carried;
 mod entry;
 mod history;
 mod in_wal;
@@ -16,6 +17,7 @@ mod snapshot;
 mod subscriptions;
 mod unresolved;
 
+pub use carried::{decode_reads, encode_reads};
 pub use entry::{CodecError, Generation, LogEntry, Lsn, Owner, Position, Registration, Sub};
 pub use invalidator::{Invalidator, Limits, Record, Stats, World, clears};
 pub use outbox::Batch;

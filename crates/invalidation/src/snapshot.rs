@@ -32,6 +32,27 @@ impl Snapshot {
         xid < self.xmin || (xid < self.xmax && self.xip.binary_search(&xid).is_err())
     }
 
+    /// Whether this snapshot sees every transaction that `other` sees (R12). The two may come from
+    /// different nodes of one history; `other` may name subtransactions too.
+    ///
+    /// ```
+    /// # use pg_live_invalidation::Snapshot;
+    /// let on_standby = Snapshot { xmin: 5, xmax: 9, xip: vec![5], completed: 0 };
+    /// let mut on_primary = Snapshot { xmin: 5, xmax: 9, xip: vec![5, 8], completed: 3 };
+    /// assert!(!on_primary.sees_all_of(&on_standby), "8 has committed in the log but is not visible yet");
+    /// on_primary.xip.pop();
+    /// assert!(on_primary.sees_all_of(&on_standby));
+    /// ```
+    pub fn sees_all_of(&self, other: &Snapshot) -> bool {
+        if self.xip.iter().any(|xid| other.contains(*xid)) {
+            return false;
+        }
+        // Of those that are too new for this snapshot, `other` may see none.
+        let beyond = other.xmax.saturating_sub(self.xmax);
+        let running = other.xip.iter().filter(|xid| **xid >= self.xmax).count();
+        self.xmax >= other.xmin && running as u64 >= beyond
+    }
+
     /// Whether `xip` is ascending and the bounds are in order, as `contains` needs them.
     pub(crate) fn is_well_formed(&self) -> bool {
         self.xmin <= self.xmax && self.xip.is_sorted()

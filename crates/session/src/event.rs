@@ -44,6 +44,9 @@ pub enum Event {
     },
     /// R8: invalidations may have been lost. Runs that start from now on register anew.
     RegistrationsLost,
+    /// The database is another one than before, and moments of the two cannot be compared (R12): a standby was
+    /// promoted that had not got the last boot of the old primary.
+    HistoryLost,
     /// The oldest message that is not acknowledged yet has left.
     Sent,
     /// The time of [`Session::wake_at`](crate::Session::wake_at) has come.

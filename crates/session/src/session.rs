@@ -154,6 +154,11 @@ impl Session {
                 self.on_invalidated(sub, generation, moment);
             }
             Event::RegistrationsLost => self.start_epoch(),
+            // A new connection starts from what there is.
+            Event::HistoryLost if self.is_serving() => {
+                self.close(1011, "InternalServerError", &mut out);
+            }
+            Event::HistoryLost => {}
             Event::Sent => {
                 self.unsent.pop_front();
             }

@@ -159,6 +159,16 @@ impl<const ENTRIES: usize> Redefinitions<ENTRIES> {
 }
 
 impl Suspects {
+    /// Whether one of them may have been seen by a standby, where a commit can be visible while it is not yet here:
+    /// it is running or has committed.
+    pub fn any_not_aborted(&self, fates: &impl Fates) -> bool {
+        self.dropped
+            || self
+                .xids
+                .iter()
+                .any(|xid| fates.in_progress(*xid) || fates.committed(*xid))
+    }
+
     /// Whether one of them has committed by now, so that its effect may have been read.
     pub fn any_committed(&self, fates: &impl Fates) -> bool {
         self.dropped

@@ -2,8 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
+
+/// A standby in the same place is a few milliseconds behind.
+const DEFAULT_MAX_LAG: Duration = Duration::from_secs(1);
 
 /// How to serve. [`Config::new`] has the defaults.
 #[derive(Debug)]
@@ -22,6 +26,10 @@ pub struct Config {
     pub query_connections: usize,
     /// Connections that run mutations.
     pub mutation_connections: usize,
+    /// Standbys of the database that run queries, as the same role.
+    pub replica_urls: Vec<String>,
+    /// A run waits so long for a standby to replay what it must see; then it goes elsewhere.
+    pub replica_max_lag: Duration,
     /// Told the bound address once clients can connect.
     pub ready: Option<oneshot::Sender<SocketAddr>>,
 }
@@ -38,6 +46,8 @@ impl Config {
             static_dir: None,
             query_connections: 4,
             mutation_connections: 3,
+            replica_urls: Vec::new(),
+            replica_max_lag: DEFAULT_MAX_LAG,
             ready: None,
         }
     }

@@ -16,7 +16,7 @@ pub(crate) mod sql {
     pub(crate) const BEGIN_QUERY: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
     pub(crate) const BEGIN_MUTATION: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE";
     pub(crate) const RUN_QUERY: &str = "SELECT ok, value::text, error, error_data::text, \
-        log_lines, journal, c, boot, pos, registered, not_live \
+        log_lines, journal, c, boot, pos, registered, not_live, snapshot, reads \
         FROM live.run_query($1::text, $2::text, $3::text, $4::bigint, $5::bigint, $6::bigint, \
         $7::text)";
     pub(crate) const RUN_MUTATION: &str = "SELECT ok, value::text, error, error_data::text, \
@@ -27,6 +27,13 @@ pub(crate) mod sql {
     pub(crate) const WATERMARK: &str = "SELECT boot, c, w, n, clear \
         FROM live.watermark($1::bigint, $2::integer)";
     pub(crate) const EXPORT_SNAPSHOT: &str = "SELECT pg_catalog.pg_export_snapshot()";
+    pub(crate) const REPLICA_TICKET: &str =
+        "SELECT boot, c, lsn, timeline, system FROM live.replica_ticket()";
+    pub(crate) const WAIT_FOR_REPLAY: &str =
+        "SELECT lsn, timeline, system FROM live.wait_for_replay($1::pg_lsn, $2::bigint)";
+    pub(crate) const REGISTER: &str = "SELECT live.register($1::bigint, $2::bigint, $3::bigint, \
+        $4::bigint, $5::bigint, $6::bytea, $7::bytea)";
+    pub(crate) const CATCH_UP: &str = "SELECT live.catch_up($1::bytea, $2::bigint, $3::bigint)";
     pub(crate) const ATTACH: &str = "SELECT live.attach($1::bigint)";
     pub(crate) const NEXT: &str = "SELECT boot, n, c, sub, generation \
         FROM live.next($1::bigint, $2::bigint, $3::bigint) ORDER BY n";
@@ -89,8 +96,11 @@ impl FunctionResult {
 
 /// A row of `live.run_query`.
 pub(crate) struct QueryRow {
+    /// Of no meaning on a replica.
     pub(crate) moment: Moment,
     pub(crate) result: QueryResult,
+    /// From a replica: snapshot and read-set, to be registered on the primary.
+    pub(crate) carried: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl QueryRow {
@@ -103,9 +113,11 @@ impl QueryRow {
             registered: position(row)?,
             not_live: row.try_get("not_live")?,
         };
+        let snapshot: Option<Vec<u8>> = row.try_get("snapshot")?;
         Ok(Self {
             moment: moment(row)?,
             result,
+            carried: snapshot.zip(row.try_get("reads")?),
         })
     }
 }

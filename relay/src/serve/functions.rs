@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use super::auth::{Caller, Gate};
 use super::database::FunctionResult;
 use super::http_error::ApiError;
+use super::nodes::Seat;
 use super::transaction::Executed;
 use super::{Relay, mutations, runs, wire};
 
@@ -178,9 +179,10 @@ async fn run_query(relay: &Relay, call: &Call) -> Result<FunctionResult, ApiErro
         journal: None,
         registration: None,
     }];
+    let seat = Seat::default();
     let run = async {
         for _ in 0..QUERY_ATTEMPTS {
-            let executed = runs::execute(relay, &calls, false, &relay.shutdown).await;
+            let executed = runs::execute(relay, &seat, &calls, false, &relay.shutdown).await;
             if let Some(Executed { results, .. }) = executed.ok()? {
                 return results.into_iter().next();
             }

@@ -33,7 +33,24 @@ pub(crate) struct Control {
     received: watch::Sender<Received>,
     /// Asks for a fetch without a hint.
     nudge: Notify,
+    last: std::sync::Mutex<Option<Attachment>>,
     unregister: mpsc::UnboundedSender<Vec<Sub>>,
+}
+
+/// What the relay was attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Attachment {
+    boot: u64,
+    /// System and timeline.
+    history: (i64, i64),
+}
+
+impl Attachment {
+    /// Whether moments after this attachment can be told from those before it. Boots are numbered in the
+    /// database; a standby that was promoted may give a number again that it had not got.
+    fn continues(self, last: Attachment) -> bool {
+        self.history == last.history || self.boot > last.boot
+    }
 }
 
 /// R10: how far invalidations were passed on to sessions.
@@ -68,6 +85,7 @@ impl Control {
                 owner: watch::Sender::new(None),
                 received: watch::Sender::default(),
                 nudge: Notify::new(),
+                last: std::sync::Mutex::new(None),
                 unregister,
             },
             queue,
@@ -97,6 +115,18 @@ impl Control {
         self.nudge.notify_one();
         let settled = received.wait_for(|known| !same(known) || known.batch >= n);
         matches!(timeout(RECEIPT_PATIENCE, settled).await, Ok(Ok(known)) if enough(&known))
+    }
+
+    /// What sessions are told about an attachment.
+    fn note(&self, attachment: Attachment) -> Event {
+        let mut last = self
+            .last
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        match last.replace(attachment) {
+            Some(before) if !attachment.continues(before) => Event::HistoryLost,
+            Some(_) | None => Event::RegistrationsLost,
+        }
     }
 
     /// Forgets registrations, soon.
@@ -184,13 +214,18 @@ impl<'a> Follower<'a> {
             }
         };
         let next = in_time(client.prepare(sql::NEXT)).await?;
+        let row = in_time(client.query_one(sql::REPLICA_TICKET, &[])).await?;
+        let attachment = Attachment {
+            boot,
+            history: (row.try_get("system")?, row.try_get("timeline")?),
+        };
         relay.database.connector.recovered();
         relay.metrics.attached.set(1);
         relay.metrics.attachments.add(1);
         info!(boot, "attached");
         // R8: runs register with the new owner from here on; then everything is run again.
         relay.control.owner.send_replace(Some(owner));
-        relay.sessions.send_all(&Event::RegistrationsLost);
+        relay.sessions.send_all(&relay.control.note(attachment));
         let follower = Self {
             relay,
             client,
@@ -301,5 +336,21 @@ fn is_hint(message: &AsyncMessage, owner: i64) -> bool {
         }
         // Notices, and what later versions of the library may report.
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r12_a_boot_number_given_twice_is_noticed_by_the_timeline() {
+        let at = |boot, timeline| Attachment {
+            boot,
+            history: (7, timeline),
+        };
+        assert!(at(34, 1).continues(at(34, 1)));
+        assert!(at(35, 2).continues(at(34, 1)));
+        assert!(!at(34, 2).continues(at(34, 1)));
     }
 }

@@ -42,9 +42,13 @@ metrics! {
     mutations_replayed: "counter", "Mutations that were sent again and answered from their stored outcome.";
     mutation_retries: "counter", "Attempts of mutations that were repeated.";
     connections_opened: "counter", "Connections made to the database.";
+    replica_runs: "counter", "Runs that were begun on replicas.";
+    replica_misses: "counter", "Times that a replica was too late or gone for a run.";
+    replica_tickets: "counter", "Times that the primary was asked for the present, for runs on replicas.";
     sessions_total: "counter", "WebSocket sessions ever opened.";
     sessions: "gauge", "Open WebSocket sessions.";
     subscriptions: "gauge", "Live queries of all sessions.";
+    replicas_usable: "gauge", "Replicas that can be reached and are in time.";
     attached: "gauge", "1 while the control connection is attached, 0 otherwise.";
 }
 

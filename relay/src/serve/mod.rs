@@ -11,9 +11,12 @@ mod functions;
 mod http;
 mod http_error;
 mod invalidations;
+mod link;
 mod metrics;
 mod mutations;
+mod nodes;
 mod pool;
+mod replica;
 mod runs;
 mod sessions;
 mod sql_error;
@@ -38,7 +41,10 @@ pub use config::Config;
 
 use database::Database;
 use invalidations::Control;
+use link::Link;
 use metrics::Metrics;
+use nodes::Nodes;
+use replica::Replica;
 use sessions::Sessions;
 
 /// How long open connections may take to end when the relay stops.
@@ -61,6 +67,17 @@ pub enum Error {
     /// The database URL has a mistake. The URL is not shown: it may hold a password.
     #[error("the database URL is not valid: {0}; expected postgresql://user:password@host:port/db")]
     DatabaseUrl(#[source] tokio_postgres::Error),
+    /// The URL of a replica has a mistake.
+    #[error(
+        "the URL of replica {number} is not valid: {source}; expected postgresql://user:password@host:port/db"
+    )]
+    ReplicaUrl {
+        /// Which one, from 1.
+        number: usize,
+        /// What is wrong.
+        #[source]
+        source: tokio_postgres::Error,
+    },
     /// The listening socket failed.
     #[error("serving clients failed: {0}")]
     Serve(#[source] std::io::Error),
@@ -70,6 +87,7 @@ pub enum Error {
 struct Relay {
     config: Config,
     database: Database,
+    nodes: Nodes,
     control: Control,
     sessions: Sessions,
     metrics: Arc<Metrics>,
@@ -101,6 +119,7 @@ impl Relay {
 /// If the address cannot be listened on or the database URL is malformed.
 pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), Error> {
     let url = config.database_url.parse().map_err(Error::DatabaseUrl)?;
+    let replica_urls = parse_replica_urls(&config.replica_urls)?;
     let address = config.listen;
     let listener = TcpListener::bind(address)
         .await
@@ -121,7 +140,16 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     let metrics = Arc::new(Metrics::default());
     let database = Database::new(url, &config, shutdown.clone(), Arc::clone(&metrics));
     let (control, unregister) = Control::new();
+    let replicas: Vec<Arc<Replica>> = replica_urls
+        .into_iter()
+        .map(|url| Arc::new(Replica::new(url, &config, &shutdown, &metrics)))
+        .collect();
+    let (link, tickets) = Link::new(Arc::clone(&database.connector));
+    let link = Arc::new(link);
+    let tickets = link::issue_tickets(Arc::clone(&link), tickets, Arc::clone(&metrics));
+    let tickets = tokio::spawn(shutdown.clone().run_until_cancelled_owned(tickets));
     let relay = Arc::new(Relay {
+        nodes: Nodes::new(link, replicas.clone()),
         config,
         database,
         control,
@@ -131,6 +159,9 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         shutdown: shutdown.clone(),
     });
     let control = tokio::spawn(invalidations::keep_attached(Arc::clone(&relay), unregister));
+    for replica in replicas {
+        tokio::spawn(replica::watch_over(replica, Arc::clone(&relay)));
+    }
     let router = http::router(Arc::clone(&relay));
     let server =
         axum::serve(listener, router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
@@ -140,11 +171,21 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     };
     shutdown.cancel();
     relay.tasks.close();
-    let ended = async { tokio::join!(relay.tasks.wait(), control) };
+    let ended = async { tokio::join!(relay.tasks.wait(), control, tickets) };
     if tokio::time::timeout(DRAIN, ended).await.is_err() {
         warn!("some connections did not end in time");
     }
     served
+}
+
+fn parse_replica_urls(urls: &[String]) -> Result<Vec<tokio_postgres::Config>, Error> {
+    urls.iter()
+        .zip(1..)
+        .map(|(url, number)| {
+            url.parse()
+                .map_err(|source| Error::ReplicaUrl { number, source })
+        })
+        .collect()
 }
 
 /// Ends some time after the shutdown has begun, whether or not clients have left.

@@ -37,6 +37,8 @@ pub(crate) struct Connection {
     pub(crate) last_commit: Statement,
     pub(crate) clock: Statement,
     pub(crate) watermark: Statement,
+    pub(crate) catch_up: Statement,
+    pub(crate) wait_for_replay: Statement,
 }
 
 /// The pool.
@@ -59,14 +61,32 @@ pub(crate) struct Taken {
 pub(crate) struct Stopping;
 
 impl Connector {
+    /// Of several hosts the one that is the primary is used: R12, all connections lead to it.
     pub(crate) fn new(
         mut config: tokio_postgres::Config,
         shutdown: CancellationToken,
         metrics: Arc<Metrics>,
     ) -> Self {
-        config.application_name("pg-live relay");
-        // R12: all connections lead to the one primary.
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        Self::any(config, shutdown, metrics)
+    }
+
+    /// Connects to a replica.
+    pub(crate) fn to_replica(
+        mut config: tokio_postgres::Config,
+        shutdown: CancellationToken,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        config.target_session_attrs(TargetSessionAttrs::ReadOnly);
+        Self::any(config, shutdown, metrics)
+    }
+
+    fn any(
+        mut config: tokio_postgres::Config,
+        shutdown: CancellationToken,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        config.application_name("pg-live relay");
         config.connect_timeout(Duration::from_secs(5));
         config.keepalives_idle(Duration::from_secs(30));
         Self {
@@ -118,6 +138,8 @@ impl Connector {
             last_commit: client.prepare(sql::LAST_COMMIT).await?,
             clock: client.prepare(sql::CLOCK).await?,
             watermark: client.prepare(sql::WATERMARK).await?,
+            catch_up: client.prepare(sql::CATCH_UP).await?,
+            wait_for_replay: client.prepare(sql::WAIT_FOR_REPLAY).await?,
             client,
         })
     }

@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::Relay;
-use super::pool::{Stopping, Taken};
+use super::nodes::Seat;
+use super::pool::Stopping;
 use super::sql_error::{Verdict, describe};
 use super::transaction::{Broken, Executed, Open, Work, transact};
 
@@ -37,17 +38,22 @@ pub(crate) struct Finished {
 }
 
 /// Carries out a session's run; if the client is `gone` before it has begun, it fails.
-pub(crate) async fn run(relay: &Relay, run: Run, gone: &CancellationToken) -> Finished {
+pub(crate) async fn run(
+    relay: &Relay,
+    seat: &Seat,
+    run: Run,
+    gone: &CancellationToken,
+) -> Finished {
     let (number, keeps) = (run.number, run.keeps);
     let (subs, calls) = calls_of(run);
     relay.metrics.runs.add(1);
-    let executed = execute(relay, &calls, keeps, gone).await;
+    let executed = execute(relay, seat, &calls, keeps, gone).await;
     finished(relay, number, subs, executed.ok().flatten())
 }
 
 /// Executes more queries of a run at its snapshot (R11). Whatever fails makes the whole run fail: the
 /// next one has a new snapshot.
-pub(crate) async fn extend(relay: &Relay, run: Run, open: Option<Open>) -> Finished {
+pub(crate) async fn extend(relay: &Relay, seat: &Seat, run: Run, open: Option<Open>) -> Finished {
     let number = run.number;
     let (subs, calls) = calls_of(run);
     let work = Work {
@@ -56,7 +62,10 @@ pub(crate) async fn extend(relay: &Relay, run: Run, open: Option<Open>) -> Finis
         keeps: false,
     };
     let executed = match open {
-        Some(open) => tokio::time::timeout(TIMEOUT, open.execute(work)).await.ok(),
+        Some(open) => {
+            let executed = open.execute(relay, seat, work);
+            tokio::time::timeout(TIMEOUT, executed).await.ok()
+        }
         None => None,
     };
     relay.metrics.executions.add(calls.len() as u64);
@@ -111,6 +120,7 @@ fn finished(relay: &Relay, run: RunNumber, subs: Vec<Sub>, executed: Option<Exec
 /// connection was lost; the caller tries again later. `Stopping`: it did not begin.
 pub(crate) async fn execute(
     relay: &Relay,
+    seat: &Seat,
     calls: &[Call],
     keeps: bool,
     gone: &CancellationToken,
@@ -123,7 +133,7 @@ pub(crate) async fn execute(
             failing: &failing,
             keeps,
         };
-        let broken = match attempt(relay, work, gone).await? {
+        let broken = match attempt(relay, seat, work, gone).await? {
             Ok(executed) => {
                 for (call, result) in calls.iter().zip(&executed.results) {
                     relay.log_function(&call.path, &result.log_lines, &result.outcome);
@@ -166,16 +176,18 @@ pub(crate) async fn execute(
 /// One attempt.
 async fn attempt(
     relay: &Relay,
+    seat: &Seat,
     work: Work<'_>,
     gone: &CancellationToken,
 ) -> Result<Result<Executed, Broken>, Stopping> {
     let live = work.keeps || work.calls.iter().any(|call| call.registration.is_some());
-    let (connection, owner) = tokio::select! {
+    let reading = tokio::select! {
         () = gone.cancelled() => return Err(Stopping),
-        taken = take(relay, live) => taken?,
+        reading = relay.nodes.open(relay, seat, live) => reading?,
     };
-    let cancel = connection.client.cancel_token();
-    let done = tokio::time::timeout(TIMEOUT, transact(relay, connection, owner, work)).await;
+    let cancel = reading.connection.client.cancel_token();
+    let on_replica = reading.ticket.is_some();
+    let done = tokio::time::timeout(TIMEOUT, transact(relay, seat, reading, work)).await;
     let executions = work.calls.len() - work.failing.len();
     relay.metrics.executions.add(executions as u64);
     let Ok(done) = done else {
@@ -187,30 +199,37 @@ async fn attempt(
             "the queries of a client took longer than {} s",
             TIMEOUT.as_secs()
         );
+        if on_replica {
+            seat.broken_off();
+        }
         return Ok(Err(Broken {
             verdict: Verdict::Lost,
             culprit: None,
             message,
         }));
     };
-    Ok(done)
+    Ok(done.map_err(|broken| {
+        if on_replica {
+            elsewhere(seat, broken)
+        } else {
+            broken
+        }
+    }))
 }
 
-/// A connection, and the owner to register with: read after the connection is there, since waiting
-/// for it may outlast an owner (R8).
-async fn take(relay: &Relay, live: bool) -> Result<(Taken, i64), Stopping> {
-    if !live {
-        return Ok((relay.database.queries.take().await?, 0));
-    }
-    loop {
-        tokio::select! {
-            () = relay.shutdown.cancelled() => return Err(Stopping),
-            _ = relay.control.attached() => {}
+/// What a failure on a replica means: it must replay what the run was in the way of, or it cannot do
+/// what the primary can.
+fn elsewhere(seat: &Seat, broken: Broken) -> Broken {
+    match broken.verdict {
+        Verdict::Conflict => seat.broken_off(),
+        Verdict::Lost => {}
+        Verdict::Final => {
+            seat.stay_away();
+            return Broken {
+                verdict: Verdict::Lost,
+                ..broken
+            };
         }
-        let connection = relay.database.queries.take().await?;
-        if let Some(owner) = relay.control.owner() {
-            return Ok((connection, owner));
-        }
-        connection.give_back();
     }
+    broken
 }

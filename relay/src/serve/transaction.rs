@@ -9,6 +9,8 @@ use tokio_postgres::{Error, Row};
 
 use super::Relay;
 use super::database::{QueryRow, moment, sql, unsigned};
+use super::link::{Ticket, Unlinked};
+use super::nodes::{Carried, Reading, Seat};
 use super::pool::Taken;
 use super::runs::Call;
 use super::sql_error::{Verdict, describe, is_reusable_after, judge};
@@ -30,10 +32,7 @@ pub(crate) struct Executed {
 }
 
 /// A transaction whose snapshot may still be needed.
-pub(crate) struct Open {
-    connection: Taken,
-    owner: i64,
-}
+pub(crate) struct Open(Reading);
 
 /// Why an attempt came to nothing.
 pub(crate) struct Broken {
@@ -72,18 +71,31 @@ impl Work<'_> {
 impl Open {
     /// Ends the transaction; nobody needs to wait for that.
     pub(crate) fn close(self) {
-        end(self.connection);
+        end(self.0.connection);
     }
 
     /// Executes more at the same snapshot, then ends the transaction.
-    pub(crate) async fn execute(self, work: Work<'_>) -> Result<Executed, Broken> {
-        let Open { connection, owner } = self;
+    pub(crate) async fn execute(
+        self,
+        relay: &Relay,
+        seat: &Seat,
+        work: Work<'_>,
+    ) -> Result<Executed, Broken> {
+        let Open(Reading {
+            connection,
+            owner,
+            ticket,
+        }) = self;
         let rows = join_all(rows(&connection, owner, &work.executable())).await;
-        let (rows, moment) = match gather(rows) {
+        let (mut rows, mut moment) = match gather(rows) {
             Ok(gathered) => gathered,
             Err(failure) => return Err(abandon(connection, failure)),
         };
         end(connection);
+        if let Some(ticket) = ticket {
+            settle(relay, seat, (owner, ticket), work.calls, &mut rows).await?;
+            moment = Some(ticket.moment());
+        }
         Ok(Executed {
             moment: moment.unwrap_or_default(),
             results: work.results(rows),
@@ -96,10 +108,16 @@ impl Open {
 /// Begins a transaction and executes the calls at its snapshot.
 pub(crate) async fn transact(
     relay: &Relay,
-    connection: Taken,
-    owner: i64,
+    seat: &Seat,
+    reading: Reading,
     work: Work<'_>,
 ) -> Result<Executed, Broken> {
+    if let Some(ticket) = reading.ticket {
+        return transact_on_replica(relay, seat, reading, ticket, work).await;
+    }
+    let Reading {
+        connection, owner, ..
+    } = reading;
     let calls = work.executable();
     let helpers = relay.database.queries.spare(calls.len() / SHARE);
     let done = if helpers.is_empty() {
@@ -134,8 +152,87 @@ pub(crate) async fn transact(
         moment,
         results,
         release: mark.release(relay, owner).await,
-        open: Some(Open { connection, owner }),
+        open: Some(Open(Reading {
+            connection,
+            owner,
+            ticket: None,
+        })),
     })
+}
+
+/// The same on a replica, where nothing is known of what could be kept: what the session does not ask
+/// for now it asks for at the same snapshot.
+async fn transact_on_replica(
+    relay: &Relay,
+    seat: &Seat,
+    reading: Reading,
+    ticket: Ticket,
+    work: Work<'_>,
+) -> Result<Executed, Broken> {
+    let Reading {
+        connection, owner, ..
+    } = reading;
+    let (mut rows, ..) = match alone(&connection, owner, &work.executable(), false).await {
+        Ok(done) => done,
+        Err(failure) => return Err(abandon(connection, failure)),
+    };
+    let settled = settle(relay, seat, (owner, ticket), work.calls, &mut rows).await;
+    let open = if settled.is_ok() && work.keeps {
+        Some(Open(Reading {
+            connection,
+            owner,
+            ticket: Some(ticket),
+        }))
+    } else {
+        end(connection);
+        None
+    };
+    settled?;
+    Ok(Executed {
+        moment: ticket.moment(),
+        results: work.results(rows),
+        release: None,
+        open,
+    })
+}
+
+/// Registers on the primary what a replica has computed.
+async fn settle(
+    relay: &Relay,
+    seat: &Seat,
+    by: (i64, Ticket),
+    calls: &[Call],
+    rows: &mut Rows,
+) -> Result<(), Broken> {
+    let lost = |verdict, message| Broken {
+        verdict,
+        culprit: None,
+        message,
+    };
+    let mut carried = Vec::with_capacity(rows.len());
+    for (n, row) in rows.iter_mut() {
+        let call = calls.get(*n).and_then(|call| call.registration);
+        let (sub, generation) = call.unwrap_or((0, 0));
+        let Some((snapshot, reads)) = row.carried.take() else {
+            let message = "the replica is a primary now".to_owned();
+            return Err(lost(Verdict::Lost, message));
+        };
+        carried.push(Carried {
+            sub,
+            generation,
+            snapshot,
+            reads,
+        });
+    }
+    let registered = relay.nodes.settle(seat, by, &carried).await;
+    let registered = registered.map_err(|error| match &error {
+        Unlinked::Sql(sql) => lost(judge(sql), error.to_string()),
+        Unlinked::Silent => lost(Verdict::Lost, error.to_string()),
+    })?;
+    for (row, position) in rows.values_mut().zip(registered) {
+        row.result.registered = position;
+    }
+    Ok(())
 }
 
 /// What came of one part of the work.

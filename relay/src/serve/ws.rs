@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
 use super::auth::Gate;
+use super::nodes::Seat;
 use super::runs::Finished;
 use super::transaction::Open;
 use super::{Relay, mutations, runs, wire};
@@ -54,6 +55,7 @@ pub(crate) async fn serve(relay: Arc<Relay>, socket: WebSocket) {
         live_queries: 0,
         leaving: false,
         gone: CancellationToken::new(),
+        seat: Arc::default(),
         relay,
     };
     client.drive(stream, incoming).await;
@@ -74,6 +76,8 @@ struct Client {
     leaving: bool,
     /// Cancelled with the socket: a run that waits for the database need not begin.
     gone: CancellationToken,
+    /// Where its queries are run.
+    seat: Arc<Seat>,
 }
 
 impl Client {
@@ -173,14 +177,14 @@ impl Client {
         let relay = Arc::clone(&self.relay);
         match command {
             Command::Run(run) => {
-                let gone = self.gone.clone();
+                let (gone, seat) = (self.gone.clone(), Arc::clone(&self.seat));
                 self.work
-                    .push(async move { runs::run(&relay, run, &gone).await }.boxed());
+                    .push(async move { runs::run(&relay, &seat, run, &gone).await }.boxed());
             }
             Command::Extend(run) => {
-                let open = self.snapshot.take();
+                let (open, seat) = (self.snapshot.take(), Arc::clone(&self.seat));
                 self.work
-                    .push(async move { runs::extend(&relay, run, open).await }.boxed());
+                    .push(async move { runs::extend(&relay, &seat, run, open).await }.boxed());
             }
             Command::Mutate(mutation) => {
                 let work = async move {

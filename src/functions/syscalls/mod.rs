@@ -42,6 +42,7 @@ fn from_error(error: Error) -> HostError {
         | Error::StackDepth
         | Error::Busy(_)
         | Error::Redefined
+        | Error::TicketExpired
         | Error::Catalog(_)
         | Error::Defect(_)
         | Error::Engine(_)

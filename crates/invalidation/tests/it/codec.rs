@@ -1,6 +1,8 @@
 //! Entries survive their bytes, and no bytes harm the reader.
 
-use pg_live_invalidation::{CodecError, LogEntry, Registration, Snapshot};
+use pg_live_invalidation::{
+    CodecError, LogEntry, Registration, Snapshot, decode_reads, encode_reads,
+};
 use pg_live_readset::{ReadEntry, ReadSet, WriteEntry, WriteSet};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -105,8 +107,27 @@ proptest! {
     }
 
     #[test]
+    fn snapshots_and_read_sets_survive_their_bytes(
+        snapshot in snapshot(),
+        entries in vec(read_entry(), 0..5),
+    ) {
+        let reads = ReadSet { entries };
+        let bytes = snapshot.encode().unwrap();
+        prop_assert!(decode_reads(&bytes).is_err());
+        prop_assert_eq!(Snapshot::decode(&bytes).unwrap(), snapshot);
+        let bytes = encode_reads(&reads).unwrap();
+        prop_assert!(Snapshot::decode(&bytes).is_err());
+        prop_assert_eq!(decode_reads(&bytes).unwrap(), reads);
+        for cut in 0..bytes.len() {
+            prop_assert!(decode_reads(&bytes[..cut]).is_err());
+        }
+    }
+
+    #[test]
     fn no_bytes_make_the_reader_panic(bytes in vec(any::<u8>(), 0..200)) {
         let _ = LogEntry::decode(&bytes);
+        let _ = decode_reads(&[&[0x61], bytes.as_slice()].concat());
+        let _ = Snapshot::decode(&[&[0x51], bytes.as_slice()].concat());
         let formatted = [&[1], bytes.as_slice()].concat();
         if let Ok(LogEntry::Register(registration)) = LogEntry::decode(&formatted) {
             prop_assert!(registration.snapshot.xip.is_sorted());

@@ -4,4 +4,5 @@ mod against_model;
 mod codec;
 mod in_wal;
 mod rules;
+mod snapshots;
 mod support;
