@@ -350,7 +350,7 @@ impl World {
     }
 
     fn finish_run(&mut self, known: Known) -> bool {
-        if !self.run.as_ref().is_some_and(|r| r.registered.is_some()) {
+        if self.run.as_ref().is_none_or(|r| r.registered.is_none()) {
             return false;
         }
         let release = match &self.run {

@@ -293,13 +293,7 @@ impl Reading {
     }
 
     /// The position behind the registration.
-    fn register(
-        &self,
-        query: Query,
-        sub: i64,
-        run: i64,
-        cx: &mut Context<'_>,
-    ) -> Option<Position> {
+    fn register(&self, query: Query, sub: i64, run: i64, cx: &mut Context<'_>) -> Option<Position> {
         let owner = self.owner?;
         // R2: the boot is read after the snapshot was taken.
         let registration = Registration {
