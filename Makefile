@@ -28,7 +28,7 @@ bench: build ## measure and write bench/report
 bench-quick: build ## one point of each part of the bench, in five minutes
 	@BENCH_QUICK=1 bench/run.sh
 
-soak: build ## the simulator for MINUTES (10), a million calls in one backend, ROUNDS (1000) of damage from SEED on
+soak: build ## the simulator for MINUTES (10), a million calls in one backend, races, ROUNDS (1000) of damage from SEED on
 	@scripts/soak.sh $(MINUTES)
 
 install: build ## install the extension into the server of pg_config, and pg-live into /usr/local/bin

@@ -26,6 +26,9 @@ say "$runs random seeds in $minutes minutes, none wrong"
 HOSTILE_TIMEOUT_MS=3600000 PG_LIVE_GROWTH_CALLS=1000000 PG_LIVE_GROWTH_DEPLOYMENTS=200 scripts/test/hostile.sh hostile/growth.test.mjs
 say "1,000,000 calls and 200 deployments in one backend, without growth"
 
+RACES_SUBSCRIPTIONS=${RACES_SUBSCRIPTIONS:-100000} RACES_TRANSITIONS=${RACES_TRANSITIONS:-1000000} scripts/test/races.sh
+say "${RACES_SUBSCRIPTIONS:-100000} subscriptions and ${RACES_TRANSITIONS:-1000000} transitions, none missed, none torn"
+
 scripts/test/wal.sh all
 say "the suites with tables that are captured from the WAL"
 
