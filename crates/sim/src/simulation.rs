@@ -19,7 +19,9 @@ use crate::server::{Hint, Server};
 
 /// A rule was broken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("seed {seed}, step {step}: {what}; run again with PG_LIVE_SIM_SEED={seed}")]
+#[error(
+    "seed {seed}, step {step}: {what}; run again with PG_LIVE_SIM_SEED={seed} cargo test --release -p pg_live_sim --test seeds"
+)]
 pub struct Violation {
     /// Repeats the run.
     pub seed: u64,

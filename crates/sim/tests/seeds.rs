@@ -5,7 +5,7 @@
 use pg_live_sim::{Report, State, run};
 
 /// In `make test`.
-const DEFAULT_SEEDS: u64 = 2_000;
+const DEFAULT_SEEDS: u64 = 4_000;
 
 /// The value of an environment variable, if it is set.
 fn number(name: &str) -> Option<u64> {
@@ -20,7 +20,10 @@ fn number(name: &str) -> Option<u64> {
 fn no_seed_shows_anything_torn_or_stale() {
     let seeds = match number("PG_LIVE_SIM_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("PG_LIVE_SIM_SEEDS").unwrap_or(DEFAULT_SEEDS),
+        None => {
+            let from = number("PG_LIVE_SIM_FROM").unwrap_or(0);
+            from..from + number("PG_LIVE_SIM_SEEDS").unwrap_or(DEFAULT_SEEDS)
+        }
     };
     let mut total = Report::default();
     for seed in seeds.clone() {
