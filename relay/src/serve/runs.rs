@@ -18,7 +18,10 @@ use super::transaction::{Broken, Executed, Open, Work, transact};
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// A query that was running when that many connections in a row were lost is told to be failing, so
 /// that one function that ends its backend does not keep the others of its session from running.
-const STRIKES: u32 = 3;
+const STRIKES: u32 = 4;
+/// Pause after the first such loss, four times as long after each: a network that breaks for a moment, again and again,
+/// is not the query's doing.
+const STRIKE_PAUSE: Duration = Duration::from_millis(100);
 
 /// A query to execute.
 pub(crate) struct Call {
@@ -156,6 +159,11 @@ pub(crate) async fn execute(
                     error = broken.message,
                     "a connection was lost during a query"
                 );
+                let pause = STRIKE_PAUSE * 4u32.pow(*strike - 1);
+                tokio::select! {
+                    () = gone.cancelled() => return Err(Stopping),
+                    () = tokio::time::sleep(pause) => {}
+                }
             }
             Verdict::Lost => {
                 warn!(
