@@ -24,6 +24,7 @@ const OTHER_TOPIC = "not written";
 const SIDES = {
   none: () => [],
   trigger: (table) => [`SELECT live.capture_table('${table}')`],
+  wal: (table) => [`SELECT live.set_capture('${table}', 'wal')`, `SELECT live.capture_table('${table}')`],
 };
 
 /** Kinds of tables: how one is made, and the statements of writers by name; `%s` is the table. */
@@ -45,8 +46,8 @@ const KINDS = {
   },
   documents: {
     make: ["CREATE TABLE %s (LIKE entries INCLUDING ALL)"],
-    /** The side with triggers is the app's own table: only that is a table of documents. */
-    own: { trigger: "entries" },
+    /** The sides with capture are the app's own table, in turns: only that is a table of documents. */
+    own: { trigger: "entries", wal: "entries" },
     statements: { insert: "INSERT INTO %s (topic, n, body) VALUES ('a topic', 1, 'a short text of a row')" },
   },
 };
@@ -100,6 +101,37 @@ class Bench {
       this.#names.set(key, name);
     }
     return this.#names.get(key);
+  }
+
+  /** Has a table that both ways of capture use captured by one of them, and no decoder run beside the others. */
+  async prepare(kind, side) {
+    if (KINDS[kind].own === undefined) {
+      return;
+    }
+    if (side === "none" || side === "trigger") {
+      // Ended so it is not started again for ten seconds.
+      await this.client.query("SELECT pg_terminate_backend((live.status()->'decoder'->>'pid')::int) FROM live.status() WHERE (live.status()->'decoder'->>'pid')::int > 0");
+    }
+    const own = KINDS[kind].own[side];
+    if (own === undefined) {
+      return;
+    }
+    await this.client.query("SELECT live.set_capture($1::regclass, $2)", [own, side]);
+    for (let tries = 0; side === "wal" && tries < 1200; tries += 1) {
+      const { rows } = await this.client.query("SELECT live.status()->'decoder' AS decoder");
+      if (!rows[0].decoder.wanted || rows[0].decoder.state === "decoding") {
+        break;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  /** One row, and until the worker knows of it. */
+  async writeOnce(kind, side) {
+    const table = await this.table(kind, side);
+    await this.client.query(fill(KINDS[kind].statements.insert, table));
+    this.written.set(table, (this.written.get(table) ?? 0) + 1);
+    await new Promise((resolve) => setTimeout(resolve, 1000));
   }
 
   /** Transactions per second of `WRITERS` connections that do nothing else. */
@@ -229,14 +261,17 @@ async function compare(bench, what, arms, { target, higherIsBetter }) {
   });
 }
 
-async function writers(bench, kinds, { label = "", commit = "off", target }) {
+async function writers(bench, kinds, { label = "", commit = "off", target, sides = Object.keys(SIDES) }) {
   const rows = [];
   for (const kind of kinds) {
     for (const [name, statement] of Object.entries(KINDS[kind].statements)) {
       const arms = {};
-      for (const side of Object.keys(SIDES)) {
+      for (const side of sides) {
         const table = await bench.table(kind, side);
-        arms[side] = () => bench.throughput(table, statement, commit);
+        arms[side] = async () => {
+          await bench.prepare(kind, side);
+          return bench.throughput(table, statement, commit);
+        };
       }
       rows.push(...(await compare(bench, `${name}, ${kind}${label}`, arms, { target, higherIsBetter: true })));
     }
@@ -258,16 +293,17 @@ async function bulkUpdate(bench) {
     arms[side] = () => bench.bulk(table);
   }
   const what = `UPDATE of ${bench.size.bulkRows.toLocaleString("en")} rows`;
-  return compare(bench, what, arms, { target: { trigger: 1.25 }, higherIsBetter: false });
+  return compare(bench, what, arms, { target: { trigger: 1.25, wal: 1.25 }, higherIsBetter: false });
 }
 
 export async function measure({ server, say, quick }) {
   const size = SIZES[quick ? "quick" : "full"];
+  await server.configure("wal_level = logical");
   const bench = new Bench(server, size, say);
   try {
     await bench.open();
     const all = Object.keys(KINDS);
-    const quiet = { target: { trigger: 0.8 } };
+    const quiet = { target: { trigger: 0.8, wal: 0.92 } };
     const rows = [
       ...(await writers(bench, all, quiet)),
       ...(await writers(bench, ["with two indexes"], { label: ", synchronous_commit=on", commit: "on", target: {} })),
@@ -275,11 +311,21 @@ export async function measure({ server, say, quick }) {
     ];
     const many = size.liveQueries.toLocaleString("en");
     await bench.watchOthers();
-    rows.push(...(await writers(bench, ["with two indexes", "documents"], { label: `, ${many} live queries on other tables`, target: { trigger: 0.75 } })));
+    rows.push(...(await writers(bench, ["with two indexes", "documents"], { label: `, ${many} live queries on other tables`, target: { trigger: 0.75, wal: 0.75 } })));
     await bench.untouched();
-    await bench.watchTopics();
-    rows.push(...(await writers(bench, ["documents"], { label: `, ${many} live queries on other topics of the table`, target: { trigger: 0.75 } })));
-    await bench.untouched();
+    for (const side of ["trigger", "wal"]) {
+      await bench.prepare("documents", side);
+      await bench.watchTopics();
+      if (side === "wal") {
+        // The first write has the decoder started, and counts as one of the whole table.
+        await bench.writeOnce("documents", side);
+        await bench.prepare("documents", side);
+        await bench.watchTopics();
+      }
+      const label = `, ${many} live queries on other topics of the table`;
+      rows.push(...(await writers(bench, ["documents"], { label, target: { trigger: 0.75, wal: 0.75 }, sides: ["none", side] })));
+      await bench.untouched();
+    }
     await bench.check();
     return {
       rows,

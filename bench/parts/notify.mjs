@@ -23,8 +23,8 @@ const BODY = "Someone wrote these hundred characters of text, as they do in a ch
 
 const execute = promisify(execFile);
 
-/** How writes of the captured table are captured: by `pg_live.capture`, if BENCH_CAPTURE names one or more. */
-const MODES = process.env.BENCH_CAPTURE?.split(",") ?? ["trigger"];
+/** How writes of the captured table are captured. */
+const MODES = process.env.BENCH_CAPTURE?.split(",") ?? ["trigger", "wal"];
 /** What the contract allows, times a writer's own NOTIFY. */
 const BOUNDS = { trigger: 1.5, wal: 3 };
 
@@ -186,16 +186,13 @@ function throughputTable(mode, { captured, own, timesOwn }, size) {
 /** Measures both with one server, once for each way of capture. */
 export async function measure({ server, say, quick }) {
   const size = quick ? SIZES.quick : SIZES.full;
+  await server.configure("wal_level = logical");
   const admin = server.sql({ admin: true, max: 1 });
   const urls = { app: server.env.DATABASE_URL, relay: server.env.PG_LIVE_RELAY_URL };
   await server.sql({ max: 1 }).query("CREATE TABLE plain (topic text, n float8, body text)");
   const [figures, tables] = [{}, []];
   for (const mode of MODES) {
-    if (process.env.BENCH_CAPTURE !== undefined) {
-      await admin.query(`ALTER SYSTEM SET pg_live.capture = '${mode}'`);
-      await admin.query("SELECT pg_reload_conf()");
-      await sleep(2_000);
-    }
+    await admin.query("SELECT live.set_capture('entries', $1)", [mode]);
     say(`notify: latency, ${mode}`);
     const latency = await measureLatency(urls, size);
     say(`notify: throughput, ${mode}`);

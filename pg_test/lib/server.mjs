@@ -93,15 +93,20 @@ export class Server {
     this.env = await readEnv(join(this.dir, "env"));
   }
 
-  /** Has all tables captured from the WAL, those that come later too. */
-  async captureFromWal() {
-    for (const statement of ["SET wal_level = logical", "SET pg_live.capture = wal"]) {
-      const admin = await this.#connectAdmin();
-      await admin.query(`ALTER SYSTEM ${statement}`);
-      await admin.end();
+  /** Starts anew with settings of Postgres, given as `name = value`. */
+  async configure(...settings) {
+    const admin = await this.#connectAdmin();
+    for (const setting of settings) {
+      await admin.query(`ALTER SYSTEM SET ${setting}`);
     }
+    await admin.end();
     await this.run(["stop", this.app, "--dir", this.dir]);
     await this.startDev();
+  }
+
+  /** Has all tables captured from the WAL, those that come later too. */
+  async captureFromWal() {
+    await this.configure("wal_level = logical", "pg_live.capture = wal");
     const admin = await this.#connectAdmin();
     const { rows } = await admin.query("SELECT live.apply_capture()::int AS tables");
     await admin.end();
