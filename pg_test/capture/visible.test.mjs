@@ -39,7 +39,7 @@ for (const mode of ["trigger", "wal"]) {
     await client.query(`INSERT INTO ${table} VALUES (0)`);
     await watcher.told(table);
     if (mode === "wal") {
-      await until("the decoder decodes", async () => (await status()).decoder.state === "decoding", { timeout: 30_000 });
+      await until("the decoder decodes", async () => (await status()).decoder.state === "decoding", { timeout: 60_000 });
     }
     await synchronousStandby("nobody");
     await watcher.watch(table);
@@ -75,7 +75,7 @@ test("when the decoder is terminated nothing is missed, its slot is gone, and an
   await watcher.watch("held_wal");
   await client.query("INSERT INTO held_wal VALUES (10)");
   await watcher.told("held_wal");
-  await until("the decoder decodes", async () => (await status()).decoder.state === "decoding", { timeout: 30_000 });
+  await until("the decoder decodes", async () => (await status()).decoder.state === "decoding", { timeout: 60_000 });
   const { pid } = (await status()).decoder;
   await watcher.watch("held_wal");
   await client.query("SELECT pg_terminate_backend($1)", [pid]);
@@ -89,7 +89,7 @@ test("when the decoder is terminated nothing is missed, its slot is gone, and an
   await until("another one decodes", async () => {
     const { decoder } = await status();
     return decoder.state === "decoding" && decoder.pid !== pid;
-  }, { timeout: 30_000 });
+  }, { timeout: 60_000 });
   await client.query("INSERT INTO held_wal VALUES (12)");
   await watcher.told("held_wal");
 });
@@ -105,14 +105,14 @@ test("while an older transaction keeps the decoder from starting the whole table
   await watcher.watch("held_wal");
   await client.query("INSERT INTO held_wal VALUES (20)");
   await watcher.told("held_wal");
-  await until("a decoder waits", async () => (await status()).decoder.state.startsWith("starting"), { timeout: 30_000 });
+  await until("a decoder waits", async () => (await status()).decoder.state.startsWith("starting"), { timeout: 60_000 });
   await watcher.watch("held_wal");
   await client.query("INSERT INTO held_wal VALUES (21)");
   await watcher.told("held_wal");
   await watcher.watch("held_wal");
   await older.query("COMMIT");
   watcher.prepared = 0;
-  await until("it decodes", async () => (await status()).decoder.state === "decoding", { timeout: 30_000 });
+  await until("it decodes", async () => (await status()).decoder.state === "decoding", { timeout: 60_000 });
 });
 
 test("a server that is started with a lower wal_level says so, and captures as before", async () => {

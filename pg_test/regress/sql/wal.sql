@@ -28,7 +28,7 @@ END $$;
 -- Waits until the decoder is in a state.
 CREATE FUNCTION decoder(wanted text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
-    FOR i IN 1..1000 LOOP
+    FOR i IN 1..6000 LOOP
         IF live.status()->'decoder'->>'state' LIKE wanted || '%' THEN
             CALL wal.settle();
             RETURN true;
