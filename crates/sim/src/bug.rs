@@ -72,6 +72,14 @@ bugs! {
     NoPoll,
     /// R8: the relay believes the batch number that a hint names.
     HintTrusted,
+    /// R10: a result is kept while writers that the snapshot sees are unresolved.
+    KeptWithoutU,
+    /// R10: a result is kept before the log was worked off as far as the snapshot sees.
+    KeptBehind,
+    /// R10: a result is kept before the batches that the record names were received.
+    KeptBeforeBatch,
+    /// R10: a result is kept before its registration was worked off.
+    KeptUnregistered,
     /// R11: each query of a run has its own snapshot.
     SnapshotPerQuery,
     /// R16: each statement of a query has its own snapshot.

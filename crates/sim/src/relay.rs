@@ -15,19 +15,19 @@ use crate::server::{Gone, Hint, Server};
 /// The net under lost hints.
 const POLL_EVERY: Millis = 5_000;
 
-/// Every run executes all queries.
+/// Whatever can be kept is to be kept (R10).
 const LIMITS: Limits = Limits {
-    keep_from: usize::MAX,
+    keep_from: 1,
     ..Limits::DEFAULT
 };
 
 /// An attachment.
 #[derive(Clone, Copy, Debug)]
-struct Control {
-    owner: Owner,
-    boot: u64,
+pub(crate) struct Control {
+    pub(crate) owner: Owner,
+    pub(crate) boot: u64,
     /// The number of the last batch that was taken in.
-    after: u64,
+    pub(crate) after: u64,
 }
 
 /// A session and its socket.
@@ -44,7 +44,9 @@ struct Shell {
 pub(crate) struct Relay {
     /// Where it executes queries.
     pub(crate) node: Node,
-    control: Option<Control>,
+    pub(crate) control: Option<Control>,
+    /// R11: the transaction of the run that a session is just told of.
+    pub(crate) open: Option<RunJob>,
     next_owner: Owner,
     /// Owners of relays are this far apart, so that each has its own.
     relays: Owner,
@@ -65,6 +67,7 @@ impl Relay {
         Relay {
             node,
             control: None,
+            open: None,
             next_owner: first_owner,
             relays,
             next_poll: 0,
@@ -296,9 +299,13 @@ impl Relay {
         };
         for command in shell.session.handle(now, event) {
             match command {
-                Command::Run(run) | Command::Extend(run) => {
+                Command::Run(run) => {
                     self.runs_started += 1;
                     self.runs.push(RunJob::new(number, self.node, run));
+                }
+                Command::Extend(run) => {
+                    let open = self.open.take().expect("the snapshot of a run that keeps");
+                    self.runs.push(open.extended(run));
                 }
                 Command::Mutate(mutation) => {
                     self.mutations.push(MutationJob::new(number, mutation));

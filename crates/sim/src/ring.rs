@@ -11,6 +11,8 @@ pub(crate) struct Ring {
     capacity: usize,
     /// The position behind the newest entry.
     pub(crate) tail: Position,
+    /// The position behind the newest entry of a writer.
+    pub(crate) written: Position,
     pub(crate) boot: u64,
     /// R3: an entry was lost; the worker must begin a new boot.
     pub(crate) overflowed: bool,
@@ -22,6 +24,7 @@ impl Ring {
             entries: VecDeque::new(),
             capacity,
             tail: 0,
+            written: 0,
             boot: 0,
             overflowed: false,
         }

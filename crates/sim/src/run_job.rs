@@ -1,10 +1,10 @@
-//! Runs of queries on a pooled connection: all of a session's in one transaction.
+//! Runs of queries on a pooled connection, each in one transaction.
 
 use std::collections::BTreeSet;
 
 use pg_live_invalidation::{Owner, Position, Registration, Xid};
 use pg_live_readset::RelId;
-use pg_live_session::{Event, QueryResult, Run, RunQuery};
+use pg_live_session::{Event, QueryResult, Release, Run, RunQuery};
 use pg_live_shared::{Fates, Suspects};
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -15,6 +15,7 @@ use crate::database::{Database, Snap};
 use crate::faults::Faults;
 use crate::history::{DEPLOYMENT, History, Pk};
 use crate::query::{Query, Read, join};
+use crate::relay::Control;
 use crate::server::Server;
 use crate::standby::Standby;
 
@@ -66,6 +67,10 @@ struct Reading {
     early: Option<Suspects>,
     /// Tables whose locks the transaction holds.
     locked: BTreeSet<RelId>,
+    /// R2: boot and position, read after the snapshot was taken.
+    place: Option<(u64, Position)>,
+    /// R10: W and N of the record that clears the snapshot.
+    mark: Option<(Position, u64)>,
     results: Vec<(i64, QueryResult)>,
 }
 
@@ -88,7 +93,12 @@ impl RunJob {
     }
 
     /// Begins, or goes on with a query, or ends with an event.
-    pub(crate) fn step(&mut self, owner: Option<Owner>, cx: &mut Context<'_>) -> Option<Event> {
+    pub(crate) fn step(
+        &mut self,
+        owner: Option<Owner>,
+        control: Option<Control>,
+        cx: &mut Context<'_>,
+    ) -> Option<Event> {
         if cx.rng.random_bool(cx.faults.run_failure) {
             return Some(self.failed());
         }
@@ -116,12 +126,23 @@ impl RunJob {
                         Step::Discarded => Some(self.failed()),
                     }
                 }
-                None => Some(self.finished(cx)),
+                None if self.run.keeps && self.node == Node::Primary => {
+                    let release = reading.release(control, cx);
+                    let given_up = release.is_none() && cx.rng.random_bool(0.1);
+                    (release.is_some() || given_up).then(|| self.finished(release, cx))
+                }
+                None => Some(self.finished(None, cx)),
             },
         }
     }
 
-    fn finished(&mut self, cx: &mut Context<'_>) -> Event {
+    /// R11: goes on with other queries at the same snapshot.
+    pub(crate) fn extended(mut self, run: Run) -> Self {
+        self.run = run;
+        self
+    }
+
+    fn finished(&mut self, release: Option<Release>, cx: &mut Context<'_>) -> Event {
         let (mut c, mut results) = (0, Vec::new());
         if let Progress::Reading(reading) = &mut self.stage {
             c = reading.snap.snapshot.completed;
@@ -134,7 +155,7 @@ impl RunJob {
             run: self.run.number,
             moment: cx.server.moment_of_snapshot(c),
             results,
-            release: None,
+            release,
         }
     }
 
@@ -192,7 +213,41 @@ impl Reading {
             parts: Vec::new(),
             early: None,
             locked: BTreeSet::new(),
+            place: None,
+            mark: None,
             results: Vec::new(),
+        })
+    }
+
+    /// R10: a record that clears the snapshot, once all batches that it names were received.
+    fn release(&mut self, control: Option<Control>, cx: &mut Context<'_>) -> Option<Release> {
+        let ring = &cx.server.ring;
+        let (boot, position) = *self
+            .place
+            .get_or_insert((ring.boot_of_snapshot(), ring.written));
+        let control = control.filter(|c| Some(c.owner) == self.owner && c.boot == boot)?;
+        if self.mark.is_none() {
+            let record = cx.server.record.as_ref().filter(|r| r.boot == boot)?;
+            let clear = match cx.bug {
+                Some(Bug::KeptWithoutU) => record.w >= position,
+                Some(Bug::KeptBehind) => record.clears(0, &self.snap.snapshot),
+                _ => record.clears(position, &self.snap.snapshot),
+            };
+            let n = record.emitted.get(&control.owner).copied();
+            self.mark = clear.then_some((record.w, n.unwrap_or(0)));
+        }
+        let (w, n) = self.mark?;
+        if control.after < n && cx.bug != Some(Bug::KeptBeforeBatch) {
+            return None;
+        }
+        let w = match cx.bug {
+            Some(Bug::KeptUnregistered) => Position::MAX,
+            _ => w,
+        };
+        Some(Release {
+            boot,
+            w,
+            clear: true,
         })
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use pg_live_invalidation::{
-    Batch, Invalidator, Limits, LogEntry, Owner, Position, Registration, Sub, World, Xid,
+    Batch, Invalidator, Limits, LogEntry, Owner, Position, Record, Registration, Sub, World, Xid,
 };
 use pg_live_readset::{ReadSet, RelId, overlaps};
 use pg_live_session::Moment;
@@ -82,6 +82,8 @@ pub(crate) struct Server {
     watched: Vec<ReadSet>,
     /// Boot and c(S) of what was registered in this boot.
     claims: BTreeMap<(Owner, Sub, i64), (u64, u64)>,
+    /// R7: what the worker published last.
+    pub(crate) record: Option<Record>,
     /// What the worker did wrong.
     wrong: Option<String>,
 }
@@ -109,6 +111,7 @@ impl Server {
             bug,
             watched: Vec::new(),
             claims: BTreeMap::new(),
+            record: None,
             wrong: None,
         }
     }
@@ -184,6 +187,9 @@ impl Server {
     fn push_writer(&mut self, entry: &LogEntry) {
         let bytes = entry.encode();
         let published = bytes.is_ok_and(|bytes| self.ring.push(bytes));
+        if published {
+            self.ring.written = self.ring.tail;
+        }
         if !published {
             self.coverage.reach(State::Overflow);
         }
@@ -353,6 +359,7 @@ impl Server {
                 self.attached.clear();
                 self.watched.clear();
                 self.claims.clear();
+                self.record = None;
                 self.worker = Worker::Starting(None);
             }
             Worker::Starting(None) => {
@@ -513,6 +520,7 @@ impl Server {
         }
         let record = invalidator.record();
         assert_eq!(record.boot, self.ring.boot, "a worker serves one boot");
+        self.record = Some(record);
     }
 
     /// Whether the worker has nothing left to do until a transaction leaves.

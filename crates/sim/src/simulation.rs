@@ -545,15 +545,18 @@ impl Simulation {
         if !relay.orphans.is_empty() && cx.rng.random_bool(0.3) {
             let at = cx.rng.random_range(0..relay.orphans.len());
             let (owner, job) = &mut relay.orphans[at];
-            if job.step(*owner, &mut cx).is_some() {
+            if job.step(*owner, None, &mut cx).is_some() {
                 relay.orphans.swap_remove(at);
             }
         } else if run && !relay.runs.is_empty() {
             let at = cx.rng.random_range(0..relay.runs.len());
             let owner = relay.owner();
-            if let Some(event) = relay.runs[at].step(owner, &mut cx) {
-                let session = relay.runs.swap_remove(at).session;
+            if let Some(event) = relay.runs[at].step(owner, relay.control, &mut cx) {
+                let job = relay.runs.swap_remove(at);
+                let session = job.session;
+                relay.open = Some(job);
                 self.finish(place, session, event, now);
+                self.relays[place].open = None;
             }
         } else if !relay.mutations.is_empty() {
             let at = cx.rng.random_range(0..relay.mutations.len());
