@@ -120,6 +120,8 @@ impl Read {
         let shape = view.shape(self.rel());
         match self {
             Read::Row(rel, pk) => format!("{shape}: {:?}", view.value(rel, pk)),
+            // Nothing of the table: an empty range is in no read-set.
+            Read::Between(_, lower, upper) if lower >= upper => "[]".into(),
             Read::Between(rel, lower, upper) => {
                 let mut rows = view.rows(rel);
                 rows.retain(|(_, value)| (lower..upper).contains(value));

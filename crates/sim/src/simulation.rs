@@ -85,7 +85,8 @@ impl Simulation {
                 true => Node::Standby,
                 false => Node::Primary,
             };
-            Relay::new(node, 1 + place as Owner, faults.relays as Owner, bug)
+            let owner = |n: usize| Owner::try_from(n).expect("few relays");
+            Relay::new(node, owner(1 + place), owner(faults.relays), bug)
         });
         Simulation {
             rng,
