@@ -24,6 +24,7 @@ mod pg;
 pub extern "C-unwind" fn _PG_init() {
     gucs::register();
     js::loaded();
+    functions::sharing::register();
     pg::language::guard::install();
     invalidator::start();
 }

@@ -1,5 +1,5 @@
 // What a call costs by the context that it runs in: one that is made in the call, one that was made since the
-// last statement, one that serves many calls. And how soon a function that does not end is stopped.
+// last statement, one that serves many calls because the module asks for it or was found to keep nothing. And how soon a function that does not end is stopped.
 import pg from "pg";
 import { figure, ratio } from "../lib/format.mjs";
 import { inTurns, median, ratioOfRounds, summarize } from "../lib/stats.mjs";
@@ -17,6 +17,7 @@ const ARMS = {
   plpgsql: { label: "PL/pgSQL, one statement after the other", call: "bench.nothing($1::json)", pause: 0 },
   made: { label: "pg_live, one statement after the other", call: "live.query('host:empty', $1::json)", pause: 0 },
   reused: { label: "pg_live, context reused", call: "live.query('reused:empty', $1::json)", pause: 0 },
+  guarded: { label: "pg_live, context shared: the module keeps nothing", call: "live.query('host:empty', $1::json)", pause: 0, share: true },
   plpgsqlPaused: { label: `PL/pgSQL, ${PAUSE_MS} ms between statements`, call: "bench.nothing($1::json)", pause: PAUSE_MS },
   ahead: {
     label: `pg_live, ${PAUSE_MS} ms between statements`,
@@ -27,9 +28,11 @@ const ARMS = {
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-async function connect(server) {
+/** A connection on which queries share contexts, or not; and none is run twice to compare. */
+async function connect(server, share = false) {
   const client = new pg.Client({ connectionString: server.env.DATABASE_URL });
   await client.connect();
+  await client.query(`SET pg_live.share_contexts = ${share ? "on" : "off"}; SET pg_live.recheck_calls = 0`);
   return client;
 }
 
@@ -78,20 +81,25 @@ async function timeCancels(server, count) {
 export async function measure({ server, say, quick }) {
   const { rounds, cancels } = quick ? SIZES.quick : SIZES.full;
   const client = await connect(server);
+  const sharing = await connect(server, true);
   await client.query(
     "CREATE SCHEMA bench; CREATE FUNCTION bench.nothing(args json) RETURNS json LANGUAGE plpgsql STABLE AS " +
       "$$ BEGIN RETURN 'null'::json; END $$;",
   );
   say("contexts: statements");
-  const arms = Object.fromEntries(Object.keys(ARMS).map((name) => [name, () => timeStatements(client, name)]));
+  const arms = Object.fromEntries(Object.keys(ARMS).map((name) => [name, () => timeStatements(ARMS[name].share ? sharing : client, name)]));
   await inTurns(arms, 1);
   const samples = await inTurns(arms, rounds);
-  await client.end();
+  await Promise.all([client.end(), sharing.end()]);
   say("contexts: cancels");
   const cancel = await timeCancels(server, cancels);
   const net = (name, peer) => samples[name].map((round, n) => round.map((took) => took - median(samples[peer][n])));
-  const cost = { made: net("made", "plpgsql"), reused: net("reused", "plpgsql"), ahead: net("ahead", "plpgsqlPaused") };
-  const times = { reused: ratioOfRounds(cost.reused, cost.made), ahead: ratioOfRounds(cost.ahead, cost.made) };
+  const cost = { made: net("made", "plpgsql"), reused: net("reused", "plpgsql"), guarded: net("guarded", "plpgsql"), ahead: net("ahead", "plpgsqlPaused") };
+  const times = {
+    reused: ratioOfRounds(cost.reused, cost.made),
+    guarded: ratioOfRounds(cost.guarded, cost.made),
+    ahead: ratioOfRounds(cost.ahead, cost.made),
+  };
   const rows = Object.entries(ARMS).map(([name, { label }]) => {
     const { p50, p99 } = summarize(samples[name].flat());
     return [label, figure(p50 * 1000), figure(p99 * 1000), name in times ? ratio(times[name]) : ""];

@@ -2,12 +2,15 @@
 // statement and statement by statement.
 import pg from "pg";
 import { figure, ratio } from "../lib/format.mjs";
+import { installPython, miniRacer } from "../lib/python.mjs";
 import { inTurns, ratioOfRounds, summarize } from "../lib/stats.mjs";
 
 const ROUNDS = 7;
 /** Calls in one statement, and statements of one call each, per round. */
 const CALLS = 50_000;
 const STATEMENTS = 500;
+/** The peer in Python is slower. */
+const CALLS_OF_PEER = 2_000;
 const ROWS = 1000;
 
 const SETUP = `
@@ -27,15 +30,17 @@ const LABELS = {
   js_empty: "LANGUAGE js, empty",
   pg_read: "PL/pgSQL, one row by primary key",
   js_read: "LANGUAGE js, one row by primary key",
+  py_empty: "PL/Python with mini-racer, empty",
 };
 
-const PEER = { js_empty: "pg_empty", js_read: "pg_read" };
+const PEER = { js_empty: "pg_empty", js_read: "pg_read", py_empty: "pg_empty" };
 
 /** Microseconds per call, many calls in one statement. */
 async function inOneStatement(client, name) {
+  const calls = name === "py_empty" ? CALLS_OF_PEER : CALLS;
   const started = performance.now();
-  await client.query(`SELECT count(language_js.${name}(i % ${ROWS} + 1)) FROM generate_series(1, ${CALLS}) i`);
-  return [((performance.now() - started) * 1000) / CALLS];
+  await client.query(`SELECT count(language_js.${name}(i % ${ROWS} + 1)) FROM generate_series(1, ${calls}) i`);
+  return [((performance.now() - started) * 1000) / calls];
 }
 
 /** Microseconds of statements with one call each. */
@@ -49,9 +54,9 @@ async function byStatement(client, name) {
   return samples;
 }
 
-async function measureWay(client, measureOne) {
-  for (const name of Object.keys(LABELS)) await measureOne(client, name);
-  const arms = Object.fromEntries(Object.keys(LABELS).map((name) => [name, () => measureOne(client, name)]));
+async function measureWay(client, names, measureOne) {
+  for (const name of names) await measureOne(client, name);
+  const arms = Object.fromEntries(names.map((name) => [name, () => measureOne(client, name)]));
   const rounds = await inTurns(arms, ROUNDS);
   return Object.fromEntries(
     Object.entries(rounds).map(([name, samples]) => [
@@ -78,14 +83,22 @@ export async function measure({ server, say }) {
   const client = new pg.Client({ connectionString: server.env.PG_LIVE_ADMIN_URL });
   await client.connect();
   await client.query(SETUP);
+  let names = Object.keys(LABELS);
+  try {
+    await client.query(miniRacer("language_js", await installPython()));
+  } catch (error) {
+    say(`language-js: without PL/Python and mini-racer: ${error.message}`);
+    names = names.filter((name) => name !== "py_empty");
+  }
   say("language-js: calls in one statement");
-  const scans = await measureWay(client, inOneStatement);
+  const scans = await measureWay(client, names, inOneStatement);
   say("language-js: a statement per call");
-  const statements = await measureWay(client, byStatement);
+  const statements = await measureWay(client, names, byStatement);
   await client.end();
   const rounds = `${ROUNDS} rounds in turns, on one connection`;
+  const timesFaster = (summaries) => (names.includes("py_empty") ? summaries.py_empty.p50 / summaries.js_empty.p50 : undefined);
   return {
-    figures: { scans, statements },
+    figures: { scans, statements, fasterThanMiniRacer: timesFaster(scans) },
     tables: [
       timeTable("LANGUAGE js: a call among many of one statement", scans, `${CALLS} calls per round, ${rounds}.`),
       timeTable("LANGUAGE js: a prepared statement of one call, seen by the client", statements,

@@ -176,3 +176,24 @@ test("a query in the middle of the WebSocket's query set may fail without harmin
     await client.close();
   }
 });
+
+test("what a trigger leaves in the session of a mutation is not in that of another", async () => {
+  await db.query(`CREATE FUNCTION leaves() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      NEW.body := coalesce(nullif(current_setting('app.left', true), ''), 'clean');
+      PERFORM set_config('app.left', 'left', false);
+      RETURN NEW;
+    END $$;
+    CREATE TRIGGER leaves BEFORE INSERT ON messages FOR EACH ROW WHEN (NEW.channel = 'leaves') EXECUTE FUNCTION leaves()`);
+  for (let n = 0; n < 8; n += 1) await http.mutation("messages:send", { author: "ada", body: "x", channel: "leaves" });
+  const { rows } = await db.query("SELECT DISTINCT body FROM messages WHERE channel = 'leaves'");
+  assert.deepEqual(rows, [{ body: "clean" }]);
+  await db.query("DROP TRIGGER leaves ON messages");
+});
+
+test("queries of ordinary modules share a context", async () => {
+  const { rows } = await db.query(
+    `SELECT DISTINCT module, context, reason FROM live.functions WHERE kind = 'Query' AND context <> 'guarded'
+     AND deployment = (SELECT deployment FROM live.active)`,
+  );
+  assert.deepEqual(rows, []);
+});

@@ -1,5 +1,6 @@
 // Every function that goes too far is ended with a reason, its session goes on, and nobody else notices.
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { call, connect, createDatabase } from "./lib.mjs";
 
@@ -76,7 +77,7 @@ const ENDINGS = {
   asyncFunction: NO_CODE_FROM_STRINGS,
   generatorFunction: NO_CODE_FROM_STRINGS,
   hiddenFunction: NO_CODE_FROM_STRINGS,
-  dynamicImport: thrown(/dynamic import/),
+  dynamicImport: thrown(/NoDynamicImport: /),
   unknownSyscall: thrown(/Unknown async operation/),
   syscallOfNothing: thrown(/syscall takes/),
   syscallOfObjects: thrown(/syscall takes/),
@@ -304,6 +305,34 @@ test("pg_terminate_backend inside of JavaScript inside of SQL", async () => {
       code: "57P01",
       severity: "FATAL",
     });
+  });
+  await unharmed();
+});
+
+/** What the postmaster says of the process, which it says only if it is asked to say much. */
+async function exitOf(client, body) {
+  await control.query("ALTER SYSTEM SET log_min_messages = 'debug2'");
+  await control.query("SELECT pg_reload_conf()");
+  try {
+    await soon();
+    await body();
+    const said = new RegExp(`server process \\(PID ${client.processID}\\) (.*)`);
+    for (let tries = 0; tries < 100; tries += 1) {
+      const found = said.exec(await readFile(process.env.CLUSTER_LOG, "utf8"));
+      if (found) return found[1];
+      await soon();
+    }
+    return "nothing";
+  } finally {
+    await control.query("ALTER SYSTEM RESET log_min_messages");
+    await control.query("SELECT pg_reload_conf()");
+  }
+}
+
+test("where V8 itself gives up, the process exits with status 1", async () => {
+  await withSessions(1, async (client) => {
+    const ended = () => assert.rejects(call(client, "mutation", "hostile:mutation", { how: "fill" }), { severity: "FATAL" });
+    assert.equal(await exitOf(client, ended), "exited with exit code 1");
   });
   await unharmed();
 });

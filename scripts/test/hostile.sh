@@ -12,7 +12,7 @@ tests=("$@")
 [ ${#tests[@]} -gt 0 ] || tests=(hostile/*.test.mjs)
 
 start_cluster
-export PGHOST=$socket PGPORT=$port PGUSER=postgres PGDATABASE=postgres
+export PGHOST=$socket PGPORT=$port PGUSER=postgres PGDATABASE=postgres CLUSTER_LOG=$cluster_log
 cd "$root/pg_test"
 status=0
 node --test --test-concurrency=1 --test-timeout=${HOSTILE_TIMEOUT_MS:-600000} "${tests[@]}" || status=$?

@@ -15,7 +15,7 @@ use crate::invalidator;
 use crate::invalidator::log::{Place, Refused};
 use crate::pg::function::{Call, sql_functions};
 use crate::pg::shmem::{self, Slot};
-use crate::pg::{latch, relation, session, snapshot, worker};
+use crate::pg::{latch, relation, residue, session, snapshot, worker};
 
 /// How long `live.attach` waits for the worker to forget what an owner had before.
 const FORGET: Duration = Duration::from_secs(5);
@@ -42,6 +42,7 @@ sql_functions! {
 fn prepare_connection(call: &mut Call) -> Result<pg_sys::Datum> {
     shmem::memory()?;
     snapshot::prepare()?;
+    residue::remember();
     Ok(call.null())
 }
 
@@ -196,11 +197,13 @@ fn unregister(call: &mut Call) -> Result<pg_sys::Datum> {
 }
 
 /// `live.last_commit()`: boot and c of the last transaction of this backend if it wrote, or now
-/// (R13).
+/// (R13), and whether the session is as its relay prepared it.
 fn last_commit(call: &mut Call) -> Result<pg_sys::Datum> {
     shmem::memory()?;
     let place = capture::last_commit().unwrap_or_else(capture::now);
-    Ok(row(call, place))
+    let columns = [place.boot, place.position].map(|value| value.cast_signed().into_datum());
+    let clean = residue::is_clean().into_datum();
+    Ok(call.rows(vec![columns.into_iter().chain([clean]).collect()]))
 }
 
 /// `live.clock()`: boot and completion count now.

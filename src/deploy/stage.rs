@@ -61,9 +61,10 @@ pub(super) fn stage(source: &Source, mode: Mode) -> Result<Staged> {
         .modules
         .iter()
         .try_for_each(|module| store_module(push, module))?;
-    analysis
-        .iter()
-        .try_for_each(|module| store_functions(push, module))?;
+    for module in &analysis {
+        let proof = prove(source, module)?;
+        store_functions(push, module, &proof)?;
+    }
     prepare::check_rows(&catalog, &definitions)?;
     let statements = match mode {
         Mode::Beside => prepare::statements(&catalog, push, &definitions)?,
@@ -186,16 +187,42 @@ fn store_module(push: i64, module: &Module) -> Result<()> {
     )
 }
 
-fn store_functions(push: i64, module: &AnalyzedModule) -> Result<()> {
-    let (context, reason) = if module.asks_for_reuse {
-        (
-            "reused",
-            "the module exports experimental_reuseContext = true",
-        )
-    } else {
-        ("fresh", "the module does not ask for a reused one")
-    };
+/// Whether calls of a module may share a context without seeing each other; else why not.
+fn prove(source: &Source, module: &AnalyzedModule) -> Result<std::result::Result<(), String>> {
+    let has_queries = module.functions.iter().any(|f| f.udf_type == "Query");
+    if module.asks_for_reuse || !has_queries {
+        return Ok(Err(String::new()));
+    }
+    js::prove(
+        &module.path,
+        &mut Workbench::new(source),
+        &run::limits(),
+        import_time(),
+    )
+    .map_err(run::failure)
+}
+
+fn store_functions(
+    push: i64,
+    module: &AnalyzedModule,
+    proof: &std::result::Result<(), String>,
+) -> Result<()> {
     for function in &module.functions {
+        let (context, reason) = match proof {
+            _ if module.asks_for_reuse => (
+                "reused",
+                "the module exports experimental_reuseContext = true",
+            ),
+            _ if function.udf_type != "Query" => (
+                "fresh",
+                "only queries share a context unless the module asks for it",
+            ),
+            Ok(()) => (
+                "guarded",
+                "nothing that the module keeps can change between calls",
+            ),
+            Err(reason) => ("fresh", reason.as_str()),
+        };
         for (what, validator) in [("args", &function.args), ("returns", &function.returns)] {
             check_validator(validator.as_deref()).map_err(|error| {
                 refused(format!(

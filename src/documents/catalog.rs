@@ -12,7 +12,7 @@ use pgrx::pg_sys;
 
 use crate::documents::freshness;
 use crate::error::{Error, Result};
-use crate::js::{self, ImagePlace};
+use crate::js::{self, ImagePlace, Sharing};
 use crate::pg::images;
 use crate::pg::spi::{self, Access, Param};
 
@@ -110,8 +110,8 @@ pub(crate) struct Function {
     pub(crate) args: Option<Validator>,
     /// What its result must match.
     pub(crate) returns: Option<Validator>,
-    /// Whether its module asks for one context for many calls.
-    pub(crate) reuses_context: bool,
+    /// Whether its calls share a context.
+    pub(crate) sharing: Sharing,
 }
 
 /// The state of the catalog at one version.
@@ -477,7 +477,11 @@ fn load_functions(deployment: i64, access: Access) -> Result<Functions> {
                 public: row.get::<String>(3).as_deref() == Some("public"),
                 args: stored_validator(row.get(4))?,
                 returns: stored_validator(row.get(5))?,
-                reuses_context: row.need::<String>(6)? == "reused",
+                sharing: match row.need::<String>(6)?.as_str() {
+                    "reused" => Sharing::Asked,
+                    "guarded" => Sharing::Proven,
+                    _ => Sharing::Fresh,
+                },
             };
             functions
                 .entry(row.need(0)?)

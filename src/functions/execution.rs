@@ -53,6 +53,15 @@ pub(crate) struct Execution {
     nested_calls: u64,
 }
 
+/// See [`Execution::point`].
+pub(crate) struct Point {
+    usage: Usage,
+    pages: Pages,
+    observed: Observed,
+    next_query: u64,
+    nested_calls: u64,
+}
+
 impl Execution {
     /// An execution that has done nothing yet. `definer` may read the extension's catalog.
     pub(crate) fn new(
@@ -101,6 +110,27 @@ impl Execution {
         let mut seed = [0; 32];
         source.fill_bytes(&mut seed);
         seed
+    }
+
+    /// What a call changes beside what it reads.
+    pub(crate) fn point(&self) -> Point {
+        Point {
+            usage: self.usage.clone(),
+            pages: self.pages.clone(),
+            observed: self.observed,
+            next_query: self.next_query,
+            nested_calls: self.nested_calls,
+        }
+    }
+
+    /// Goes back to `point`, to run a call again that has written nothing. What it has read stays in the read-set.
+    pub(crate) fn go_back(&mut self, point: Point) {
+        self.close_queries();
+        self.usage = point.usage;
+        self.pages = point.pages;
+        self.observed = point.observed;
+        self.next_query = point.next_query;
+        self.nested_calls = point.nested_calls;
     }
 
     /// Runs `body` as the role that may read and change the extension's catalog.

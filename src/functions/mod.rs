@@ -6,6 +6,7 @@ mod nested;
 pub(crate) mod open_query;
 pub(crate) mod pages;
 pub(crate) mod run;
+pub(crate) mod sharing;
 mod source;
 mod syscalls;
 mod usage;

@@ -4,7 +4,7 @@
 use pg_live_values::cursor::{journal_entry, journal_of};
 
 /// The pages of one call, those of the functions that it calls too.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Pages {
     journal: Option<String>,
     /// The end of each page that was read, as the text of its cursor.

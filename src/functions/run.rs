@@ -13,6 +13,7 @@ use crate::documents::create;
 use crate::error::{Error, Result};
 use crate::functions::execution::Execution;
 use crate::functions::pages::Pages;
+use crate::functions::sharing;
 use crate::functions::usage::Resource;
 use crate::gucs;
 use crate::journal;
@@ -317,11 +318,11 @@ pub(crate) fn call(
         now_unix_ms: execution.now_unix_ms,
         seed,
         import_unix_ms: catalog.deployed_unix_ms,
-        reuse_context: target.function.reuses_context,
+        sharing: sharing::of(target.function.sharing),
         image: catalog.image.as_ref().filter(|_| gucs::uses_images()),
     };
     after_reply::call(between_statements);
-    let mut outcome = js::invoke(&call, execution, &limits())?;
+    let mut outcome = sharing::invoke(&call, execution, &limits())?;
     count(outcome.user_time);
     execution.observed.join(outcome.observed);
     outcome.result = outcome

@@ -147,6 +147,7 @@ pub(crate) struct Before([(usize, usize); ALL.len()]);
 pub(crate) struct Written([usize; 2]);
 
 /// The counters of a transaction.
+#[derive(Clone)]
 pub(crate) struct Usage([Meter; ALL.len()]);
 
 impl Usage {

@@ -37,6 +37,18 @@ pub(crate) fn leave(entry: &Entry<'_>) {
     }
 }
 
+/// Leaves word that calls of a module must not share a context. Sessions that come learn it from `live.functions`.
+pub(crate) fn leave_fresh_module(unix_us: i64, deployment: i64, module: &str, reason: &str) {
+    if let Some(slot) = shmem::own_slot()
+        && slot.scribe_pid() != 0
+    {
+        let record = record::fresh_module(unix_us, deployment, module, reason);
+        if slot.push_journal(record.as_bytes()).is_err() {
+            slot.count(Counter::LogRecordsDropped, 1);
+        }
+    }
+}
+
 impl Slot {
     /// Puts a record into the queue; wakes the scribe for the first.
     fn push_journal(&self, record: &[u8]) -> Result<(), Full> {

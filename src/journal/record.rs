@@ -47,6 +47,28 @@ pub(crate) struct Entry<'a> {
     pub(crate) lines: &'a [String],
 }
 
+/// The record that calls of a module have a context of their own from now on.
+pub(super) fn fresh_module(unix_us: i64, deployment: i64, module: &str, reason: &str) -> String {
+    let lines = [format!(
+        "[WARN] calls of {module} no longer share a context: {reason}"
+    )];
+    let entry = Entry {
+        unix_us,
+        deployment: Some(deployment),
+        function: module,
+        found: false,
+        kind: "query",
+        caller: "function",
+        request: None,
+        outcome: Outcome::Success,
+        figures: Figures::default(),
+        lines: &lines,
+    };
+    let (mut record, _) = entry.record(usize::MAX);
+    record.fresh = Some(Fresh { module, reason });
+    serde_json::to_string(&record).unwrap_or_default()
+}
+
 /// The names are those that `scribe::APPEND` reads.
 #[derive(Serialize)]
 struct Record<'a> {
@@ -66,6 +88,15 @@ struct Record<'a> {
     written: usize,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     lines: Vec<Line<'a>>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    fresh: Option<Fresh<'a>>,
+}
+
+#[derive(Serialize)]
+struct Fresh<'a> {
+    #[serde(rename = "fresh_module")]
+    module: &'a str,
+    reason: &'a str,
 }
 
 #[derive(Serialize)]
@@ -77,6 +108,12 @@ struct Line<'a> {
 impl Entry<'_> {
     /// As JSON text of at most about `limit` bytes, and whether lines were left out for that.
     pub(super) fn encode(&self, limit: usize) -> (String, bool) {
+        let (record, was_cut) = self.record(limit);
+        // Texts and numbers always have a JSON form.
+        (serde_json::to_string(&record).unwrap_or_default(), was_cut)
+    }
+
+    fn record(&self, limit: usize) -> (Record<'_>, bool) {
         let mut lines: Vec<Line<'_>> = self.lines.iter().map(|line| split(line)).collect();
         if let Outcome::Error(message) = self.outcome {
             lines.push(Line {
@@ -111,9 +148,9 @@ impl Entry<'_> {
             read: self.figures.documents_read,
             written: self.figures.documents_written,
             lines,
+            fresh: None,
         };
-        // Texts and numbers always have a JSON form.
-        (serde_json::to_string(&record).unwrap_or_default(), was_cut)
+        (record, was_cut)
     }
 }
 

@@ -37,20 +37,33 @@ const APPEND: &str = "\
 
 /// Adds the same records ($1) to the figures.
 const COUNT: &str = "\
-    INSERT INTO live.function_stats AS s \
+    WITH r AS MATERIALIZED ( \
+        SELECT r.*, live.histogram_bucket(r.ms) AS bucket \
+        FROM pg_catalog.json_to_recordset($1::pg_catalog.json) AS r (at int8, deployment int8, function text, kind text, \
+               found bool, ok bool, ms float8, read int8, written int8) \
+        WHERE r.found AND r.deployment IS NOT NULL), \
+    b AS (SELECT r.deployment, r.function, r.kind, r.bucket, pg_catalog.count(*) AS calls FROM r GROUP BY 1, 2, 3, 4) \
+    INSERT INTO live.function_stats AS s (deployment, function, kind, calls, errors, total_ms, max_ms, documents_read, \
+        documents_written, last_at, histogram) \
     SELECT r.deployment, r.function, r.kind, pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE NOT r.ok), \
            pg_catalog.sum(r.ms), pg_catalog.max(r.ms), pg_catalog.sum(r.read), pg_catalog.sum(r.written), \
-           pg_catalog.to_timestamp(pg_catalog.max(r.at) / 1000000.0) \
-    FROM pg_catalog.json_to_recordset($1::pg_catalog.json) AS r (at int8, deployment int8, function text, kind text, \
-           found bool, ok bool, ms float8, read int8, written int8) \
-    WHERE r.found AND r.deployment IS NOT NULL \
-    GROUP BY r.deployment, r.function, r.kind \
+           pg_catalog.to_timestamp(pg_catalog.max(r.at) / 1000000.0), \
+           (SELECT pg_catalog.array_agg(COALESCE(b.calls, 0) ORDER BY n.n) FROM pg_catalog.generate_series(0, 95) AS n (n) \
+            LEFT JOIN b ON b.bucket = n.n AND b.deployment = r.deployment AND b.function = r.function AND b.kind = r.kind) \
+    FROM r GROUP BY r.deployment, r.function, r.kind \
     ON CONFLICT (deployment, function, kind) DO UPDATE SET \
         calls = s.calls + excluded.calls, errors = s.errors + excluded.errors, \
         total_ms = s.total_ms + excluded.total_ms, max_ms = GREATEST(s.max_ms, excluded.max_ms), \
         documents_read = s.documents_read + excluded.documents_read, \
         documents_written = s.documents_written + excluded.documents_written, \
-        last_at = GREATEST(s.last_at, excluded.last_at)";
+        last_at = GREATEST(s.last_at, excluded.last_at), \
+        histogram = live.histogram_sum(s.histogram, excluded.histogram)";
+
+/// Notes the modules in the records ($1) whose calls no longer share a context.
+const NOTE_FRESH: &str = "\
+    UPDATE live.functions AS f SET context = 'fresh', reason = r.reason \
+    FROM pg_catalog.json_to_recordset($1::pg_catalog.json) AS r (deployment int8, fresh_module text, reason text) \
+    WHERE f.deployment = r.deployment AND f.module = r.fresh_module AND f.context = 'guarded'";
 
 /// Deletes rows beyond the newest $1, at most $2 of them.
 const PRUNE: &str = "\
@@ -167,6 +180,9 @@ fn append(batch: &str) -> Result<(), String> {
             spi::execute(APPEND, &records)?;
         }
         spi::execute(COUNT, &records)?;
+        if batch.contains("\"fresh_module\"") {
+            spi::execute(NOTE_FRESH, &records)?;
+        }
         spi::execute(PRUNE, &[Param::Int8(rows.into()), Param::Int8(PRUNE_ROWS)])?;
         spi::execute(PRUNE_FIGURES, &[Param::Int8(KEPT_DEPLOYMENTS)])
     })

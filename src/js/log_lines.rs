@@ -47,6 +47,11 @@ impl LogLines {
         self.lines.push(line);
     }
 
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
     /// The lines, at the end of the call.
     pub(super) fn into_vec(self) -> Vec<String> {
         self.lines

@@ -5,7 +5,7 @@
 //! before a fork), lives on the calling thread and is never torn down; `v8/` alone holds unsafe code.
 //!
 //! A call gets a V8 context of its own with the deployment's modules evaluated anew, so nothing of one call
-//! can be seen by another (unless the call says that it may: [`Call::reuse_context`]). Such contexts are made
+//! can be seen by another (unless the call says that it may: [`Call::sharing`]). Such contexts are made
 //! ahead, between statements ([`between_statements`]). Calls nest: a host call may run SQL that calls [`invoke`]
 //! again.
 
@@ -136,12 +136,22 @@ pub(crate) struct Call<'a> {
     /// Time that module code sees while it is imported: of the deployment, so that a result does not
     /// depend on the clock unless the function itself looks at it.
     pub import_unix_ms: f64,
-    /// Take a context that has served another call of the module if there is one, and keep it after. Saves
-    /// most of a call's cost, but the function then sees what earlier calls left in module variables: only for
-    /// modules that ask for it.
-    pub reuse_context: bool,
+    /// Whether it may take a context that has served other calls of the module, which saves most of its cost.
+    pub sharing: Sharing,
     /// Where the image of the deployment is, or is to be made: without it, modules are evaluated in every call.
     pub image: Option<&'a ImagePlace>,
+}
+
+/// Whether calls of a module share a context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// Each has its own.
+    Fresh,
+    /// The module asks for it: a function sees what earlier calls left in module variables.
+    Asked,
+    /// [`prove`] found that nothing could be left. All that the module made while it was imported is frozen: a
+    /// function that tries to change some of it fails, and has to be called again with [`Sharing::Fresh`].
+    Proven,
 }
 
 /// Bounds of a call.
@@ -186,6 +196,8 @@ pub(crate) struct Outcome {
     pub observed: Observed,
     /// Processor time spent in JavaScript.
     pub user_time: Duration,
+    /// Whether it ran in a context whose objects are frozen ([`Sharing::Proven`]).
+    pub guarded: bool,
 }
 
 /// Figures about the engine of this process.
@@ -255,6 +267,24 @@ pub(crate) fn evaluate_schema(
     import_unix_ms: f64,
 ) -> Result<String, ModuleFailure> {
     v8::evaluate_schema(path, host, limits, import_unix_ms)
+}
+
+/// Imports a module to find out whether calls of it can share a context ([`Sharing::Proven`]); else says why not.
+///
+/// # Errors
+/// [`Failure`] when the host stopped it.
+pub(crate) fn prove(
+    path: &str,
+    host: &mut dyn Host,
+    limits: &Limits,
+    import_unix_ms: f64,
+) -> Result<Result<(), String>, Failure> {
+    v8::prove(path, host, limits, import_unix_ms)
+}
+
+/// Lets no more calls of a module share a context, whatever [`prove`] found.
+pub(crate) fn distrust(deployment: i64, path: &str) {
+    v8::distrust(deployment, path);
 }
 
 /// Makes ready for the calls to come: collects garbage, makes contexts for the modules that were called last.

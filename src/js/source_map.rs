@@ -1,7 +1,10 @@
 //! From positions in a bundle to positions in the developer's files.
 
 use std::cell::OnceCell;
+use std::rc::Rc;
 use std::sync::Arc;
+
+use pg_live_guard::Shifts;
 
 use super::specifier::MODULE_SCHEME;
 
@@ -23,13 +26,16 @@ pub(super) trait SourceMaps {
 /// A source map that is parsed when a position is first looked up.
 pub(super) struct LazyMap {
     text: Text,
+    /// Where columns have moved by what was added to the script.
+    shifts: Shifts,
     parsed: OnceCell<Option<sourcemap::SourceMap>>,
 }
 
 /// Where the text of a map is.
+#[derive(Clone)]
 enum Text {
     Here(Option<Arc<str>>),
-    Elsewhere(Box<dyn Fn() -> Option<String>>),
+    Elsewhere(Rc<dyn Fn() -> Option<String>>),
 }
 
 impl LazyMap {
@@ -37,6 +43,7 @@ impl LazyMap {
     pub(super) fn new(text: Option<Arc<str>>) -> Self {
         Self {
             text: Text::Here(text),
+            shifts: Shifts::default(),
             parsed: OnceCell::new(),
         }
     }
@@ -44,7 +51,8 @@ impl LazyMap {
     /// A map whose text is read when it is needed.
     pub(super) fn elsewhere(read: Box<dyn Fn() -> Option<String>>) -> Self {
         Self {
-            text: Text::Elsewhere(read),
+            text: Text::Elsewhere(read.into()),
+            shifts: Shifts::default(),
             parsed: OnceCell::new(),
         }
     }
@@ -57,7 +65,22 @@ impl LazyMap {
         }
     }
 
-    /// The original position of `line` and `column` (from 0); `None` if unknown or if the map is broken.
+    /// A map of the same text for the script with more text added to it.
+    pub(super) fn shifted(&self, shifts: Shifts) -> Self {
+        Self {
+            text: self.text.clone(),
+            shifts,
+            parsed: OnceCell::new(),
+        }
+    }
+
+    /// The column of the script as it was before text was added to it.
+    pub(super) fn original_column(&self, line: u32, column: u32) -> u32 {
+        self.shifts.original_column(line, column)
+    }
+
+    /// The position in the developer's file of `line` and `column` of the script before text was added (from 0);
+    /// `None` if unknown or if the map is broken.
     pub(super) fn lookup(&self, line: u32, column: u32) -> Option<MappedPosition> {
         let map = self.parsed.get_or_init(|| self.parse()).as_ref()?;
         let token = map.lookup_token(line, column)?;

@@ -10,6 +10,7 @@ use crate::language::function::{self, Function};
 use crate::language::session::Session;
 use crate::pg::function::Call;
 use crate::pg::language::proc::Wanted;
+use crate::pg::language::transition::Scope;
 use crate::pg::language::trigger::Firing;
 use crate::pg::session;
 
@@ -24,6 +25,7 @@ pub(super) fn call(call: &mut Call) -> Result<Datum> {
     if function.is_trigger {
         return trigger(call, &function);
     }
+    let _no_transition_tables = Scope::without();
     let args = function.arguments(call)?;
     let shape = function.shape()?;
     if function.returns_set {
@@ -57,6 +59,7 @@ fn result(call: &mut Call, function: &Function, data: &Data) -> Result<Datum> {
 fn trigger(call: &mut Call, function: &Function) -> Result<Datum> {
     let firing = Firing::of(call)?;
     let args = firing.arguments()?;
+    let _transition_tables = firing.scope();
     let mut session = Session::new(function);
     if !firing.decides() {
         invoke(function, &args, Returns::Nothing, &mut session)?;
@@ -74,6 +77,7 @@ fn trigger(call: &mut Call, function: &Function) -> Result<Datum> {
 /// The handler of DO blocks.
 pub(super) fn inline(call: &mut Call) -> Result<Datum> {
     let function = Function::inline(&call.inline_source()?);
+    let _no_transition_tables = Scope::without();
     invoke(
         &function,
         &[],

@@ -31,6 +31,13 @@ pub(super) mod raw {
             read_only: bool,
             limit: std::ffi::c_long,
         ) -> c_int;
+        pub(crate) fn SPI_register_trigger_data(data: *mut pg_sys::TriggerData) -> c_int;
+        pub(crate) fn create_queryEnv() -> *mut pg_sys::QueryEnvironment;
+        pub(crate) fn register_ENR(
+            environment: *mut pg_sys::QueryEnvironment,
+            entry: pg_sys::EphemeralNamedRelation,
+        );
+        pub(crate) fn palloc0(size: usize) -> *mut c_void;
         pub(crate) fn pg_parse_query(text: *const c_char) -> *mut pg_sys::List;
         pub(crate) fn parse_analyze_varparams(
             tree: *mut pg_sys::RawStmt,

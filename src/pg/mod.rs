@@ -14,6 +14,7 @@ pub(crate) mod language;
 pub(crate) mod latch;
 pub(crate) mod lwlock;
 pub(crate) mod relation;
+pub(crate) mod residue;
 pub(crate) mod session;
 pub(crate) mod shmem;
 pub(crate) mod snapshot;

@@ -14,6 +14,7 @@ mod js;
 mod console;
 mod determinism;
 mod globals;
+mod sharing;
 mod stack_traces;
 mod support;
 mod web_crypto;

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
-use crate::js::{self, Call, Host, HostError, Kind, Limits, ModuleSource, Outcome};
+use crate::js::{self, Call, Host, HostError, Kind, Limits, ModuleSource, Outcome, Sharing};
 
 /// Stands before the module `m.js`: functions as npm's server library makes them, with results in plain JSON.
 const PRELUDE: &str = r#"
@@ -148,7 +148,24 @@ impl App {
         self.invoke("m.js", "f", seed, 1)
     }
 
-    fn invoke(self, module: &str, export: &str, seed: [u8; 32], deployment: i64) -> Outcome {
+    /// Why calls of a module must not share a context, if they must not.
+    pub(crate) fn prove(self, module: &'static str) -> Result<(), String> {
+        on_engine(move || js::prove(module, &mut self.world(), &limits(), IMPORTED).unwrap())
+    }
+
+    /// Calls an export three times, in one context from the second call on if that may be.
+    pub(crate) fn call_shared(self, module: &'static str, export: &'static str) -> Vec<Outcome> {
+        on_engine(move || {
+            let deployment = next_deployment();
+            let call = |seed: u8| {
+                let app = self.clone();
+                app.invoke_sharing(module, export, [seed; 32], deployment, Sharing::Proven)
+            };
+            (1..=3).map(call).collect()
+        })
+    }
+
+    fn world(self) -> World {
         let mut world = World::default();
         for (path, source, map) in self.modules {
             let module = ModuleSource {
@@ -157,6 +174,22 @@ impl App {
             };
             world.modules.insert(path, module);
         }
+        world
+    }
+
+    fn invoke(self, module: &str, export: &str, seed: [u8; 32], deployment: i64) -> Outcome {
+        self.invoke_sharing(module, export, seed, deployment, Sharing::Fresh)
+    }
+
+    fn invoke_sharing(
+        self,
+        module: &str,
+        export: &str,
+        seed: [u8; 32],
+        deployment: i64,
+        sharing: Sharing,
+    ) -> Outcome {
+        let mut world = self.world();
         let call = Call {
             deployment,
             module,
@@ -166,7 +199,7 @@ impl App {
             now_unix_ms: NOW,
             seed,
             import_unix_ms: IMPORTED,
-            reuse_context: false,
+            sharing,
             image: None,
         };
         js::invoke(&call, &mut world, &limits()).unwrap()

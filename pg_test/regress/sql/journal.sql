@@ -42,6 +42,16 @@ FROM live.logs ORDER BY id;
 SELECT function, kind, calls, errors, total_ms >= max_ms AND max_ms > 0 AS timed, documents_written
 FROM live.function_stats WHERE function IN ('messages:chatty', 'messages:send', 'messages:nowhere', 'messages:sendAndFail')
 ORDER BY function;
+SELECT function, (SELECT sum(n) FROM unnest(histogram) AS n) = calls AS counted,
+    p50_ms > 0 AND p50_ms <= p99_ms AND p99_ms <= max_ms AS quantiles
+FROM live.function_stats WHERE function IN ('messages:chatty', 'messages:send') ORDER BY function;
+-- Quantiles of 1 to 1000: a bucket is a fifth wide.
+WITH counts AS (SELECT live.histogram_bucket(v) AS bucket, count(*) AS n FROM generate_series(1, 1000) AS v GROUP BY 1),
+h AS (SELECT array_agg(COALESCE(n, 0) ORDER BY i) AS h FROM generate_series(0, 95) AS i LEFT JOIN counts ON bucket = i)
+SELECT live.histogram_quantile(h, 0.5) BETWEEN 500 AND 600 AS p50, live.histogram_quantile(h, 0.99) BETWEEN 990 AND 1190 AS p99,
+    live.histogram_quantile(live.histogram_sum(h, h), 0.5) = live.histogram_quantile(h, 0.5) AS summed,
+    live.histogram_bucket(0) AS least, live.histogram_bucket(1e12) AS most
+FROM h;
 
 -- Off.
 SET pg_live.log_calls = off;

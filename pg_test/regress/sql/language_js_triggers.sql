@@ -48,5 +48,27 @@ SELECT id, v FROM t WHERE id = 6;
 SELECT decide();
 CREATE FUNCTION with_args(a int) RETURNS trigger LANGUAGE js AS $$ return NEW $$;
 CREATE FUNCTION for_events() RETURNS event_trigger LANGUAGE js AS $$ $$;
+-- Transition tables are read by their names; a plan belongs to its trigger.
+CREATE TABLE moves (id int PRIMARY KEY, v text);
+CREATE TABLE other_moves (n numeric, id bigint);
+CREATE FUNCTION transitions() RETURNS trigger LANGUAGE js AS $$
+  for (const name of TG_ARGV) {
+    console.log(TG_OP, name, JSON.stringify(sql.query(`SELECT * FROM ${name} WHERE id < $1 ORDER BY id`, [100])));
+  }
+$$;
+CREATE FUNCTION not_a_trigger() RETURNS bigint LANGUAGE js AS $$ return sql`SELECT count(*) FROM added`[0].count $$;
+CREATE TRIGGER i AFTER INSERT ON moves REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION transitions('added');
+CREATE TRIGGER u AFTER UPDATE ON moves REFERENCING OLD TABLE AS before NEW TABLE AS after
+  FOR EACH STATEMENT EXECUTE FUNCTION transitions('before', 'after');
+CREATE TRIGGER d AFTER DELETE ON moves REFERENCING OLD TABLE AS gone FOR EACH ROW EXECUTE FUNCTION transitions('gone');
+CREATE TRIGGER i AFTER INSERT ON other_moves REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION transitions('added');
+INSERT INTO moves VALUES (1, 'a'), (2, 'b');
+INSERT INTO other_moves VALUES (1.50, 9);
+INSERT INTO moves VALUES (3, 'c');
+UPDATE moves SET v = v || '!' WHERE id < 3;
+DELETE FROM moves WHERE id < 3;
+CREATE FUNCTION calls_another() RETURNS trigger LANGUAGE js AS $$ sql`SELECT js_triggers.not_a_trigger()` $$;
+CREATE TRIGGER c AFTER INSERT ON moves REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION calls_another();
+INSERT INTO moves VALUES (4, 'not seen by functions that it calls');
 SET client_min_messages = warning;
 DROP SCHEMA js_triggers CASCADE;

@@ -279,6 +279,7 @@ fn settings(port: u16, sockets: &Path) -> String {
          unix_socket_directories = '{}'\n\
          unix_socket_permissions = 0700\n\
          shared_preload_libraries = 'pg_live'\n\
+         pg_live.recheck_calls = 50\n\
          password_encryption = 'scram-sha-256'\n\
          max_connections = 200\n\
          timezone = 'UTC'\n\

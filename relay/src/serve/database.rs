@@ -22,7 +22,7 @@ pub(crate) mod sql {
     pub(crate) const RUN_MUTATION: &str = "SELECT ok, value::text, error, error_data::text, \
         log_lines, replayed \
         FROM live.run_mutation($1::text, $2::text, $3::text, $4::text, $5::bigint)";
-    pub(crate) const LAST_COMMIT: &str = "SELECT boot, c FROM live.last_commit()";
+    pub(crate) const LAST_COMMIT: &str = "SELECT boot, c, clean FROM live.last_commit()";
     pub(crate) const CLOCK: &str = "SELECT boot, c FROM live.clock()";
     pub(crate) const WATERMARK: &str = "SELECT boot, c, w, n, clear \
         FROM live.watermark($1::bigint, $2::integer)";

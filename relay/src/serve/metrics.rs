@@ -45,6 +45,7 @@ metrics! {
     replica_runs: "counter", "Runs that were begun on replicas.";
     replica_misses: "counter", "Times that a replica was too late or gone for a run.";
     replica_tickets: "counter", "Times that the primary was asked for the present, for runs on replicas.";
+    connections_unclean: "counter", "Connections closed because a mutation left something in their session.";
     sessions_total: "counter", "WebSocket sessions ever opened.";
     sessions: "gauge", "Open WebSocket sessions.";
     subscriptions: "gauge", "Live queries of all sessions.";

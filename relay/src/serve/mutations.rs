@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 
 use super::Relay;
 use super::database::{FunctionResult, MutationRow, moment, sql};
-use super::pool::{Connection, Stopping, backoff};
+use super::pool::{Connection, Stopping, Taken, backoff};
 use super::sql_error::{Verdict, describe, is_reusable_after, judge};
 
 /// Repetitions after conflicts.
@@ -189,7 +189,7 @@ async fn attempt(
             if is_reusable_after(&error)
                 && connection.client.batch_execute("ROLLBACK").await.is_ok()
             {
-                connection.give_back();
+                give_back_if_clean(relay, connection).await;
             }
             return Ok(Err(Broken {
                 error,
@@ -202,10 +202,12 @@ async fn attempt(
     let commit = connection.client.batch_execute("COMMIT");
     let last_commit = connection.client.query_one(&connection.last_commit, &[]);
     let (committed, last_commit) = join(commit, last_commit).await;
-    let done = committed.and(last_commit).and_then(|row| moment(&row));
+    let done = committed
+        .and(last_commit)
+        .and_then(|row| Ok((moment(&row)?, row.try_get("clean")?)));
     match done {
-        Ok(moment) => {
-            connection.give_back();
+        Ok((moment, clean)) => {
+            give_back_if(relay, connection, clean);
             relay.metrics.mutations_replayed.add(row.replayed.into());
             let moment = if moment.boot == 0 && row.result.outcome.is_ok() {
                 wait_for_clock(relay).await?
@@ -217,7 +219,7 @@ async fn attempt(
         Err(error) => {
             // After a conflict at COMMIT the connection is in no transaction.
             if judge(&error) == Verdict::Conflict {
-                connection.give_back();
+                give_back_if_clean(relay, connection).await;
             }
             Ok(Err(Broken {
                 error,
@@ -225,6 +227,23 @@ async fn attempt(
             }))
         }
     }
+}
+
+/// Gives a connection back in which triggers or functions of other languages have left nothing; else it is closed.
+fn give_back_if(relay: &Relay, connection: Taken, clean: bool) {
+    if clean {
+        connection.give_back();
+    } else {
+        debug!("a mutation left something in its session, which is closed");
+        relay.metrics.connections_unclean.add(1);
+    }
+}
+
+/// After a rollback, which does not take all of it back.
+async fn give_back_if_clean(relay: &Relay, connection: Taken) {
+    let last = connection.client.query_one(&connection.last_commit, &[]);
+    let clean = last.await.and_then(|row| row.try_get("clean"));
+    give_back_if(relay, connection, clean.unwrap_or(false));
 }
 
 async fn run_in_transaction(

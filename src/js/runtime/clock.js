@@ -6,9 +6,10 @@
     Object.defineProperty(target, name, { value, writable: true, enumerable: false, configurable: true });
 
   const NativeDate = Date;
+  const { construct } = Reflect;
   const FrozenDate = function Date(...args) {
     if (new.target === undefined) return new NativeDate(now()).toString();
-    return Reflect.construct(NativeDate, args.length === 0 ? [now()] : args, new.target);
+    return construct(NativeDate, args.length === 0 ? [now()] : args, new.target);
   };
   Object.defineProperty(FrozenDate, "length", { value: 7, configurable: true });
   Object.defineProperty(FrozenDate, "prototype", { value: NativeDate.prototype, writable: false });

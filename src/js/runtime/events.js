@@ -132,8 +132,14 @@
     }
   }
 
+  let forgetListeners;
   class EventTarget {
     #listeners = [];
+    static {
+      forgetListeners = (target) => {
+        target.#listeners = [];
+      };
+    }
     addEventListener(type, listener, options = false) {
       if (listener === null || listener === undefined) return;
       const details = typeof options === "object" && options !== null ? options : { capture: options };
@@ -248,5 +254,5 @@
     }
   }
 
-  return { DOMException, Event, EventTarget, AbortController, AbortSignal };
+  return { DOMException, Event, EventTarget, AbortController, AbortSignal, forgetListeners };
 })

@@ -2,7 +2,7 @@
 (function performanceTimeline(host, shared) {
   "use strict";
 
-  const { DOMException, EventTarget } = shared.use("events");
+  const { DOMException, EventTarget, forgetListeners } = shared.use("events");
   const key = {};
 
   class PerformanceEntry {
@@ -127,6 +127,7 @@
   const forget = () => {
     performance.clearMarks();
     performance.clearMeasures();
+    forgetListeners(performance);
   };
   return { forget, performance, Performance, PerformanceEntry, PerformanceMark, PerformanceMeasure };
 })

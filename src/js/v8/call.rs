@@ -1,5 +1,7 @@
 //! Driving one call: a context, the import, the function, its asynchronous syscalls, its end.
 
+use std::rc::Rc;
+
 use deno_core::v8;
 
 use super::context;
@@ -14,7 +16,7 @@ use super::ops;
 use super::prepare;
 use super::runtime::Runtime;
 use crate::js::json_text;
-use crate::js::{Call, Failure, Host, JsError, Kind, Limits, Observed, Outcome};
+use crate::js::{Call, Failure, Host, JsError, Kind, Limits, Observed, Outcome, Sharing};
 
 /// Deepest result: readers of JSON commonly stop at 128.
 const RESULT_DEPTH_MAX: usize = 120;
@@ -26,6 +28,7 @@ pub(in crate::js) fn invoke(
     limits: &Limits,
 ) -> Result<Outcome, Failure> {
     let engine = Engine::acquire(limits, call.image)?;
+    let keep = keep(&engine, call, host, limits)?;
     let mut frame = Frame::new(
         engine,
         host,
@@ -33,15 +36,9 @@ pub(in crate::js) fn invoke(
         limits.interrupt_pending,
         import_seed(call.deployment),
     );
-    let module = ModuleKey {
-        deployment: call.deployment,
-        path: call.module.to_owned(),
-    };
-    frame.keep = if call.reuse_context {
-        Keep::Used(module)
-    } else {
-        Keep::Prepared(module)
-    };
+    let guarded = matches!(&keep, Keep::Used(module) if module.guarded);
+    frame.keep = keep;
+    frame.guarded = guarded;
     let mut observed = Observed::default();
     let ended = context::run(&frame, limits, call.import_unix_ms, |scope, runtime| {
         let result = run(scope, &frame, runtime, call);
@@ -64,6 +61,33 @@ pub(in crate::js) fn invoke(
         log_lines,
         observed,
         user_time: ended.user_time,
+        guarded,
+    })
+}
+
+/// Which context a call takes.
+fn keep(
+    engine: &Rc<Engine>,
+    call: &Call<'_>,
+    host: &mut dyn Host,
+    limits: &Limits,
+) -> Result<Keep, Failure> {
+    let module = |guarded| ModuleKey {
+        deployment: call.deployment,
+        path: call.module.to_owned(),
+        guarded,
+    };
+    Ok(match call.sharing {
+        Sharing::Fresh => Keep::Prepared(module(false)),
+        Sharing::Asked => Keep::Used(module(false)),
+        Sharing::Proven => {
+            let guarded = module(true);
+            if prepare::guarded(engine, &guarded, call, host, limits)? {
+                Keep::Used(guarded)
+            } else {
+                Keep::Prepared(module(false))
+            }
+        }
     })
 }
 

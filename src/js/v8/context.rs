@@ -194,6 +194,9 @@ fn stored<'s, 'f>(
         Keep::Nothing => return None,
         Keep::Prepared(key) | Keep::Used(key) | Keep::Preparing(key) => key,
     };
+    if key.guarded {
+        return None;
+    }
     let module = frame.engine.image_of(key)?.module(&key.path)?;
     let context = v8::Context::from_snapshot(scope, module.context?, options(&frame.engine))?;
     Some((context, module))
@@ -259,7 +262,7 @@ fn resume<'s>(
     frame.loaded.replace(kept.loaded);
     frame.log_lines.replace(kept.log_lines);
     frame.resumed.set(true);
-    if kept.used {
+    if kept.used || kept.module.guarded {
         attempt(scope, frame, |scope| runtime.call(scope, "reset", &[]))?;
     }
     Ok(runtime)

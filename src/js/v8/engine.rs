@@ -1,6 +1,7 @@
 //! The isolate of this thread and what is kept between calls.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::time::Duration;
@@ -61,6 +62,10 @@ pub(super) struct Engine {
     pub(super) kept: RefCell<KeptContexts>,
     /// Modules for which a context should be prepared.
     pub(super) wanted: RefCell<Vec<Wanted>>,
+    /// Guarded modules that were called, so that the next call is worth a context for many.
+    pub(super) called: RefCell<HashSet<ModuleKey>>,
+    /// Modules whose calls must not share a context, whatever was found at their deploy.
+    pub(super) distrusted: RefCell<Vec<ModuleKey>>,
     /// Contexts of functions in LANGUAGE js.
     pub(super) realms: RefCell<Vec<Rc<Realm>>>,
     /// The runtime's own code.
@@ -246,6 +251,8 @@ impl Engine {
             modules: RefCell::default(),
             kept: RefCell::default(),
             wanted: RefCell::default(),
+            called: RefCell::default(),
+            distrusted: RefCell::default(),
             realms: RefCell::default(),
             runtime: runtime::Scripts::default(),
             operations,
@@ -405,6 +412,11 @@ pub(super) fn resting() -> Option<Rc<Engine>> {
     })
 }
 
+/// This thread's engine, if it has one.
+pub(super) fn present() -> Option<Rc<Engine>> {
+    ENGINE.with(|slot| slot.try_borrow().ok()?.as_ref().map(Rc::clone))
+}
+
 /// The watchdog of this thread.
 fn watchdog() -> Result<Rc<Watchdog>, Failure> {
     WATCHDOG.with(|slot| {
@@ -440,6 +452,10 @@ pub(in crate::js) fn forget_others(keep: i64) {
             // What was alive is garbage now.
             engine.live.set(0);
             engine.modules.borrow_mut().forget_others(keep);
+            let mut called = engine.called.borrow_mut();
+            called.retain(|module| module.deployment == keep);
+            let mut distrusted = engine.distrusted.borrow_mut();
+            distrusted.retain(|module| module.deployment == keep);
             if engine.kept.borrow_mut().forget_others(keep) {
                 // V8 keeps what it has optimized for a context that served many calls, and the context with it.
                 engine.worn_out.set(true);

@@ -71,6 +71,10 @@ pub(super) struct Frame<'a> {
     pub(super) phase: Cell<Phase>,
     /// Which kept contexts the call may take, and whether its own is kept after it.
     pub(super) keep: Keep,
+    /// Whether modules are imported from guarded texts.
+    pub(super) guarded: bool,
+    /// Why a module cannot be guarded, as its text alone shows.
+    pub(super) refusal: RefCell<Option<String>>,
     /// Whether the context was kept from an earlier call, or prepared for this one.
     pub(super) resumed: Cell<bool>,
     /// Whether the server wants to interrupt.
@@ -103,6 +107,8 @@ impl<'a> Frame<'a> {
             deployment,
             phase: Cell::new(Phase::Import),
             keep: Keep::Nothing,
+            guarded: false,
+            refusal: RefCell::default(),
             resumed: Cell::new(false),
             interrupt_pending,
             random: RefCell::new(ChaCha12Rng::from_seed(seed)),

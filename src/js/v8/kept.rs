@@ -5,14 +5,18 @@ use deno_core::v8;
 use super::modules::Loaded;
 use crate::js::log_lines::LogLines;
 
-/// Most contexts that are kept.
+/// Most contexts that are kept for one call each.
 pub(super) const MAX_KEPT: usize = 4;
+/// Most contexts that are kept for many calls.
+const MAX_SHARED: usize = 16;
 
 /// A module of a deployment. A context is for one of them: what another imports would be seen in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ModuleKey {
     pub(super) deployment: i64,
     pub(super) path: String,
+    /// Whether all that the module made while it was imported is frozen.
+    pub(super) guarded: bool,
 }
 
 /// Which kept contexts a call may take, and whether its own is kept after it.
@@ -65,17 +69,28 @@ impl KeptContexts {
 
     /// Keeps one; the oldest goes if there are too many.
     pub(super) fn put(&mut self, kept: Kept) {
-        if self.contexts.len() >= MAX_KEPT {
-            self.contexts.remove(0);
+        let is_shared = |kept: &Kept| kept.used || kept.module.guarded;
+        let shared = is_shared(&kept);
+        let alike = |other: &Kept| is_shared(other) == shared;
+        let most = if shared { MAX_SHARED } else { MAX_KEPT };
+        if self.contexts.iter().filter(|other| alike(other)).count() >= most
+            && let Some(oldest) = self.contexts.iter().position(alike)
+        {
+            self.contexts.remove(oldest);
         }
         self.contexts.push(kept);
     }
 
-    /// Whether a call of the module at the top would find one.
-    pub(super) fn has(&self, module: &ModuleKey) -> bool {
+    /// Whether a call of the module at this depth would find one.
+    pub(super) fn has(&self, module: &ModuleKey, depth: usize) -> bool {
         self.contexts
             .iter()
-            .any(|kept| kept.module == *module && kept.depth == 0)
+            .any(|kept| kept.module == *module && kept.depth == depth)
+    }
+
+    /// Drops those of a module.
+    pub(super) fn forget(&mut self, module: &ModuleKey) {
+        self.contexts.retain(|kept| kept.module != *module);
     }
 
     /// Drops those of every deployment but `deployment`; says whether one had served calls.

@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use deno_core::v8;
 
@@ -27,19 +28,20 @@ pub(super) struct CachedModule {
 /// Code of the deployments that were called last.
 #[derive(Default)]
 pub(super) struct ModuleCache {
-    deployments: Vec<(i64, HashMap<String, Rc<CachedModule>>)>,
+    /// By path, and whether it is the guarded text.
+    deployments: Vec<(i64, HashMap<(String, bool), Rc<CachedModule>>)>,
 }
 
 impl ModuleCache {
-    fn get(&self, deployment: i64, path: &str) -> Option<Rc<CachedModule>> {
+    fn get(&self, deployment: i64, path: &str, guarded: bool) -> Option<Rc<CachedModule>> {
         let (_, modules) = self
             .deployments
             .iter()
             .find(|(number, _)| *number == deployment)?;
-        modules.get(path).map(Rc::clone)
+        modules.get(&(path.to_owned(), guarded)).map(Rc::clone)
     }
 
-    fn insert(&mut self, deployment: i64, path: String, module: Rc<CachedModule>) {
+    fn insert(&mut self, deployment: i64, path: String, guarded: bool, module: Rc<CachedModule>) {
         let position = self
             .deployments
             .iter()
@@ -51,7 +53,7 @@ impl ModuleCache {
             self.deployments.push((deployment, HashMap::new()));
             self.deployments.len() - 1
         });
-        self.deployments[at].1.insert(path, module);
+        self.deployments[at].1.insert((path, guarded), module);
     }
 
     /// Drops the code of every deployment but `keep`.
@@ -116,13 +118,15 @@ impl Loaded {
 
 impl SourceMaps for Loaded {
     fn map(&self, script: &str, line: u32, column: u32) -> MappedPosition {
-        let lookup = |path: &str| match self.modules.iter().find(|loaded| loaded.path == path) {
-            Some(loaded) => loaded.map.lookup(line, column),
-            None => self.maps.as_ref()?.get(path)?.lookup(line, column),
+        let known = |path: &str| match self.modules.iter().find(|loaded| loaded.path == path) {
+            Some(loaded) => Some(&*loaded.map),
+            None => self.maps.as_ref()?.get(path),
         };
-        script
-            .strip_prefix(MODULE_SCHEME)
-            .and_then(lookup)
+        let Some(map) = script.strip_prefix(MODULE_SCHEME).and_then(known) else {
+            return unmapped(script, line, column);
+        };
+        let column = map.original_column(line, column);
+        map.lookup(line, column)
             .unwrap_or_else(|| unmapped(script, line, column))
     }
 }
@@ -139,6 +143,19 @@ pub(super) fn exports<'s>(
     let exports = import(scope, frame, path)?;
     frame.exports.replace(Some(v8::Global::new(scope, exports)));
     Ok(exports)
+}
+
+/// The namespaces of what is loaded, by path.
+pub(super) fn namespaces<'s>(
+    scope: &v8::PinScope<'s, '_>,
+    frame: &Frame<'_>,
+) -> Vec<(String, v8::Local<'s, v8::Value>)> {
+    let loaded = frame.loaded.borrow();
+    let namespace = |loaded: &LoadedModule| {
+        let module = v8::Local::new(scope, loaded.module.as_ref()?);
+        Some((loaded.path.clone(), module.get_module_namespace()))
+    };
+    loaded.modules.iter().filter_map(namespace).collect()
 }
 
 /// Imports the module at `path` and what it imports; gives its exports.
@@ -250,9 +267,23 @@ fn fetch(
     path: &str,
 ) -> Result<Option<Rc<CachedModule>>, Halt> {
     if let Some(number) = frame.deployment
-        && let Some(cached) = frame.engine.modules.borrow().get(number, path)
+        && let Some(cached) = frame
+            .engine
+            .modules
+            .borrow()
+            .get(number, path, frame.guarded)
     {
         return Ok(Some(cached));
+    }
+    // What the host has told once it need not be asked again.
+    let plain = frame
+        .deployment
+        .filter(|_| frame.guarded)
+        .and_then(|number| frame.engine.modules.borrow().get(number, path, false));
+    if let Some(plain) = plain {
+        let text = v8::Local::new(scope, &plain.source).to_rust_string_lossy(scope);
+        let map = Rc::clone(&plain.map);
+        return cache(scope, frame, path, &text.into(), map).map(Some);
     }
     let module = match frame.call_host(|host| host.module(path)) {
         Ok(Some(module)) => module,
@@ -260,21 +291,44 @@ fn fetch(
         Err(HostFault::Stopped) => return Err(Halt::Stopped),
         Err(HostFault::Js { message, .. }) => return Err(thrown(message)),
     };
-    let source = string(scope, &module.source)
-        .ok_or_else(|| thrown(format!("Module \"{path}\" is too large.")))?;
+    let map = Rc::new(LazyMap::new(module.source_map));
+    cache(scope, frame, path, &module.source, map).map(Some)
+}
+
+/// Puts the text of a module into the cache, guarded if the frame wants it so.
+fn cache(
+    scope: &v8::PinScope<'_, '_>,
+    frame: &Frame<'_>,
+    path: &str,
+    source: &Arc<str>,
+    map: Rc<LazyMap>,
+) -> Result<Rc<CachedModule>, Halt> {
+    let (text, map) = if frame.guarded {
+        let guarded = pg_live_guard::guard(source).map_err(|refusal| {
+            let message = refusal.to_string();
+            frame.refusal.replace(Some(message.clone()));
+            thrown(message)
+        })?;
+        (guarded.source.into(), Rc::new(map.shifted(guarded.shifts)))
+    } else {
+        (Arc::clone(source), map)
+    };
+    let source =
+        string(scope, &text).ok_or_else(|| thrown(format!("Module \"{path}\" is too large.")))?;
     let cached = Rc::new(CachedModule {
         source: v8::Global::new(scope, source),
-        map: Rc::new(LazyMap::new(module.source_map)),
+        map,
         code: OnceCell::new(),
     });
     if let Some(number) = frame.deployment {
-        frame
-            .engine
-            .modules
-            .borrow_mut()
-            .insert(number, path.to_owned(), Rc::clone(&cached));
+        frame.engine.modules.borrow_mut().insert(
+            number,
+            path.to_owned(),
+            frame.guarded,
+            Rc::clone(&cached),
+        );
     }
-    Ok(Some(cached))
+    Ok(cached)
 }
 
 fn compile<'s>(
@@ -312,7 +366,7 @@ pub(super) fn refuse_dynamic_import<'s>(
     let message = short(
         scope,
         &format!(
-            "Can't use dynamic import() in queries and mutations: import \"{specifier}\" at the top \
+            "NoDynamicImport: Can't use dynamic import() in queries and mutations: import \"{specifier}\" at the top \
              of the file."
         ),
     );

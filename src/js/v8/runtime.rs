@@ -7,7 +7,7 @@ use deno_core::v8;
 use super::convert::{member, short};
 
 /// The files: expressions, each a function. Those of `bundles/` are made of npm packages by `web/build.mjs`.
-const FILES: [(&str, &str); 18] = [
+const FILES: [(&str, &str); 19] = [
     ("blob", include_str!("../runtime/blob.js")),
     ("bootstrap", include_str!("../runtime/bootstrap.js")),
     ("clock", include_str!("../runtime/clock.js")),
@@ -16,6 +16,7 @@ const FILES: [(&str, &str); 18] = [
     ("encoding", include_str!("../runtime/encoding.js")),
     ("events", include_str!("../runtime/events.js")),
     ("fetch", include_str!("../runtime/fetch.js")),
+    ("guard", include_str!("../runtime/guard.js")),
     ("harden", include_str!("../runtime/harden.js")),
     ("image", include_str!("../runtime/image.js")),
     ("inspect", include_str!("../runtime/bundles/inspect.js")),

@@ -1,7 +1,7 @@
 //! What a statement of a function in LANGUAGE js must not leave behind in the session.
 //!
 //! The checks go by what Postgres is about to execute, not by its text, and hold for what the statement calls
-//! in turn. `docs/language-js.md` names the holes.
+//! in turn. `docs/language-js.md` names the holes. What statements of other functions leave is noted, for relays.
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -10,8 +10,7 @@ use pgrx::pg_sys;
 
 use crate::error::{Error, Result};
 use crate::invalidator;
-use crate::pg::databases;
-use crate::pg::function;
+use crate::pg::{databases, function, residue};
 
 /// Session-level advisory locks and unlocks of `pg_proc.dat`, by oid.
 const ADVISORY: std::ops::RangeInclusive<u32> = 2880..=2892;
@@ -93,10 +92,14 @@ unsafe extern "C-unwind" fn process_utility(
 ) {
     // SAFETY: the arguments go on as they came; a statement holds a node.
     unsafe {
-        if DEPTH.get() > 0
+        let inner = context != pg_sys::ProcessUtilityContext::PROCESS_UTILITY_TOPLEVEL;
+        if (inner || DEPTH.get() > 0)
             && let Some(what) = outlives((*statement).utilityStmt)
         {
-            function::raise(refusal(what));
+            if DEPTH.get() > 0 {
+                function::raise(refusal(what));
+            }
+            residue::note();
         }
         if let Some(emptied) = databases::emptied_by((*statement).utilityStmt) {
             invalidator::make_way(emptied.database, emptied.by_force);
@@ -137,7 +140,10 @@ unsafe extern "C-unwind" fn object_access(
 ) {
     let executes = access == pg_sys::ObjectAccessType::OAT_FUNCTION_EXECUTE;
     let function = object.to_u32();
-    if executes && DEPTH.get() > 0 && (ADVISORY.contains(&function) || function == SETSEED) {
+    let outlives = executes && (ADVISORY.contains(&function) || function == SETSEED);
+    if outlives && DEPTH.get() == 0 {
+        residue::note();
+    } else if outlives {
         let what = if function == SETSEED {
             "setseed()"
         } else {

@@ -7,5 +7,6 @@ pub(crate) mod proc;
 pub(crate) mod rows;
 pub(crate) mod set;
 pub(crate) mod statement;
+pub(crate) mod transition;
 pub(crate) mod trigger;
 pub(crate) mod types;

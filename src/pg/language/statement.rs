@@ -6,9 +6,9 @@ use std::rc::Rc;
 
 use pgrx::pg_sys;
 
-use super::guard;
 use super::rows::RowType;
 use super::types::Converter;
+use super::{guard, transition};
 use crate::error::{Error, Result};
 use crate::js::{Data, Names, Rows, Shape};
 use crate::pg::catch::{PgError, catch, raw};
@@ -28,6 +28,8 @@ pub(crate) struct Prepared {
     /// Where names were looked up, and for whom.
     path: Vec<u8>,
     user: pg_sys::Oid,
+    /// The trigger whose transition tables it may read.
+    trigger: Option<pg_sys::Oid>,
 }
 
 thread_local! {
@@ -72,8 +74,9 @@ impl Prepared {
         let oids = types.as_mut_ptr();
         // SAFETY: connected around the use of SPI; the text and the types outlive the calls.
         let plan = unsafe {
+            catch(|| raw::SPI_connect())?;
+            transition::register()?;
             catch(|| {
-                raw::SPI_connect();
                 let plan = raw::SPI_prepare_cursor(text.as_ptr(), count, oids, 0);
                 if !plan.is_null() {
                     raw::SPI_keepplan(plan);
@@ -95,6 +98,7 @@ impl Prepared {
             columns: RefCell::default(),
             path: search_path(),
             user,
+            trigger: transition::trigger(),
         })
     }
 
@@ -104,6 +108,7 @@ impl Prepared {
         unsafe {
             std::ffi::CStr::from_ptr(pg_sys::namespace_search_path).to_bytes() == self.path
                 && pg_sys::GetUserId() == self.user
+                && transition::trigger() == self.trigger
         }
     }
 
@@ -112,6 +117,7 @@ impl Prepared {
         // SAFETY: connect and finish bracket all use of SPI memory, in which the parameters are made; after an
         // ERROR the (sub)transaction ends and closes the level.
         unsafe { catch(|| raw::SPI_connect())? };
+        transition::register()?;
         let mut values = Vec::with_capacity(params.len());
         let mut nulls = Vec::with_capacity(params.len());
         for (param, value) in self.params.iter().zip(params) {
@@ -196,14 +202,9 @@ fn parameter_types(text: &CString) -> Result<Vec<pg_sys::Oid>> {
         let mut types: *mut pg_sys::Oid = std::ptr::null_mut();
         let mut count: c_int = 0;
         let (types_out, count_out) = (&raw mut types, &raw mut count);
+        let environment = transition::environment()?;
         let query = catch(|| {
-            raw::parse_analyze_varparams(
-                tree,
-                text.as_ptr(),
-                types_out,
-                count_out,
-                std::ptr::null_mut(),
-            )
+            raw::parse_analyze_varparams(tree, text.as_ptr(), types_out, count_out, environment)
         })
         .map_err(placed)?;
         guard::check_query(query)?;

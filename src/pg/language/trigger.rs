@@ -6,6 +6,7 @@ use std::rc::Rc;
 use pgrx::pg_sys;
 
 use super::rows::RowType;
+use super::transition::Scope;
 use super::types::Converter;
 use crate::error::{Error, Result};
 use crate::js::{Data, Shape};
@@ -46,6 +47,11 @@ impl Firing {
             let columns = Converter::of((*of).reltype, -1).row_type()?;
             Ok(Firing { data, columns })
         }
+    }
+
+    /// Lets statements read its transition tables until the scope is dropped.
+    pub(crate) fn scope(&self) -> Scope {
+        Scope::enter(self.data)
     }
 
     fn event(&self) -> u32 {

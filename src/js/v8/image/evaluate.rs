@@ -90,7 +90,11 @@ pub(super) fn try_out(job: &Job, image: Image) -> Result<(), Failure> {
         let seed = import_seed(job.deployment);
         let mut frame = Frame::new(Rc::clone(&engine), &mut host, deployment, || false, seed);
         let deployment = job.deployment;
-        frame.keep = Keep::Prepared(ModuleKey { deployment, path });
+        frame.keep = Keep::Prepared(ModuleKey {
+            deployment,
+            path,
+            guarded: false,
+        });
         context::run(&frame, &job.limits, job.import_unix_ms, |_, _| match frame
             .exports
             .borrow()
