@@ -53,7 +53,7 @@ CREATE TABLE moves (id int PRIMARY KEY, v text);
 CREATE TABLE other_moves (n numeric, id bigint);
 CREATE FUNCTION transitions() RETURNS trigger LANGUAGE js AS $$
   for (const name of TG_ARGV) {
-    console.log(TG_OP, name, JSON.stringify(sql.query(`SELECT * FROM ${name} WHERE id < $1 ORDER BY id`, [100])));
+    console.log(TG_OP, name, JSON.stringify(sql.query(`SELECT t::text FROM ${name} AS t WHERE id < $1 ORDER BY id`, [100])));
   }
 $$;
 CREATE FUNCTION not_a_trigger() RETURNS bigint LANGUAGE js AS $$ return sql`SELECT count(*) FROM added`[0].count $$;

@@ -143,8 +143,9 @@ impl Engine {
                 _ => place.and_then(Image::open),
             };
             // The old isolate is disposed of before the new one is entered.
-            *slot = None;
+            let distrusted = slot.take().map(|engine| engine.distrusted.take());
             let engine = Rc::new(Self::start(limits, Start::Calls(image))?);
+            engine.distrusted.replace(distrusted.unwrap_or_default());
             *slot = Some(Rc::clone(&engine));
             Ok(engine)
         })
@@ -376,10 +377,12 @@ pub(super) fn adopt_image() {
             return;
         };
         let wanted = engine.wanted.take();
+        let distrusted = engine.distrusted.take();
         drop(engine);
         // If it does not start, the next call finds out why.
         if let Ok(engine) = Engine::start(limits, Start::Calls(Some(image))) {
             engine.wanted.replace(wanted);
+            engine.distrusted.replace(distrusted);
             *slot = Some(Rc::new(engine));
         }
     });
