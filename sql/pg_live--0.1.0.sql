@@ -34,17 +34,29 @@ CREATE TABLE live.deployments (
     hash        text NOT NULL,
     -- What schema.ts exports; NULL without a schema.
     schema      json,
+    -- What auth.config.ts exports: whose tokens are accepted. NULL: nobody's.
+    auth        json,
     -- The deployment that was in force when this one was staged: it is prepared for that one only.
     base        bigint
 );
 
 -- The deployment in force, by component; the row comes with live.setup(). `version` is drawn from a sequence at every change of the
--- catalog, so a number never means two states. Every read-set holds this table.
+-- catalog, so a number never means two states; `code` at every change of what code sees while it is imported: the deployment and
+-- the environment. Every read-set holds this table.
 CREATE SEQUENCE live.version_seq;
 CREATE TABLE live.active (
     component  text COLLATE "C" PRIMARY KEY,
     deployment bigint REFERENCES live.deployments (id),
-    version    bigint NOT NULL DEFAULT pg_catalog.nextval('live.version_seq')
+    version    bigint NOT NULL DEFAULT pg_catalog.nextval('live.version_seq'),
+    code       bigint NOT NULL DEFAULT pg_catalog.nextval('live.version_seq')
+);
+
+-- What functions find in process.env. For the owner of the deployment only.
+CREATE TABLE live.environment (
+    component text COLLATE "C" NOT NULL,
+    name      text COLLATE "C" NOT NULL,
+    value     text NOT NULL,
+    PRIMARY KEY (component, name)
 );
 
 -- Sources are kept once per content.
@@ -187,6 +199,7 @@ CREATE TABLE live.faces (
 -- Tables, and the counters behind them, that pg_dump carries over.
 SELECT pg_catalog.pg_extension_config_dump('live.faces', '');
 SELECT pg_catalog.pg_extension_config_dump('live.deployments', '');
+SELECT pg_catalog.pg_extension_config_dump('live.environment', '');
 SELECT pg_catalog.pg_extension_config_dump('live.sources', '');
 SELECT pg_catalog.pg_extension_config_dump('live.modules', '');
 SELECT pg_catalog.pg_extension_config_dump('live.functions', '');
@@ -313,10 +326,54 @@ BEGIN
     EXECUTE format('GRANT EXECUTE ON FUNCTION live.query(text, json), live.mutation(text, json),'
         ' live.explain(text, json), live.deploy(json), live.deploy_start(json),'
         ' live.deploy_finish(bigint), live.deploy_abandon(bigint, text),'
+        ' live.set_environment(text, text), live.auth_config(),'
         ' live.prune(integer, interval), live.status(), live.counters() TO %I', owner);
     EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA live TO %I', owner);
 END $$;
 COMMENT ON FUNCTION live.setup IS 'Names the role that owns the deployment: its functions run as it, its tables belong to it.';
+
+-- A new version of the catalog: everything that is live runs again. What live.active says last counts for
+-- those who wait for its row.
+CREATE FUNCTION live.set_environment(name text, value text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+    IF name IS NULL OR name !~ '^[A-Za-z_][A-Za-z0-9_]{0,255}$' THEN
+        RAISE EXCEPTION 'the name of an environment variable must consist of letters, digits and underscores: %',
+                        quote_nullable(name)
+            USING ERRCODE = '22023';
+    END IF;
+    IF octet_length(value) > 8192 THEN
+        RAISE EXCEPTION 'the value of environment variable % has % bytes, more than 8192', name, octet_length(value)
+            USING ERRCODE = '22023', HINT = 'Keep large values in a table.';
+    END IF;
+    PERFORM FROM live.active AS a WHERE a.component = '' FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'deployments have no owner in this database yet'
+            USING ERRCODE = 'LV004', HINT = 'As a superuser: SELECT live.setup(''<role>'');';
+    END IF;
+    IF value IS NULL THEN
+        DELETE FROM live.environment AS e WHERE e.component = '' AND e.name = name;
+    ELSE
+        INSERT INTO live.environment AS e VALUES ('', name, value)
+            ON CONFLICT ON CONSTRAINT environment_pkey DO UPDATE SET value = excluded.value
+            WHERE e.value <> excluded.value;
+    END IF;
+    IF FOUND THEN
+        UPDATE live.active AS a SET version = nextval('live.version_seq'), code = nextval('live.version_seq')
+            WHERE a.component = '';
+    END IF;
+    IF (SELECT count(*) FROM live.environment AS e WHERE e.component = '') > 1000 THEN
+        RAISE EXCEPTION 'a deployment has at most 1000 environment variables' USING ERRCODE = '54000';
+    END IF;
+END $$;
+COMMENT ON FUNCTION live.set_environment IS
+    'Sets a variable that functions find in process.env; NULL removes it. All live queries run again.';
+
+CREATE FUNCTION live.auth_config() RETURNS json
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$ SELECT d.auth FROM live.active AS a JOIN live.deployments AS d ON d.id = a.deployment WHERE a.component = '' $$;
+COMMENT ON FUNCTION live.auth_config IS 'Whose tokens the deployment in force accepts, as auth.config.ts exports it.';
 
 -- Locks are had at once or given back, and tried again: nobody queues up behind a deploy.
 CREATE FUNCTION live.deploy_start(source json) RETURNS json
@@ -368,8 +425,9 @@ REVOKE EXECUTE ON FUNCTION live.query(text, json), live.mutation(text, json), li
     live.run_query(text, text, text, bigint, bigint, bigint, text),
     live.run_mutation(text, text, text, text, bigint),
     live.setup(name), live.deploy(json), live.deploy_start(json), live.deploy_finish(bigint),
-    live.deploy_abandon(bigint, text), live.prune(integer, interval) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION live.run_query(text, text, text, bigint, bigint, bigint, text),
+    live.deploy_abandon(bigint, text), live.set_environment(text, text), live.auth_config(),
+    live.prune(integer, interval) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION live.auth_config(), live.run_query(text, text, text, bigint, bigint, bigint, text),
     live.run_mutation(text, text, text, text, bigint), live.query(text, json), live.mutation(text, json)
     TO live_relay;
 

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -54,6 +54,12 @@ enum Command {
     /// Without --url the database of `pg-live dev` for this app is used (<app dir>/.pg-live/env).
     #[command(verbatim_doc_comment)]
     Deploy(DeployArgs),
+    /// Environment variables of the deployment: functions find them in process.env
+    ///
+    /// Without --url the database of `pg-live dev` for this app is used (<app dir>/.pg-live/env).
+    /// A change runs all live queries again.
+    #[command(verbatim_doc_comment)]
+    Env(EnvArgs),
     /// Serve clients of an existing database: the relay alone, as in production
     ///
     /// Any number of relays may serve one database. The role in --url must be a member of
@@ -105,6 +111,47 @@ struct DeployArgs {
     /// Deploy nothing: print what would be sent (the argument of live.deploy) as JSON
     #[arg(long)]
     dry_run: bool,
+}
+
+#[derive(clap::Args)]
+struct EnvArgs {
+    #[command(subcommand)]
+    action: EnvAction,
+    /// Folder of the app
+    #[arg(long, default_value = ".", value_name = "DIR", global = true)]
+    app_dir: PathBuf,
+    /// Database of the deployment, as the role that owns it
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true,
+        global = true
+    )]
+    url: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum EnvAction {
+    /// Print all variables, one NAME=value a line
+    List,
+    /// Print the value of a variable
+    Get {
+        /// Its name
+        name: String,
+    },
+    /// Set a variable; without a value it is read from standard input
+    Set {
+        /// Letters, digits and underscores
+        name: String,
+        /// At most 8 KiB
+        value: Option<String>,
+    },
+    /// Remove a variable
+    Remove {
+        /// Its name
+        name: String,
+    },
 }
 
 #[derive(clap::Args)]
@@ -164,7 +211,11 @@ fn print_line(text: &str) {
 fn set_up_log(command: &Command) {
     let usual = match command {
         Command::Serve(_) => "info",
-        Command::Dev(_) | Command::Stop(_) | Command::Deploy(_) | Command::Version => "warn",
+        Command::Dev(_)
+        | Command::Stop(_)
+        | Command::Deploy(_)
+        | Command::Env(_)
+        | Command::Version => "warn",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     tracing_subscriber::fmt()
@@ -191,6 +242,7 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
         }
         Command::Stop(args) => dev::stop(&args.app_dir, args.dir.as_deref()).await?,
         Command::Deploy(args) => run_deploy(args).await?,
+        Command::Env(args) => run_env(args).await?,
         Command::Serve(args) => run_serve(args).await?,
         Command::Version => print_line(&format!("pg-live {}", env!("CARGO_PKG_VERSION"))),
     }
@@ -207,11 +259,44 @@ async fn run_deploy(args: DeployArgs) -> Result<(), Box<dyn Error>> {
         print_line(&serde_json::to_string(&prepared.source)?);
         return Ok(());
     }
-    let url = args
-        .url
-        .or_else(|| dev::known_database_url(&app.dir))
-        .ok_or_else(|| deploy::Error::NoTarget { app: args.app_dir })?;
+    let url = target(args.url, args.app_dir, &app.dir)?;
     print_line(&deploy::deploy(&prepared.source, &url).await?.summary());
+    Ok(())
+}
+
+/// The database that was named, else that of `pg-live dev` for the app.
+fn target(url: Option<String>, given: PathBuf, dir: &Path) -> Result<String, deploy::Error> {
+    url.or_else(|| dev::known_database_url(dir))
+        .ok_or(deploy::Error::NoTarget { app: given })
+}
+
+async fn run_env(args: EnvArgs) -> Result<(), Box<dyn Error>> {
+    let dir = args.app_dir.clone();
+    let url = target(args.url, args.app_dir, &dir)?;
+    match args.action {
+        EnvAction::List => {
+            for (name, value) in deploy::variables(&url).await? {
+                print_line(&format!("{name}={value}"));
+            }
+        }
+        EnvAction::Get { name } => {
+            let variables = deploy::variables(&url).await?;
+            match variables.into_iter().find(|(known, _)| *known == name) {
+                Some((_, value)) => print_line(&value),
+                None => return Err(format!("environment variable {name} is not set").into()),
+            }
+        }
+        EnvAction::Set { name, value } => {
+            let value = match value {
+                Some(value) => value,
+                None => std::io::read_to_string(std::io::stdin())?
+                    .trim_end_matches('\n')
+                    .to_owned(),
+            };
+            deploy::set_variable(&url, &name, Some(&value)).await?;
+        }
+        EnvAction::Remove { name } => deploy::set_variable(&url, &name, None).await?,
+    }
     Ok(())
 }
 

@@ -6,7 +6,9 @@ use pg_live_invalidation::{CodecError, Generation, Owner, Snapshot, Sub, encode_
 use pg_live_readset::{ReadSet, ReadSetBuilder};
 use pgrx::IntoDatum;
 use pgrx::pg_sys::Datum;
+use serde::Deserialize;
 use serde_json::json;
+use serde_json::value::RawValue;
 
 use crate::capture;
 use crate::documents::catalog::{Catalog, FunctionKind};
@@ -24,24 +26,33 @@ fn text(value: Option<String>) -> Option<Datum> {
     value.and_then(IntoDatum::into_datum)
 }
 
-/// Who asks, and as whom: the relay marks the identity of an administrator with `"admin": true`,
-/// which no token of a user can carry.
-fn caller(identity: Option<&str>) -> (Caller, Option<String>) {
-    let Some(serde_json::Value::Object(mut identity)) =
-        identity.and_then(|identity| serde_json::from_str(identity).ok())
-    else {
-        return (Caller::Client, None);
+/// What the relay says of who asks. The mark is beside the user: what a token says cannot set it.
+#[derive(Deserialize)]
+struct Identity<'a> {
+    /// The caller has the admin key.
+    #[serde(default)]
+    admin: bool,
+    /// What `getUserIdentity()` answers: whose token it is, or as whom the administrator acts.
+    #[serde(borrow)]
+    user: Option<&'a RawValue>,
+}
+
+/// Who asks, and as whom.
+fn caller(identity: Option<&str>) -> Result<(Caller, Option<String>)> {
+    let Some(identity) = identity else {
+        return Ok((Caller::Client, None));
     };
-    let is_admin = identity.remove("admin") == Some(json!(true));
-    let user = (!identity.is_empty()).then(|| serde_json::Value::Object(identity).to_string());
-    (
-        if is_admin {
-            Caller::Admin
-        } else {
-            Caller::Client
-        },
-        user,
-    )
+    let identity: Identity<'_> = serde_json::from_str(identity).map_err(|error| {
+        Error::InvalidParameter(format!(
+            "identity: expected {{\"admin\": boolean, \"user\": object or null}}: {error}"
+        ))
+    })?;
+    let caller = if identity.admin {
+        Caller::Admin
+    } else {
+        Caller::Client
+    };
+    Ok((caller, identity.user.map(|user| user.get().to_owned())))
 }
 
 /// A result that stands for a Postgres ERROR or a limit inside of a query.
@@ -102,7 +113,7 @@ pub(super) fn run_query(call: &mut Call) -> Result<Datum> {
 
     let origin = snapshot::origin()?;
     let place = invalidator::position(); // R2: after the snapshot was taken
-    let (caller, identity) = caller(identity.as_deref());
+    let (caller, identity) = caller(identity.as_deref())?;
     let request = Request {
         path: &path,
         args: &args,
@@ -209,7 +220,7 @@ pub(super) fn run_mutation(call: &mut Call) -> Result<Datum> {
     let identity: Option<String> = call.optional(2);
     let session: Option<String> = call.optional(3);
     let key = session.map(|session| (session, call.optional::<i64>(4).unwrap_or(0)));
-    let (caller, identity) = caller(identity.as_deref());
+    let (caller, identity) = caller(identity.as_deref())?;
     let request = Request {
         path: &path,
         args: &args,

@@ -1,6 +1,6 @@
 //! What a deploy brings: modules, the schema module, a message.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -39,6 +39,9 @@ pub(super) struct Source {
     /// The bundle of schema.ts.
     #[serde(default)]
     pub(super) schema: Option<Module>,
+    /// The bundle of auth.config.ts.
+    #[serde(default)]
+    pub(super) auth_config: Option<Module>,
     /// What the deployment is for.
     #[serde(default)]
     pub(super) message: Option<String>,
@@ -96,8 +99,9 @@ impl Source {
         Ok(source)
     }
 
-    /// One hash over everything that the deployment consists of.
-    pub(super) fn hash(&self) -> String {
+    /// One hash over everything that the deployment consists of; `auth`: what auth.config exports now, which
+    /// depends on the environment.
+    pub(super) fn hash(&self, auth: Option<&str>) -> String {
         let mut parts: Vec<String> = self
             .modules
             .iter()
@@ -105,19 +109,30 @@ impl Source {
             .collect();
         parts.sort();
         parts.extend(self.schema.iter().map(|m| format!("schema {}\n", m.hash())));
+        parts.extend(auth.map(|auth| format!("auth {auth}\n")));
         hex(&Sha256::digest(parts.concat()))
     }
 }
 
-/// What code sees while a deploy looks at it: its own modules, no database.
+/// What code sees while a deploy looks at it: its own modules and the environment, no database.
 pub(super) struct Workbench<'a> {
     source: &'a Source,
+    environment: &'a HashMap<String, String>,
+    /// The first variable that was looked for and is not set.
+    pub(super) unset: Option<String>,
 }
 
 impl<'a> Workbench<'a> {
     /// A workbench for this source.
-    pub(super) fn new(source: &'a Source) -> Workbench<'a> {
-        Workbench { source }
+    pub(super) fn new(
+        source: &'a Source,
+        environment: &'a HashMap<String, String>,
+    ) -> Workbench<'a> {
+        Workbench {
+            source,
+            environment,
+            unset: None,
+        }
     }
 }
 
@@ -129,7 +144,13 @@ fn no_database(what: &str) -> HostError {
 
 impl Host for Workbench<'_> {
     fn module(&mut self, path: &str) -> std::result::Result<Option<ModuleSource>, HostError> {
-        let modules = self.source.modules.iter().chain(&self.source.schema);
+        let Source {
+            modules,
+            schema,
+            auth_config,
+            ..
+        } = self.source;
+        let modules = modules.iter().chain(schema).chain(auth_config);
         Ok(modules
             .filter(|module| module.path == path)
             .map(|module| ModuleSource {
@@ -149,9 +170,13 @@ impl Host for Workbench<'_> {
 
     fn environment_variable(
         &mut self,
-        _name: &str,
+        name: &str,
     ) -> std::result::Result<Option<String>, HostError> {
-        Ok(None)
+        let value = self.environment.get(name);
+        if value.is_none() && self.unset.is_none() {
+            self.unset = Some(name.to_owned());
+        }
+        Ok(value.cloned())
     }
 
     fn serve_interrupts(&mut self) -> Interrupts {

@@ -1,20 +1,23 @@
 //! Staging: code is read, schema and functions are looked at, all is stored; nothing is in force yet.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
-use pg_live_values::{Schema, Validator};
+use pg_live_values::{Schema, Validator, auth_config};
 use serde_json::Value as Json;
 
 use crate::deploy::source::{Module, Source, Workbench};
 use crate::deploy::tables::Definition;
 use crate::deploy::{Mode, prepare, refused};
-use crate::documents::catalog::Catalog;
+use crate::documents::catalog::{self, Catalog};
 use crate::documents::create;
 use crate::error::{Error, Result};
 use crate::functions::run;
 use crate::js::{self, AnalyzedModule, ModuleFailure};
 use crate::pg::session;
 use crate::pg::spi::{self, Access, Param, Type};
+
+type Environment = HashMap<String, String>;
 
 /// What staging gave.
 pub(super) enum Staged {
@@ -33,18 +36,20 @@ pub(super) enum Staged {
 pub(super) fn stage(source: &Source, mode: Mode) -> Result<Staged> {
     let catalog = Catalog::current(Access::Write)?;
     create::owner_oid(&catalog)?;
-    let hash = source.hash();
+    let environment = catalog::environment(Access::Write)?;
+    let auth = evaluate_auth_config(source, &environment)?;
+    let hash = source.hash(auth.as_deref());
     if let Some(deployment) = catalog.deployment
         && hash_of(deployment)?.as_deref() == Some(hash.as_str())
         && prepare::is_sound(&catalog, &stored_schema(deployment)?)?
     {
         return Ok(Staged::Unchanged(deployment));
     }
-    let (schema, definitions) = evaluate_schema(source)?;
-    let analysis = analyze(source)?;
+    let (schema, definitions) = evaluate_schema(source, &environment)?;
+    let analysis = analyze(source, &environment)?;
     let push = spi::query_one(
-        "INSERT INTO live.deployments (hash, message, schema, base) \
-         VALUES ($1, $2, $3::json, $4) RETURNING id",
+        "INSERT INTO live.deployments (hash, message, schema, base, auth) \
+         VALUES ($1, $2, $3::json, $4, $5::json) RETURNING id",
         &[
             Param::Text(&hash),
             optional(&source.message),
@@ -52,6 +57,7 @@ pub(super) fn stage(source: &Source, mode: Mode) -> Result<Staged> {
             catalog
                 .deployment
                 .map_or(Param::Null(Type::Int8), Param::Int8),
+            optional(&auth),
         ],
         Access::Write,
         |row| row.need::<i64>(0),
@@ -62,7 +68,7 @@ pub(super) fn stage(source: &Source, mode: Mode) -> Result<Staged> {
         .iter()
         .try_for_each(|module| store_module(push, module))?;
     for module in &analysis {
-        let proof = prove(source, module)?;
+        let proof = prove(source, &environment, module)?;
         store_functions(push, module, &proof)?;
     }
     prepare::check_rows(&catalog, &definitions)?;
@@ -116,14 +122,37 @@ fn definitions(export: &str) -> Result<Vec<Definition>> {
         .collect())
 }
 
+/// The export of auth.config.ts as JSON text.
+fn evaluate_auth_config(source: &Source, environment: &Environment) -> Result<Option<String>> {
+    let Some(module) = &source.auth_config else {
+        return Ok(None);
+    };
+    let mut workbench = Workbench::new(source, environment);
+    let export =
+        js::evaluate_auth_config(&module.path, &mut workbench, &run::limits(), import_time());
+    // First: an unset variable is why the rest is wrong.
+    if let Some(name) = workbench.unset {
+        return Err(refused(format!(
+            "AuthConfigMissingEnvironmentVariable: Environment variable {name} is used in auth.config \
+             but its value is not set; set it by SELECT live.set_environment('{name}', '...')"
+        )));
+    }
+    let export = export.map_err(module_failure)?;
+    auth_config::parse(&export).map_err(|error| refused(format!("auth.config.ts: {error}")))?;
+    Ok(Some(export))
+}
+
 /// The export of schema.ts as JSON text, and what it defines.
-fn evaluate_schema(source: &Source) -> Result<(Option<String>, Vec<Definition>)> {
+fn evaluate_schema(
+    source: &Source,
+    environment: &Environment,
+) -> Result<(Option<String>, Vec<Definition>)> {
     let Some(schema) = &source.schema else {
         return Ok((None, Vec::new()));
     };
     let export = js::evaluate_schema(
         &schema.path,
-        &mut Workbench::new(source),
+        &mut Workbench::new(source, environment),
         &run::limits(),
         import_time(),
     )
@@ -132,7 +161,7 @@ fn evaluate_schema(source: &Source) -> Result<(Option<String>, Vec<Definition>)>
     Ok((Some(export), definitions))
 }
 
-fn analyze(source: &Source) -> Result<Vec<AnalyzedModule>> {
+fn analyze(source: &Source, environment: &Environment) -> Result<Vec<AnalyzedModule>> {
     if let Some(module) = source.modules.iter().find(|m| m.environment != "isolate") {
         return Err(refused(format!(
             "{}: \"use node\" modules cannot run yet; move their code into functions without it",
@@ -147,7 +176,7 @@ fn analyze(source: &Source) -> Result<Vec<AnalyzedModule>> {
         .collect();
     js::analyze(
         &paths,
-        &mut Workbench::new(source),
+        &mut Workbench::new(source, environment),
         &run::limits(),
         import_time(),
     )
@@ -188,14 +217,18 @@ fn store_module(push: i64, module: &Module) -> Result<()> {
 }
 
 /// Whether calls of a module may share a context without seeing each other; else why not.
-fn prove(source: &Source, module: &AnalyzedModule) -> Result<std::result::Result<(), String>> {
+fn prove(
+    source: &Source,
+    environment: &Environment,
+    module: &AnalyzedModule,
+) -> Result<std::result::Result<(), String>> {
     let has_queries = module.functions.iter().any(|f| f.udf_type == "Query");
     if module.asks_for_reuse || !has_queries {
         return Ok(Err(String::new()));
     }
     js::prove(
         &module.path,
-        &mut Workbench::new(source),
+        &mut Workbench::new(source, environment),
         &run::limits(),
         import_time(),
     )

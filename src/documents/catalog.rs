@@ -121,6 +121,10 @@ pub(crate) struct Catalog {
     pub(crate) version: i64,
     /// The deployment in force.
     pub(crate) deployment: Option<i64>,
+    /// The number of what code sees while it is imported: this deployment with this environment.
+    pub(crate) code: i64,
+    /// What functions find in `process.env`.
+    pub(crate) environment: HashMap<String, String>,
     /// When that deployment was staged, in whole milliseconds since 1970: what its modules see of
     /// the clock while they are imported.
     pub(crate) deployed_unix_ms: f64,
@@ -142,13 +146,14 @@ pub(crate) struct Catalog {
 struct Active {
     version: i64,
     deployment: Option<i64>,
+    code: i64,
     oid: RelId,
 }
 
 impl Active {
     fn read(access: Access) -> Result<Active> {
         spi::query_one(
-            "SELECT version, deployment, 'live.active'::pg_catalog.regclass::pg_catalog.oid \
+            "SELECT version, deployment, code, 'live.active'::pg_catalog.regclass::pg_catalog.oid \
              FROM (SELECT) AS always LEFT JOIN live.active ON component = ''",
             &[],
             access,
@@ -156,7 +161,8 @@ impl Active {
                 Ok(Active {
                     version: row.get::<i64>(0).unwrap_or(0),
                     deployment: row.get::<i64>(1),
-                    oid: row.need::<pg_sys::Oid>(2)?.to_u32(),
+                    code: row.get::<i64>(2).unwrap_or(0),
+                    oid: row.need::<pg_sys::Oid>(3)?.to_u32(),
                 })
             },
         )?
@@ -181,20 +187,16 @@ impl Catalog {
         }
         let catalog = match kept {
             Some(kept) => kept,
-            None => Catalog::load(active.version, active.deployment, active.oid, access)
-                .inspect(|catalog| catalog.deployment.into_iter().for_each(js::forget_others))?
+            None => Catalog::load(&active, access)
+                .inspect(|catalog| js::forget_others(catalog.code))?
                 .into(),
         };
         freshness::keep(&catalog, || Ok(Active::read(Access::Read)?.version))?;
         Ok(catalog)
     }
 
-    fn load(
-        version: i64,
-        deployment: Option<i64>,
-        active_oid: RelId,
-        access: Access,
-    ) -> Result<Catalog> {
+    fn load(active: &Active, access: Access) -> Result<Catalog> {
+        let deployment = active.deployment;
         let settings: HashMap<String, String> = spi::query(
             "SELECT name, value FROM live.settings",
             &[],
@@ -208,15 +210,17 @@ impl Catalog {
             attach_definitions(&mut tables, deployment, access)?;
         }
         let (deployed_unix_ms, image) = match deployment {
-            Some(deployment) => deployed(deployment, access)?,
+            Some(deployment) => deployed(deployment, active.code, access)?,
             None => (0.0, None),
         };
         Ok(Catalog {
-            version,
+            version: active.version,
             deployment,
+            code: active.code,
+            environment: environment(access)?,
             deployed_unix_ms,
             image,
-            active_oid,
+            active_oid: active.oid,
             owner: settings.get("owner").cloned(),
             handle_key: settings.get("handle_key").cloned(),
             schema: settings
@@ -258,6 +262,17 @@ impl Catalog {
     pub(crate) fn function(&self, module: &str, export: &str) -> Option<&Rc<Function>> {
         self.functions.get(module)?.get(export)
     }
+}
+
+/// What functions find in `process.env`.
+pub(crate) fn environment(access: Access) -> Result<HashMap<String, String>> {
+    let rows = spi::query(
+        "SELECT name, value FROM live.environment WHERE component = ''",
+        &[],
+        access,
+        |row| Ok((row.need(0)?, row.need(1)?)),
+    )?;
+    Ok(rows.into_iter().collect())
 }
 
 impl TableLookup for Catalog {
@@ -354,8 +369,8 @@ pub(crate) fn column_type_name(of: ColumnType) -> &'static str {
     }
 }
 
-/// When a deployment was staged, and the place of its image.
-fn deployed(deployment: i64, access: Access) -> Result<(f64, Option<ImagePlace>)> {
+/// When a deployment was staged, and the place of its image under this environment.
+fn deployed(deployment: i64, code: i64, access: Access) -> Result<(f64, Option<ImagePlace>)> {
     let found = spi::query_one(
         "SELECT pg_catalog.floor(extract(epoch FROM created_at) * 1000)::pg_catalog.float8, hash \
          FROM live.deployments WHERE id = $1",
@@ -363,7 +378,7 @@ fn deployed(deployment: i64, access: Access) -> Result<(f64, Option<ImagePlace>)
         access,
         |row| {
             let (unix_ms, hash) = (row.need::<f64>(0)?, row.need::<String>(1)?);
-            Ok((unix_ms, Some(images::place(deployment, unix_ms, &hash))))
+            Ok((unix_ms, Some(images::place(code, unix_ms, &hash))))
         },
     )?;
     Ok(found.unwrap_or_default())

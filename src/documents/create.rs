@@ -218,7 +218,9 @@ pub(crate) fn new_index_number() -> Result<u32> {
 pub(crate) fn new_version(deployment: Option<i64>) -> Result<()> {
     spi::execute(
         "UPDATE live.active SET version = pg_catalog.nextval('live.version_seq'), \
-             deployment = coalesce($1, deployment) WHERE component = ''",
+             deployment = coalesce($1, deployment), \
+             code = CASE WHEN $1 IS NULL THEN code ELSE pg_catalog.nextval('live.version_seq') END \
+         WHERE component = ''",
         &[deployment.map_or(Param::Null(spi::Type::Int8), Param::Int8)],
     )
 }

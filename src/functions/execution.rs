@@ -270,9 +270,10 @@ impl Host for Execution {
 
     fn environment_variable(
         &mut self,
-        _name: &str,
+        name: &str,
     ) -> std::result::Result<Option<String>, HostError> {
-        Ok(None)
+        // It is in every read-set: a change of it is one of `live.active`.
+        Ok(self.catalog.environment.get(name).cloned())
     }
 
     fn serve_interrupts(&mut self) -> Interrupts {

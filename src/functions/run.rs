@@ -303,11 +303,11 @@ pub(crate) fn call(
     seed: [u8; 32],
 ) -> std::result::Result<Outcome, Failure> {
     let catalog = Rc::clone(&execution.catalog);
-    let Some(deployment) = catalog.deployment else {
+    if catalog.deployment.is_none() {
         return Err(Failure::Host(Box::new(Error::NothingDeployed)));
-    };
+    }
     let call = Call {
-        deployment,
+        deployment: catalog.code,
         module: target.path.module(),
         export: target.path.function(),
         kind: match target.kind {

@@ -81,7 +81,9 @@ pub(crate) fn invoke(
     let mut fresh = js::invoke(&alone, execution, limits)?;
     if let Some(reason) = difference(&shared, &fresh) {
         js::distrust(call.deployment, call.module);
-        journal::leave_fresh_module(session::now_us(), call.deployment, call.module, &reason);
+        if let Some(deployment) = execution.catalog.deployment {
+            journal::leave_fresh_module(session::now_us(), deployment, call.module, &reason);
+        }
     }
     fresh.user_time += shared.user_time;
     Ok(fresh)

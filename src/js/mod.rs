@@ -119,7 +119,7 @@ pub(crate) enum Kind {
 /// One call of a function of a deployment.
 #[derive(Clone, Debug)]
 pub(crate) struct Call<'a> {
-    /// Number of the deployment; the engine caches code under it, so its code must never change.
+    /// Number of the deployment with its environment; the engine caches code under it, so neither must ever change.
     pub deployment: i64,
     /// Path of the module, with `.js`.
     pub module: &'a str,
@@ -267,6 +267,19 @@ pub(crate) fn evaluate_schema(
     import_unix_ms: f64,
 ) -> Result<String, ModuleFailure> {
     v8::evaluate_schema(path, host, limits, import_unix_ms)
+}
+
+/// Evaluates `auth.config.js`: the JSON text of its default export.
+///
+/// # Errors
+/// As [`analyze`].
+pub(crate) fn evaluate_auth_config(
+    path: &str,
+    host: &mut dyn Host,
+    limits: &Limits,
+    import_unix_ms: f64,
+) -> Result<String, ModuleFailure> {
+    v8::evaluate_auth_config(path, host, limits, import_unix_ms)
 }
 
 /// Imports a module to find out whether calls of it can share a context ([`Sharing::Proven`]); else says why not.

@@ -1,6 +1,6 @@
 //! Messages of the sync protocol as the session sees them: values stay encoded JSON text.
 
-use crate::{QueryId, RequestId};
+use crate::{Millis, QueryId, RequestId};
 
 /// A message of the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,13 @@ pub enum ClientMessage {
 pub enum Authentication {
     /// Logged out.
     Anonymous,
+    /// A user with a valid token.
+    User {
+        /// What queries and mutations are told of the user, JSON.
+        identity: String,
+        /// From now on; after that nothing is run with it.
+        lasts_ms: Millis,
+    },
     /// A valid administrator's key.
     Admin {
         /// JSON object of the user to act as, if any.
@@ -126,10 +133,12 @@ pub enum ServerMessage {
         /// What the client is told.
         failure: Failure,
     },
-    /// The token was not accepted.
+    /// The token was not accepted, or is not good any more.
     AuthError {
         /// What the client is told.
         message: String,
+        /// Whether it is about a token that has just come.
+        update_attempted: bool,
         /// The identity version that stays in force.
         base_version: u32,
     },

@@ -67,6 +67,8 @@ pub struct Session {
     pub(crate) queries: QuerySet,
     pub(crate) identity: Option<String>,
     pub(crate) identity_version: u32,
+    /// When the user's token ends.
+    pub(crate) identity_ends: Option<Millis>,
     /// The version that the client has.
     pub(crate) sent: Version,
     /// The snapshot that the client's results are valid at; zero before the first.
@@ -106,6 +108,7 @@ impl Session {
             queries: QuerySet::new(number, limits.queries),
             identity: None,
             identity_version: 0,
+            identity_ends: None,
             sent: Version::default(),
             shown: Moment::default(),
             epoch: 0,
@@ -128,7 +131,7 @@ impl Session {
     pub fn handle(&mut self, now: Millis, event: Event) -> Vec<Command> {
         let mut out = Vec::new();
         match event {
-            Event::Message(message) if self.is_serving() => self.on_message(message, &mut out),
+            Event::Message(message) if self.is_serving() => self.on_message(now, message, &mut out),
             Event::Malformed(error) if self.is_serving() => self.fatal(error, &mut out),
             Event::Message(_) | Event::Malformed(_) | Event::Timer => {}
             Event::RunFinished {
@@ -208,6 +211,31 @@ impl Session {
         out.push(Command::Send(message));
     }
 
+    /// Ends the session because of its token; the client comes back with another one.
+    fn refuse(&mut self, message: String, update_attempted: bool, out: &mut Vec<Command>) {
+        let base_version = self.identity_version;
+        self.send(
+            ServerMessage::AuthError {
+                message,
+                update_attempted,
+                base_version,
+            },
+            out,
+        );
+        self.close(1000, "Unauthenticated", out);
+    }
+
+    /// Whether the user's token has ended and something is to be run with it.
+    pub(crate) fn needs_new_token(&self, now: Millis) -> bool {
+        self.identity_ends.is_some_and(|end| now >= end)
+            && (self.wants_run() || self.mutations.waiting() > 0)
+    }
+
+    /// Ends the session because the user's token has ended.
+    pub(crate) fn refuse_ended_token(&mut self, out: &mut Vec<Command>) {
+        self.refuse("TokenExpired: the token has expired".into(), false, out);
+    }
+
     /// Ends the session because the client broke the protocol.
     fn fatal(&mut self, message: String, out: &mut Vec<Command>) {
         self.send(ServerMessage::FatalError { message }, out);
@@ -221,7 +249,7 @@ impl Session {
         out.push(Command::Close { code, reason });
     }
 
-    fn on_message(&mut self, message: ClientMessage, out: &mut Vec<Command>) {
+    fn on_message(&mut self, now: Millis, message: ClientMessage, out: &mut Vec<Command>) {
         let is_connect = matches!(message, ClientMessage::Connect { .. });
         if is_connect != (self.phase == Phase::New) {
             return self.fatal(
@@ -282,13 +310,19 @@ impl Session {
                 base_version,
                 authentication,
             } => {
-                self.on_authenticate(base_version, authentication, out);
+                self.on_authenticate(now, base_version, authentication, out);
             }
             ClientMessage::Event => {}
         }
     }
 
-    fn on_authenticate(&mut self, base: u32, token: Authentication, out: &mut Vec<Command>) {
+    fn on_authenticate(
+        &mut self,
+        now: Millis,
+        base: u32,
+        token: Authentication,
+        out: &mut Vec<Command>,
+    ) {
         if base != self.identity_version {
             let current = self.identity_version;
             let message = format!(
@@ -297,21 +331,14 @@ impl Session {
             );
             return self.fatal(message, out);
         }
-        match token {
-            Authentication::Anonymous => self.identity = None,
-            Authentication::Admin { acting_as } => self.identity = acting_as,
-            Authentication::Refused { message } => {
-                let base_version = self.identity_version;
-                self.send(
-                    ServerMessage::AuthError {
-                        message,
-                        base_version,
-                    },
-                    out,
-                );
-                return self.close(1000, "Unauthenticated", out);
+        (self.identity, self.identity_ends) = match token {
+            Authentication::Anonymous => (None, None),
+            Authentication::Admin { acting_as } => (acting_as, None),
+            Authentication::User { identity, lasts_ms } => {
+                (Some(identity), Some(now.saturating_add(lasts_ms)))
             }
-        }
+            Authentication::Refused { message } => return self.refuse(message, true, out),
+        };
         self.identity_version += 1;
         self.start_epoch();
     }

@@ -52,6 +52,9 @@ impl Session {
                     self.rerun_at = None;
                     self.queries.make_unregistered_due();
                 }
+                if self.needs_new_token(now) {
+                    return self.refuse_ended_token(out);
+                }
                 // R13: a transition that sees a mutation is not sent before its response.
                 if !self.mutations.in_flight()
                     && let Some(finished) = self.held.take()

@@ -665,6 +665,49 @@ fn authentication_moves_the_identity() {
 }
 
 #[test]
+fn nothing_is_run_with_a_token_that_has_ended() {
+    let (mut driver, _) = Driver::showing(&["1"]);
+    let user = |lasts_ms| Authentication::User {
+        identity: r#"{"user":{}}"#.to_owned(),
+        lasts_ms,
+    };
+    let refreshed = |base_version, lasts_ms| ClientMessage::Authenticate {
+        base_version,
+        authentication: user(lasts_ms),
+    };
+    let run = only_run(driver.message(refreshed(0, 1_000)));
+    only_transition(driver.finish(&run, 20, &["1"]));
+    // Time alone does not end the session.
+    driver.now += 5_000;
+    assert!(driver.event(Event::Timer).is_empty());
+    let commands = driver.mutation(1);
+    let [
+        Command::Send(ServerMessage::AuthError {
+            base_version: 1,
+            update_attempted: false,
+            ..
+        }),
+        Command::Close { .. },
+    ] = &commands[..]
+    else {
+        panic!("{commands:?}");
+    };
+    // With a new one in time it goes on.
+    let (mut driver, _) = Driver::showing(&["1"]);
+    let run = only_run(driver.message(refreshed(0, 1_000)));
+    only_transition(driver.finish(&run, 20, &["1"]));
+    driver.now += 900;
+    let run = only_run(driver.message(refreshed(1, 1_000)));
+    only_transition(driver.finish(&run, 21, &["1"]));
+    driver.now += 900;
+    let commands = driver.mutation(1);
+    assert!(
+        matches!(&commands[..], [Command::Mutate(_)]),
+        "{commands:?}"
+    );
+}
+
+#[test]
 fn violations_of_the_protocol_are_fatal() {
     let mut first = Session::new(1, Limits::default());
     assert!(fatal(&first.handle(0, Event::Message(ClientMessage::Event))).contains("Connect"));

@@ -4,6 +4,7 @@
 //! extension, the relay and the tests share it. The crate is pure: no I/O, no clock, no randomness.
 #![forbid(unsafe_code)]
 
+pub mod auth_config;
 pub mod column;
 pub mod cursor;
 pub mod field;

@@ -28,6 +28,7 @@ pub struct Module {
 
 /// What `live.deploy_start` takes: everything a deployment is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Source {
     /// The functions folder as the app names it.
     pub functions: String,
@@ -35,6 +36,8 @@ pub struct Source {
     pub modules: Vec<Module>,
     /// The bundled schema, if the app has one.
     pub schema: Option<Module>,
+    /// The bundled auth.config, if the app has one.
+    pub auth_config: Option<Module>,
     /// A note of the one who deploys.
     pub message: Option<String>,
 }
@@ -76,10 +79,11 @@ struct Request<'a> {
     functions_dir: &'a std::path::Path,
     modules: &'a [String],
     schema: Option<&'a str>,
+    auth_config: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, rename_all_fields = "camelCase")]
 enum Reply {
     Failed {
         errors: Vec<Message>,
@@ -87,6 +91,7 @@ enum Reply {
     Done {
         modules: Vec<Module>,
         schema: Option<Module>,
+        auth_config: Option<Module>,
         warnings: Vec<Message>,
     },
 }
@@ -105,6 +110,7 @@ pub(super) async fn bundle(
         functions_dir: &app.functions_dir,
         modules: &entries.isolate,
         schema: entries.schema.as_deref(),
+        auth_config: entries.auth_config.as_deref(),
     };
     let request = serde_json::to_vec(&request).map_err(Error::Encode)?;
     match run(&request).await? {
@@ -112,6 +118,7 @@ pub(super) async fn bundle(
         Reply::Done {
             modules,
             schema,
+            auth_config,
             warnings,
         } => {
             let functions = app.functions.clone();
@@ -120,6 +127,7 @@ pub(super) async fn bundle(
                     functions,
                     modules,
                     schema,
+                    auth_config,
                     message: None,
                 },
                 warnings,
@@ -183,6 +191,7 @@ mod tests {
             functions: "convex/".into(),
             modules: vec![module],
             schema: None,
+            auth_config: None,
             message: None,
         };
         assert_eq!(
@@ -193,6 +202,7 @@ mod tests {
                     {"path": "a.js", "source": "1", "sourceMap": null, "environment": "isolate"}
                 ],
                 "schema": null,
+                "authConfig": null,
                 "message": null
             })
         );

@@ -1,8 +1,8 @@
 // Bundles an app's functions with the app's own esbuild.
 //
-// Reads one JSON object on stdin: {esbuild, dir, functionsDir, modules, schema}, all paths absolute
-// except `modules` and `schema`, which are relative to `functionsDir`.
-// Writes one JSON object on stdout: {modules, schema, warnings} or {errors}.
+// Reads one JSON object on stdin: {esbuild, dir, functionsDir, modules, schema, authConfig}, all paths
+// absolute except the last three, which are relative to `functionsDir`.
+// Writes one JSON object on stdout: {modules, schema, authConfig, warnings} or {errors}.
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
@@ -108,12 +108,15 @@ function message({ text, location }) {
 
 try {
   const app = await bundle(request.modules, true);
-  const schema = request.schema === null ? null : await bundle([request.schema], false);
+  const alone = async (file) => (file === null ? null : await bundle([file], false));
+  const schema = await alone(request.schema);
+  const authConfig = await alone(request.authConfig);
   process.stdout.write(
     JSON.stringify({
       modules: app.modules,
       schema: schema?.modules[0] ?? null,
-      warnings: [...app.warnings, ...(schema?.warnings ?? [])].map(message),
+      authConfig: authConfig?.modules[0] ?? null,
+      warnings: [...app.warnings, ...(schema?.warnings ?? []), ...(authConfig?.warnings ?? [])].map(message),
     }),
   );
 } catch (error) {

@@ -4,12 +4,14 @@ mod app;
 mod bundle;
 mod codegen;
 mod entry_points;
+mod environment;
 mod error;
 mod push;
 
 pub use app::App;
 pub use bundle::{Message, Module, Source};
 pub use entry_points::EntryPoints;
+pub use environment::{set_variable, variables};
 pub use error::Error;
 pub use push::{Changes, Deployed};
 
@@ -39,12 +41,6 @@ pub async fn prepare(app: &App) -> Result<Prepared, Error> {
             app.functions
         )
     }));
-    if let Some(file) = &entries.auth_config {
-        notes.push(format!(
-            "{}{file}: left out, signing in is not supported yet",
-            app.functions
-        ));
-    }
     Ok(Prepared { source, notes })
 }
 

@@ -22,6 +22,12 @@ pub(super) async fn set_up(addresses: &Addresses<'_>) -> Result<String, Error> {
     app.batch_execute(&format!("GRANT {RELAY_GROUP} TO relay"))
         .await
         .map_err(failed("role relay"))?;
+    app.execute(
+        "SELECT live.set_environment('CONVEX_CLOUD_URL', $1)",
+        &[&addresses.relay],
+    )
+    .await
+    .map_err(failed("environment variable CONVEX_CLOUD_URL"))?;
     Ok(version)
 }
 

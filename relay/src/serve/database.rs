@@ -37,6 +37,7 @@ pub(crate) mod sql {
     pub(crate) const ATTACH: &str = "SELECT live.attach($1::bigint)";
     pub(crate) const NEXT: &str = "SELECT boot, n, c, sub, generation \
         FROM live.next($1::bigint, $2::bigint, $3::bigint) ORDER BY n";
+    pub(crate) const AUTH_CONFIG: &str = "SELECT live.auth_config()::text";
     pub(crate) const UNREGISTER: &str = "SELECT live.unregister($1::bigint, $2::bigint[])";
 }
 

@@ -1,22 +1,24 @@
-//! Function calls over HTTP: `/api/query`, `/api/mutation`, `/api/action`, `/api/function`.
+//! Function calls over HTTP: `/api/query`, `/api/query_batch`, `/api/mutation`, `/api/action`,
+//! `/api/function`, `/api/run/...`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Query, State};
+use axum::extract::{Path as UrlPath, Query, State};
 use axum::http::{HeaderMap, header};
 use convex_sync_types::UdfPath;
 use pg_live_session::Failure;
 use pg_live_values::Value;
 use pg_live_values::json::Format;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as JsonValue;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
-use super::auth::{Caller, Gate};
+use super::auth::Caller;
 use super::database::FunctionResult;
 use super::http_error::ApiError;
 use super::nodes::Seat;
@@ -25,6 +27,8 @@ use super::{Relay, mutations, runs, wire};
 
 /// How long a caller waits for a database that is not there, the call itself included.
 const PATIENCE: Duration = Duration::from_secs(70);
+/// Most queries of a batch.
+const MAX_BATCH: usize = 1_000;
 /// Attempts of a query that lost against a change of the schema.
 const QUERY_ATTEMPTS: u32 = 5;
 
@@ -37,6 +41,27 @@ pub(crate) struct CallBody {
     args: JsonValue,
     format: Option<String>,
     component_path: Option<String>,
+}
+
+/// Body of `POST /api/query_batch`.
+#[derive(Deserialize)]
+pub(crate) struct BatchBody {
+    queries: Vec<CallBody>,
+}
+
+/// Answer to it.
+#[derive(Serialize)]
+pub(crate) struct BatchAnswer {
+    /// In the order of the queries.
+    results: Vec<Answer>,
+}
+
+/// Body of `POST /api/run/...`.
+#[derive(Deserialize)]
+struct RunBody {
+    #[serde(default)]
+    args: JsonValue,
+    format: Option<String>,
 }
 
 /// Parameters of `GET /api/query`.
@@ -86,7 +111,7 @@ pub(crate) async fn post_query(
     headers: HeaderMap,
     body: Bytes,
 ) -> Answered {
-    let call = read_body(&relay, &headers, &body)?;
+    let call = read_body(&relay, &headers, &body).await?;
     answer(run_query(&relay, &call).await?, call.format)
 }
 
@@ -105,7 +130,7 @@ pub(crate) async fn get_query(
         format,
         component_path: None,
     };
-    let call = read_call(&relay, &headers, body)?;
+    let call = read_call(&relay, &headers, body).await?;
     answer(run_query(&relay, &call).await?, call.format)
 }
 
@@ -115,7 +140,7 @@ pub(crate) async fn post_mutation(
     headers: HeaderMap,
     body: Bytes,
 ) -> Answered {
-    let call = read_body(&relay, &headers, &body)?;
+    let call = read_body(&relay, &headers, &body).await?;
     answer(run_mutation(&relay, &call).await?, call.format)
 }
 
@@ -125,7 +150,7 @@ pub(crate) async fn post_action(
     headers: HeaderMap,
     body: Bytes,
 ) -> Answered {
-    let call = read_body(&relay, &headers, &body)?;
+    let call = read_body(&relay, &headers, &body).await?;
     let message = format!(
         "Cannot run {}: actions are not available yet; use a query or a mutation",
         call.path
@@ -149,18 +174,74 @@ pub(crate) async fn post_function(
     headers: HeaderMap,
     body: Bytes,
 ) -> Answered {
-    let call = read_body(&relay, &headers, &body)?;
+    let call = read_body(&relay, &headers, &body).await?;
     if !call.caller.is_admin {
         return Err(ApiError::needs_admin());
     }
-    let result = run_query(&relay, &call).await?;
-    let is_mutation = matches!(&result.outcome, Err(failure) if is_of_a_mutation(&failure.message));
-    let result = if is_mutation {
-        run_mutation(&relay, &call).await?
-    } else {
-        result
+    answer(run_any(&relay, &call).await?, call.format)
+}
+
+/// `POST /api/run/dir/module/function`: a public function of any kind.
+pub(crate) async fn post_run(
+    State(relay): State<Arc<Relay>>,
+    UrlPath(function): UrlPath<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answered {
+    let RunBody { args, format } = parse_body(&body, r#"{"args": {...}}"#)?;
+    let path = match function.rsplit_once('/') {
+        Some((module, name)) => format!("{module}:{name}"),
+        None => function,
     };
-    answer(result, call.format)
+    let body = CallBody {
+        path,
+        args,
+        format,
+        component_path: None,
+    };
+    let call = read_call(&relay, &headers, body).await?;
+    answer(run_any(&relay, &call).await?, call.format)
+}
+
+/// `POST /api/query_batch`: queries at one snapshot.
+pub(crate) async fn post_query_batch(
+    State(relay): State<Arc<Relay>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<BatchAnswer>, ApiError> {
+    let expected = r#"{"queries": [{"path": "module:function", "args": {...}}]}"#;
+    let BatchBody { queries } = parse_body(&body, expected)?;
+    if queries.len() > MAX_BATCH {
+        let message = format!(
+            "{} queries are more than {MAX_BATCH}; send several batches",
+            queries.len()
+        );
+        return Err(ApiError::bad_request("TooManyQueries", message));
+    }
+    let caller = judge(&relay, &headers).await?;
+    let calls: Vec<Call> = queries
+        .into_iter()
+        .map(|query| call_of(query, caller.clone()))
+        .collect::<Result<_, _>>()?;
+    if calls.is_empty() {
+        let results = Vec::new();
+        return Ok(Json(BatchAnswer { results }));
+    }
+    let results = run_queries(&relay, &calls).await?;
+    let results = calls.iter().zip(results);
+    let results = results.map(|(call, result)| Ok(answer(result, call.format)?.0));
+    Ok(Json(BatchAnswer {
+        results: results.collect::<Result<_, ApiError>>()?,
+    }))
+}
+
+/// Runs a function of which it is not known whether it is a query or a mutation.
+async fn run_any(relay: &Relay, call: &Call) -> Result<FunctionResult, ApiError> {
+    let result = run_query(relay, call).await?;
+    match &result.outcome {
+        Err(failure) if is_of_a_mutation(&failure.message) => run_mutation(relay, call).await,
+        Ok(_) | Err(_) => Ok(result),
+    }
 }
 
 /// The extension's answer to a mutation that is called as a query.
@@ -169,35 +250,49 @@ fn is_of_a_mutation(message: &str) -> bool {
 }
 
 async fn run_query(relay: &Relay, call: &Call) -> Result<FunctionResult, ApiError> {
-    let Call {
-        path, args, caller, ..
-    } = call.clone();
-    let calls = [runs::Call {
-        path,
-        args,
-        identity: caller.identity,
-        journal: None,
-        registration: None,
-    }];
+    let results = run_queries(relay, std::slice::from_ref(call)).await?;
+    results.into_iter().next().ok_or_else(ApiError::internal)
+}
+
+/// Runs queries at one snapshot; the results are in their order.
+async fn run_queries(relay: &Relay, calls: &[Call]) -> Result<Vec<FunctionResult>, ApiError> {
+    let calls: Vec<runs::Call> = calls
+        .iter()
+        .cloned()
+        .map(
+            |Call {
+                 path, args, caller, ..
+             }| runs::Call {
+                path,
+                args,
+                identity: caller.identity,
+                journal: None,
+                registration: None,
+            },
+        )
+        .collect();
     let seat = Seat::default();
     let run = async {
         for _ in 0..QUERY_ATTEMPTS {
             let executed = runs::execute(relay, &seat, &calls, false, &relay.shutdown).await;
             if let Some(Executed { results, .. }) = executed.ok()? {
-                return results.into_iter().next();
+                return Some(results);
             }
         }
         None
     };
-    let result = timeout(PATIENCE, run)
+    let results = timeout(PATIENCE, run)
         .await
         .ok()
         .flatten()
         .ok_or_else(ApiError::unavailable)?;
-    Ok(FunctionResult {
-        outcome: result.outcome,
-        log_lines: result.log_lines,
-    })
+    Ok(results
+        .into_iter()
+        .map(|result| FunctionResult {
+            outcome: result.outcome,
+            log_lines: result.log_lines,
+        })
+        .collect())
 }
 
 async fn run_mutation(relay: &Relay, call: &Call) -> Result<FunctionResult, ApiError> {
@@ -217,23 +312,36 @@ async fn run_mutation(relay: &Relay, call: &Call) -> Result<FunctionResult, ApiE
     Ok(result)
 }
 
-fn read_body(relay: &Relay, headers: &HeaderMap, body: &[u8]) -> Result<Call, ApiError> {
-    let body = serde_json::from_slice(body).map_err(|error| {
-        let message = format!(
-            "The body is not a function call: {error}; expected \
-             {{\"path\": \"module:function\", \"args\": {{...}}}}"
-        );
-        ApiError::bad_request("BadJsonBody", message)
-    })?;
-    read_call(relay, headers, body)
+async fn read_body(relay: &Relay, headers: &HeaderMap, body: &[u8]) -> Result<Call, ApiError> {
+    let body = parse_body(body, r#"{"path": "module:function", "args": {...}}"#)?;
+    read_call(relay, headers, body).await
 }
 
-fn read_call(relay: &Relay, headers: &HeaderMap, body: CallBody) -> Result<Call, ApiError> {
+fn parse_body<T: DeserializeOwned>(body: &[u8], expected: &str) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| {
+        let message = format!("The body is not a function call: {error}; expected {expected}");
+        ApiError::bad_request("BadJsonBody", message)
+    })
+}
+
+async fn read_call(relay: &Relay, headers: &HeaderMap, body: CallBody) -> Result<Call, ApiError> {
+    let caller = judge(relay, headers).await?;
+    call_of(body, caller)
+}
+
+/// Who sends the request.
+async fn judge(relay: &Relay, headers: &HeaderMap) -> Result<Caller, ApiError> {
     let authorization = headers
         .get(header::AUTHORIZATION)
         .map(|value| value.to_str());
     let authorization = authorization.transpose().unwrap_or(Some(""));
-    let caller = Gate::new(relay.config.admin_key.as_deref()).check_header(authorization)?;
+    let judging = relay.gate.check_header(authorization, &relay.database);
+    Ok(timeout(PATIENCE, judging)
+        .await
+        .map_err(|_| ApiError::unavailable())??)
+}
+
+fn call_of(body: CallBody, caller: Caller) -> Result<Call, ApiError> {
     let CallBody {
         path,
         args,

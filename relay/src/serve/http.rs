@@ -13,7 +13,6 @@ use axum::{Json, Router};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use tower_http::services::{ServeDir, ServeFile};
 
-use super::auth::Gate;
 use super::http_error::ApiError;
 use super::{Relay, functions, ws};
 
@@ -34,6 +33,8 @@ pub(crate) fn router(relay: Arc<Relay>) -> Router {
         .route("/mutation", post(functions::post_mutation))
         .route("/action", post(functions::post_action))
         .route("/function", post(functions::post_function))
+        .route("/query_batch", post(functions::post_query_batch))
+        .route("/run/{*function}", post(functions::post_run))
         .route("/check_admin_key", get(check_admin_key))
         .route("/debug_event", post(|| async { StatusCode::OK }))
         .fallback(unknown_route)
@@ -96,7 +97,10 @@ async fn check_admin_key(
     let authorization = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok());
-    let caller = Gate::new(relay.config.admin_key.as_deref()).check_header(authorization)?;
+    let caller = relay
+        .gate
+        .check_header(authorization, &relay.database)
+        .await?;
     if !caller.is_admin {
         return Err(ApiError::needs_admin());
     }

@@ -39,6 +39,7 @@ use tracing::{debug, info, warn};
 
 pub use config::Config;
 
+use auth::Gate;
 use database::Database;
 use invalidations::Control;
 use link::Link;
@@ -89,6 +90,7 @@ struct Relay {
     database: Database,
     nodes: Nodes,
     control: Control,
+    gate: Gate,
     sessions: Sessions,
     metrics: Arc<Metrics>,
     /// The sockets' tasks.
@@ -148,7 +150,9 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     let link = Arc::new(link);
     let tickets = link::issue_tickets(Arc::clone(&link), tickets, Arc::clone(&metrics));
     let tickets = tokio::spawn(shutdown.clone().run_until_cancelled_owned(tickets));
+    let gate = Gate::new(config.admin_key.clone());
     let relay = Arc::new(Relay {
+        gate,
         nodes: Nodes::new(link, replicas.clone()),
         config,
         database,

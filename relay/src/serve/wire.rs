@@ -2,26 +2,38 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use convex_sync_types::{ClientMessage as WireMessage, QuerySetModification};
+use convex_sync_types::{AuthenticationToken, ClientMessage as WireMessage, QuerySetModification};
 use pg_live_session::{
     ClientMessage, Failure, Modification, ServerMessage, StateModification, Transition, Version,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::auth::Gate;
-
 /// The text of the `Ping` message.
 pub(crate) const PING: &str = r#"{"type":"Ping"}"#;
 
+/// A message of a client, as it was read.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// For the session.
+    Message(ClientMessage),
+    /// For the session once the token was judged.
+    Token {
+        /// The identity version that the token follows.
+        base_version: u32,
+        /// Not judged yet.
+        token: AuthenticationToken,
+    },
+}
+
 /// Reads one text frame; the error says what is wrong with it.
-pub(crate) fn parse(text: &str, gate: &Gate<'_>) -> Result<ClientMessage, String> {
+pub(crate) fn parse(text: &str) -> Result<Heard, String> {
     let json: serde_json::Value = serde_json::from_str(text)
         .map_err(|error| format!("A message that is not JSON arrived: {error}"))?;
     let message = WireMessage::try_from(json).map_err(|error| {
         format!("A message that is not of the sync protocol arrived: {error:#}")
     })?;
-    Ok(match message {
+    Ok(Heard::Message(match message {
         WireMessage::Connect {
             session_id,
             max_observed_timestamp,
@@ -57,14 +69,13 @@ pub(crate) fn parse(text: &str, gate: &Gate<'_>) -> Result<ClientMessage, String
             base_version,
             token,
         } => {
-            let authentication = gate.check_token(token);
-            ClientMessage::Authenticate {
+            return Ok(Heard::Token {
                 base_version,
-                authentication,
-            }
+                token,
+            });
         }
         WireMessage::Event(_) => ClientMessage::Event,
-    })
+    }))
 }
 
 fn modification(modification: QuerySetModification) -> Modification {
@@ -189,11 +200,12 @@ pub(crate) fn encode(message: &ServerMessage) -> Result<String, serde_json::Erro
         }),
         ServerMessage::AuthError {
             message,
+            update_attempted,
             base_version,
         } => serde_json::to_string(&Frame::AuthError {
             error: message,
             base_version: *base_version,
-            auth_update_attempted: true,
+            auth_update_attempted: *update_attempted,
         }),
         ServerMessage::FatalError { message } => {
             serde_json::to_string(&Frame::FatalError { error: message })
@@ -303,7 +315,6 @@ mod tests {
     use convex_sync_types::{
         ErrorPayload, ServerMessage as Reference, StateModification as Change,
     };
-    use pg_live_session::Authentication;
     use serde_json::Value as Json;
 
     /// What the clients' own library makes of a frame.
@@ -324,7 +335,10 @@ mod tests {
     }
 
     fn parse_ok(text: &str) -> ClientMessage {
-        parse(text, &Gate::new(Some("key"))).unwrap()
+        match parse(text).unwrap() {
+            Heard::Message(message) => message,
+            Heard::Token { token, .. } => panic!("{token:?}"),
+        }
     }
 
     #[test]
@@ -363,35 +377,32 @@ mod tests {
             modifications,
         };
         assert_eq!(modify, expected);
-        let admin = parse_ok(
-            r#"{"type":"Authenticate","tokenType":"Admin","value":"key","baseVersion":0,
+        let admin = parse(
+            r#"{"type":"Authenticate","tokenType":"Admin","value":"key","baseVersion":4,
             "impersonating":{"issuer":"i","subject":"s"}}"#,
         );
-        let ClientMessage::Authenticate { authentication, .. } = admin else {
+        let Ok(Heard::Token {
+            base_version: 4,
+            token: AuthenticationToken::Admin(key, Some(_)),
+        }) = admin
+        else {
             panic!("{admin:?}")
         };
-        let Authentication::Admin {
-            acting_as: Some(user),
-        } = authentication
-        else {
-            panic!("{authentication:?}");
-        };
-        assert!(user.contains(r#""tokenIdentifier":"i|s""#), "{user}");
+        assert_eq!(key, "key");
         let event = r#"{"type":"Event","eventType":"ClientConnect","event":{"a":[1]}}"#;
         assert_eq!(parse_ok(event), ClientMessage::Event);
     }
 
     #[test]
     fn nonsense_is_told() {
-        let gate = Gate::new(None);
-        assert!(parse("{", &gate).unwrap_err().contains("not JSON"));
+        assert!(parse("{").unwrap_err().contains("not JSON"));
         assert!(
-            parse(r#"{"type":"Dance"}"#, &gate)
+            parse(r#"{"type":"Dance"}"#)
                 .unwrap_err()
                 .contains("sync protocol")
         );
         let bad_path = r#"{"type":"Mutation","requestId":0,"udfPath":"..:f","args":[{}]}"#;
-        assert!(parse(bad_path, &gate).is_err());
+        assert!(parse(bad_path).is_err());
     }
 
     /// A removal, a value, an error and a `ConvexError`.

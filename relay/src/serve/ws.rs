@@ -4,19 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use convex_sync_types::AuthenticationToken;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use pg_live_session::{Command, Event, Limits, Millis, Session};
+use pg_live_session::{ClientMessage, Command, Event, Limits, Millis, Session};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
-use super::auth::Gate;
 use super::nodes::Seat;
 use super::runs::Finished;
 use super::transaction::Open;
+use super::wire::Heard;
 use super::{Relay, mutations, runs, wire};
 
 /// A client hears something at least this often: it gives a silent server up after 60 s, and
@@ -51,6 +52,7 @@ pub(crate) async fn serve(relay: Arc<Relay>, socket: WebSocket) {
         last_heard: Instant::now(),
         work: FuturesUnordered::new(),
         snapshot: None,
+        judging: false,
         outgoing,
         live_queries: 0,
         leaving: false,
@@ -71,6 +73,8 @@ struct Client {
     work: FuturesUnordered<BoxFuture<'static, Finished>>,
     /// That of the run that the session is just told of.
     snapshot: Option<Open>,
+    /// A token is being judged: what the client sent after it has to wait.
+    judging: bool,
     outgoing: UnboundedSender<Outgoing>,
     live_queries: u64,
     leaving: bool,
@@ -90,7 +94,7 @@ impl Client {
         while !self.session.is_finished() {
             let wake = self.session.wake_at();
             let wake = wake.map(|at| self.started + Duration::from_millis(at));
-            let listening = connected && self.session.accepts_messages();
+            let listening = connected && !self.judging && self.session.accepts_messages();
             let relay = Arc::clone(&self.relay);
             tokio::select! {
                 // First, so that nobody is told of what failed only because the relay stops.
@@ -129,13 +133,14 @@ impl Client {
     fn hear(&mut self, frame: Message) {
         self.last_heard = Instant::now();
         let event = match frame {
-            Message::Text(text) => {
-                let gate = Gate::new(self.relay.config.admin_key.as_deref());
-                match wire::parse(text.as_str(), &gate) {
-                    Ok(message) => Event::Message(message),
-                    Err(reason) => Event::Malformed(reason),
-                }
-            }
+            Message::Text(text) => match wire::parse(text.as_str()) {
+                Ok(Heard::Message(message)) => Event::Message(message),
+                Ok(Heard::Token {
+                    base_version,
+                    token,
+                }) => return self.judge(base_version, token),
+                Err(reason) => Event::Malformed(reason),
+            },
             Message::Binary(_) => {
                 Event::Malformed("A binary message arrived: expected text".into())
             }
@@ -155,7 +160,27 @@ impl Client {
         }
     }
 
+    /// Has a token judged; the keys of its issuer may have to be fetched.
+    fn judge(&mut self, base_version: u32, token: AuthenticationToken) {
+        self.judging = true;
+        let relay = Arc::clone(&self.relay);
+        let judged = async move {
+            let authentication = relay.gate.check_token(token, &relay.database).await;
+            let event = Event::Message(ClientMessage::Authenticate {
+                base_version,
+                authentication,
+            });
+            Finished { event, open: None }
+        };
+        self.work.push(judged.boxed());
+    }
+
     fn handle(&mut self, event: Event) {
+        if let Event::Message(ClientMessage::Authenticate { .. }) = &event {
+            self.judging = false;
+            // It was the token's time that passed, not the client's.
+            self.last_heard = Instant::now();
+        }
         if let Event::Malformed(reason) = &event {
             info!(session = self.number, reason, "a client broke the protocol");
         }

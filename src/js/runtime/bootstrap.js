@@ -288,6 +288,11 @@
       return schema.export();
     },
 
+    // The JSON text of what auth.config.js exports.
+    exportAuthConfig(exports) {
+      return JSON.stringify(exports.default);
+    },
+
     // Header and stack of something thrown, and the data of a ConvexError (JSON text).
     describe(thrown) {
       let header;

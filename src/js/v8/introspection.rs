@@ -41,13 +41,34 @@ pub(in crate::js) fn evaluate_schema(
     limits: &Limits,
     import_unix_ms: f64,
 ) -> Result<String, ModuleFailure> {
+    export(path, "exportSchema", host, limits, import_unix_ms)
+}
+
+/// See [`crate::js::evaluate_auth_config`].
+pub(in crate::js) fn evaluate_auth_config(
+    path: &str,
+    host: &mut dyn Host,
+    limits: &Limits,
+    import_unix_ms: f64,
+) -> Result<String, ModuleFailure> {
+    export(path, "exportAuthConfig", host, limits, import_unix_ms)
+}
+
+/// The text that a function of the runtime makes of a module's exports.
+fn export(
+    path: &str,
+    function: &str,
+    host: &mut dyn Host,
+    limits: &Limits,
+    import_unix_ms: f64,
+) -> Result<String, ModuleFailure> {
     let result = look(host, limits, import_unix_ms, |scope, frame, runtime| {
         let exports = modules::import(scope, frame, path)?;
         attempt(scope, frame, |scope| {
-            let exported = runtime.call(scope, "exportSchema", &[exports.into()])?;
+            let exported = runtime.call(scope, function, &[exports.into()])?;
             Some(text(scope, exported))
         })?
-        .ok_or_else(|| Halt::Thrown(JsError::plain("The schema's export() is not a JSON text.")))
+        .ok_or_else(|| Halt::Thrown(JsError::plain("The default export is not a JSON text.")))
     });
     in_module(path, result)
 }

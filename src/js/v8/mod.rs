@@ -27,7 +27,7 @@ pub(super) use call::invoke;
 pub(super) use engine::{forget_others, stats};
 pub(super) use frame::append_log_lines;
 pub(super) use guarded::{distrust, prove};
-pub(super) use introspection::{analyze, evaluate_schema};
+pub(super) use introspection::{analyze, evaluate_auth_config, evaluate_schema};
 pub(super) use language::{call_routine, check_routine};
 pub(super) use prepare::between_statements;
 pub(super) use process::library_identity;

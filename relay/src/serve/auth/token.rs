@@ -1,0 +1,203 @@
+//! Tokens of users: whose they are, and whether they are good.
+
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
+use pg_live_values::auth_config::{AuthProvider, CustomAlgorithm, normalized_issuer};
+use serde_json::{Map, Value as Json};
+
+use super::Refused;
+use super::identity::identity;
+use super::keys::{KeyError, Keys};
+
+/// How far clocks may be apart, in seconds.
+const LEEWAY_S: u64 = 5;
+
+/// A user whose token is good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct User {
+    /// JSON object.
+    pub(crate) identity: Json,
+    /// When the token ends, in seconds since 1970, the leeway included.
+    pub(crate) expires_s: u64,
+}
+
+type Claims = Map<String, Json>;
+
+/// Judges a token at a time, in seconds since 1970.
+pub(crate) async fn check(
+    token: &str,
+    providers: &[AuthProvider],
+    keys: &Keys,
+    now_s: u64,
+) -> Result<User, Refused> {
+    let header = jsonwebtoken::decode_header(token).map_err(|error| unreadable(&error))?;
+    let claims: Claims = jsonwebtoken::dangerous::insecure_decode_claims(token)
+        .map_err(|error| unreadable(&error))?;
+    let issuer = text(&claims, "iss")?;
+    let subject = text(&claims, "sub")?;
+    let provider = providers
+        .iter()
+        .find(|provider| {
+            provider.issuer() == normalized_issuer(issuer) && is_for(provider, &claims)
+        })
+        .ok_or_else(|| no_provider(providers, issuer, &claims))?;
+    let expires_s = check_times(&claims, now_s)?;
+    check_signature(token, &header, provider, keys).await?;
+    Ok(User {
+        identity: identity(provider, issuer, subject, &claims),
+        expires_s,
+    })
+}
+
+async fn check_signature(
+    token: &str,
+    header: &Header,
+    provider: &AuthProvider,
+    keys: &Keys,
+) -> Result<(), Refused> {
+    let allowed = algorithms(provider);
+    if !allowed.contains(&header.alg) {
+        return Err(invalid(format!(
+            "the token is signed by {:?}; {provider} uses {allowed:?}",
+            header.alg
+        )));
+    }
+    let key = keys
+        .find(provider, header.kid.as_deref())
+        .await
+        .map_err(key_refused)?;
+    let key = DecodingKey::from_jwk(&key)
+        .map_err(|error| invalid(format!("the token's key cannot be used: {error}")))?;
+    // Claims were looked at: what is wrong with them is said more exactly there.
+    let mut validation = Validation::new(header.alg);
+    validation.required_spec_claims.clear();
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    jsonwebtoken::decode::<Claims>(token, &key, &validation)
+        .map(drop)
+        .map_err(|error| match error.kind() {
+            ErrorKind::InvalidSignature => {
+                invalid("the token's signature is not that of its issuer".to_owned())
+            }
+            ErrorKind::InvalidAlgorithm => {
+                invalid("the token's key is not one for the token's algorithm".to_owned())
+            }
+            _ => unreadable(&error),
+        })
+}
+
+/// What a provider signs with; a token cannot choose.
+fn algorithms(provider: &AuthProvider) -> &'static [Algorithm] {
+    match provider {
+        AuthProvider::Oidc { .. } => &[Algorithm::RS256, Algorithm::EdDSA],
+        AuthProvider::CustomJwt { algorithm, .. } => match algorithm {
+            CustomAlgorithm::Rs256 => &[Algorithm::RS256],
+            CustomAlgorithm::Es256 => &[Algorithm::ES256],
+        },
+    }
+}
+
+fn is_for(provider: &AuthProvider, claims: &Claims) -> bool {
+    let Some(audience) = provider.audience() else {
+        return true;
+    };
+    match claims.get("aud") {
+        Some(Json::String(one)) => one == audience,
+        Some(Json::Array(several)) => several.iter().any(|one| one == audience),
+        Some(Json::Null | Json::Bool(_) | Json::Number(_) | Json::Object(_)) | None => false,
+    }
+}
+
+/// Whether the token is good now; returns when it ends.
+fn check_times(claims: &Claims, now_s: u64) -> Result<u64, Refused> {
+    let expires_s = seconds(claims, "exp")?
+        .ok_or_else(|| invalid("the token has no `exp`: when it ends".to_owned()))?;
+    let last_s = expires_s.saturating_add(LEEWAY_S);
+    if now_s >= last_s {
+        return Err(invalid(format!(
+            "Token expired {} seconds ago",
+            now_s - expires_s
+        )));
+    }
+    for claim in ["nbf", "iat"] {
+        let begins_s = seconds(claims, claim)?.unwrap_or(0);
+        if begins_s > now_s.saturating_add(LEEWAY_S) {
+            return Err(invalid(format!(
+                "Token will be valid in {} seconds (`{claim}`)",
+                begins_s - now_s
+            )));
+        }
+    }
+    Ok(last_s)
+}
+
+/// A time in seconds; some issuers write fractions.
+fn seconds(claims: &Claims, claim: &str) -> Result<Option<u64>, Refused> {
+    let value = match claims.get(claim) {
+        None | Some(Json::Null) => return Ok(None),
+        Some(value) => value,
+    };
+    let number = value.as_f64().filter(|number| (0.0..9e15).contains(number));
+    match number {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "within 0..9e15"
+        )]
+        Some(number) => Ok(Some(number as u64)),
+        None => Err(invalid(format!(
+            "the token's `{claim}` is not a time in seconds"
+        ))),
+    }
+}
+
+fn text<'a>(claims: &'a Claims, claim: &str) -> Result<&'a str, Refused> {
+    claims
+        .get(claim)
+        .and_then(Json::as_str)
+        .ok_or_else(|| invalid(format!("the token has no `{claim}`")))
+}
+
+fn no_provider(providers: &[AuthProvider], issuer: &str, claims: &Claims) -> Refused {
+    let audience = claims.get("aud").cloned().unwrap_or_default();
+    let known: Vec<String> = providers.iter().map(ToString::to_string).collect();
+    let known = if known.is_empty() {
+        "none; add them to auth.config.ts and deploy".to_owned()
+    } else {
+        known.join(", ")
+    };
+    Refused {
+        code: "NoAuthProvider",
+        message: format!(
+            "No auth provider found matching the given token (issuer {issuer:?}, audience \
+             {audience}). Configured providers: {known}"
+        ),
+    }
+}
+
+fn key_refused(error: KeyError) -> Refused {
+    let code = match &error {
+        KeyError::Discovery { .. } => "AuthProviderDiscoveryFailed",
+        KeyError::Fetch { .. } | KeyError::Unknown { .. } | KeyError::NoKid => "InvalidAuthHeader",
+    };
+    let message = error.to_string();
+    let mut letters = message.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase());
+    Refused {
+        code,
+        message: first.into_iter().flatten().chain(letters).collect(),
+    }
+}
+
+fn unreadable(error: &jsonwebtoken::errors::Error) -> Refused {
+    invalid(format!(
+        "Could not parse the token: {error}; expected three parts of base64 with points between them"
+    ))
+}
+
+fn invalid(message: String) -> Refused {
+    Refused {
+        code: "InvalidAuthHeader",
+        message,
+    }
+}
