@@ -123,7 +123,7 @@ fn serve(slot: &Slot, run: u64) -> Result<(), String> {
         progress(slot, &mut told, decoding.position());
         if confirmed.elapsed() >= CONFIRM {
             confirmed = Instant::now();
-            decoding.confirm(decoding.position());
+            decoding.confirm();
         }
         if more {
             if worked.elapsed() < BUSY {

@@ -1,6 +1,11 @@
 -- Capture from the WAL: rows are decoded, and what the WAL does not tell counts as a change of the whole table.
 \pset footer off
 SET client_min_messages = warning;
+\getenv source PG_ABS_SRCDIR
+\set messages `cat :'source'/functions/messages.js`
+\set schema `cat :'source'/functions/schema.js`
+SELECT live.deploy(json_build_object('modules', json_build_array(json_build_object('path', 'messages.js', 'source', :'messages')),
+    'schema', json_build_object('path', 'schema.js', 'source', :'schema'))) IS NOT NULL AS deployed;
 CREATE SCHEMA wal;
 SET search_path = wal, public;
 SELECT live.prepare_connection();

@@ -90,8 +90,8 @@ enum Reply {
     },
     Done {
         modules: Vec<Module>,
-        schema: Option<Module>,
-        auth_config: Option<Module>,
+        schema: Option<Box<Module>>,
+        auth_config: Option<Box<Module>>,
         warnings: Vec<Message>,
     },
 }
@@ -126,8 +126,8 @@ pub(super) async fn bundle(
                 Source {
                     functions,
                     modules,
-                    schema,
-                    auth_config,
+                    schema: schema.map(|module| *module),
+                    auth_config: auth_config.map(|module| *module),
                     message: None,
                 },
                 warnings,

@@ -22,7 +22,7 @@ pub(crate) enum Heard {
         /// The identity version that the token follows.
         base_version: u32,
         /// Not judged yet.
-        token: AuthenticationToken,
+        token: Box<AuthenticationToken>,
     },
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn parse(text: &str) -> Result<Heard, String> {
         } => {
             return Ok(Heard::Token {
                 base_version,
-                token,
+                token: Box::new(token),
             });
         }
         WireMessage::Event(_) => ClientMessage::Event,
@@ -383,10 +383,13 @@ mod tests {
         );
         let Ok(Heard::Token {
             base_version: 4,
-            token: AuthenticationToken::Admin(key, Some(_)),
+            token,
         }) = admin
         else {
             panic!("{admin:?}")
+        };
+        let AuthenticationToken::Admin(key, Some(_)) = *token else {
+            panic!("{token:?}")
         };
         assert_eq!(key, "key");
         let event = r#"{"type":"Event","eventType":"ClientConnect","event":{"a":[1]}}"#;
@@ -545,6 +548,7 @@ mod tests {
         assert_eq!(data.0, serde_json::json!([1]));
         let message = "x".to_owned();
         let auth = ServerMessage::AuthError {
+            update_attempted: true,
             message: message.clone(),
             base_version: 3,
         };

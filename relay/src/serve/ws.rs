@@ -138,7 +138,7 @@ impl Client {
                 Ok(Heard::Token {
                     base_version,
                     token,
-                }) => return self.judge(base_version, token),
+                }) => return self.judge(base_version, *token),
                 Err(reason) => Event::Malformed(reason),
             },
             Message::Binary(_) => {

@@ -25,11 +25,13 @@ pub(super) struct CachedModule {
     code: OnceCell<v8::Global<v8::UnboundModuleScript>>,
 }
 
+/// Modules of a deployment, by path and whether it is the guarded text.
+type Modules = HashMap<(String, bool), Rc<CachedModule>>;
+
 /// Code of the deployments that were called last.
 #[derive(Default)]
 pub(super) struct ModuleCache {
-    /// By path, and whether it is the guarded text.
-    deployments: Vec<(i64, HashMap<(String, bool), Rc<CachedModule>>)>,
+    deployments: Vec<(i64, Modules)>,
 }
 
 impl ModuleCache {

@@ -156,8 +156,9 @@ impl Decoding {
         Ok(())
     }
 
-    /// Lets Postgres remove the WAL, and old rows of catalogs, that are needed for nothing before this place.
-    pub(crate) fn confirm(&self, lsn: Lsn) {
+    /// Lets Postgres remove the WAL, and old rows of catalogs, that are needed for nothing before where it is.
+    pub(crate) fn confirm(&self) {
+        let lsn = self.position();
         // SAFETY: the slot is acquired by this process.
         unsafe { pg_sys::LogicalConfirmReceivedLocation(lsn) };
     }

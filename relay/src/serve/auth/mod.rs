@@ -69,7 +69,7 @@ impl Gate {
             AuthenticationToken::User(token) => match self.check_user(&token, database).await {
                 Ok(user) => {
                     return Authentication::User {
-                        identity: envelope(false, Some(user.identity)),
+                        identity: envelope(false, Some(&user.identity)),
                         lasts_ms: user.expires_s.saturating_sub(now_s()).saturating_mul(1000),
                     };
                 }
@@ -101,7 +101,7 @@ impl Gate {
                 let user = self.check_user(token, database).await?;
                 Ok(Caller {
                     is_admin: false,
-                    identity: Some(envelope(false, Some(user.identity))),
+                    identity: Some(envelope(false, Some(&user.identity))),
                 })
             }
         }
@@ -237,12 +237,12 @@ fn admin_identity(acting_as: Option<UserIdentityAttributes>) -> Result<String, S
         .map(Json::try_from)
         .transpose()
         .map_err(|error| error.to_string())?;
-    Ok(envelope(true, user))
+    Ok(envelope(true, user.as_ref()))
 }
 
 /// What the extension is told of a caller. The mark of administrators is beside the user, so that
 /// nothing that a user's token says can look like it.
-fn envelope(is_admin: bool, user: Option<Json>) -> String {
+fn envelope(is_admin: bool, user: Option<&Json>) -> String {
     json!({ "admin": is_admin, "user": user }).to_string()
 }
 

@@ -65,7 +65,7 @@ async fn check_signature(
     let key = keys
         .find(provider, header.kid.as_deref())
         .await
-        .map_err(key_refused)?;
+        .map_err(|error| key_refused(&error))?;
     let key = DecodingKey::from_jwk(&key)
         .map_err(|error| invalid(format!("the token's key cannot be used: {error}")))?;
     // Claims were looked at: what is wrong with them is said more exactly there.
@@ -175,8 +175,8 @@ fn no_provider(providers: &[AuthProvider], issuer: &str, claims: &Claims) -> Ref
     }
 }
 
-fn key_refused(error: KeyError) -> Refused {
-    let code = match &error {
+fn key_refused(error: &KeyError) -> Refused {
+    let code = match error {
         KeyError::Discovery { .. } => "AuthProviderDiscoveryFailed",
         KeyError::Fetch { .. } | KeyError::Unknown { .. } | KeyError::NoKid => "InvalidAuthHeader",
     };
