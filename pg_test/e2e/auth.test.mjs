@@ -174,8 +174,9 @@ describe("tokens over HTTP", () => {
 });
 
 describe("tokens over the WebSocket", () => {
-  test("a client signs in, sees its own, refreshes and signs out", async () => {
+  test("a client signs in, sees its own, refreshes and signs out", async (context) => {
     const client = new ConvexClient(server.url);
+    context.after(() => client.close());
     const seen = [];
     client.onUpdate(anyApi.users.mine, {}, (notes) => seen.push(notes));
     await until("nobody's notes are shown", () => seen.length === 1);
@@ -186,9 +187,8 @@ describe("tokens over the WebSocket", () => {
     await client.mutation(anyApi.users.note, { text: "mine" });
     await until("the note is shown", () => seen.at(-1)[0] === "mine");
     assert.ok(fetched >= 2, "the token was confirmed and fetched anew");
-    client.setAuth(async () => null, (state) => states.push(state));
+    client.client.clearAuth();
     await until("nothing is shown any more", () => seen.at(-1).length === 0);
-    await client.close();
   });
 
   test("a token that is refused leaves the client signed out", async () => {

@@ -2,20 +2,20 @@
 
 use pg_live_session::*;
 
-pub struct Driver {
-    pub session: Session,
-    pub now: Millis,
+pub(crate) struct Driver {
+    pub(crate) session: Session,
+    pub(crate) now: Millis,
 }
 
-pub const fn at(c: u64) -> Moment {
+pub(crate) const fn at(c: u64) -> Moment {
     Moment { boot: 1, c }
 }
 
-pub fn ts(c: u64) -> u64 {
+pub(crate) fn ts(c: u64) -> u64 {
     (1 << 44) + c
 }
 
-pub fn add(query_id: QueryId) -> Modification {
+pub(crate) fn add(query_id: QueryId) -> Modification {
     Modification::Add {
         query_id,
         path: format!("m:q{query_id}"),
@@ -24,7 +24,7 @@ pub fn add(query_id: QueryId) -> Modification {
     }
 }
 
-pub fn value(text: &str) -> QueryResult {
+pub(crate) fn value(text: &str) -> QueryResult {
     QueryResult {
         outcome: Ok(text.into()),
         log_lines: vec![],
@@ -35,7 +35,7 @@ pub fn value(text: &str) -> QueryResult {
 }
 
 impl Driver {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut driver = Self {
             session: Session::new(1, Limits::default()),
             now: 0,
@@ -49,7 +49,7 @@ impl Driver {
     }
 
     /// A session that shows `values` at c = 10, from run 1.
-    pub fn showing(values: &[&str]) -> (Self, Vec<Sub>) {
+    pub(crate) fn showing(values: &[&str]) -> (Self, Vec<Sub>) {
         let mut driver = Self::new();
         let ids = 0..u32::try_from(values.len()).unwrap();
         let run = only_run(driver.modify(0, ids.map(add).collect()));
@@ -59,7 +59,7 @@ impl Driver {
         (driver, subs)
     }
 
-    pub fn event(&mut self, event: Event) -> Vec<Command> {
+    pub(crate) fn event(&mut self, event: Event) -> Vec<Command> {
         let out = self.session.handle(self.now, event);
         for command in &out {
             if matches!(command, Command::Send(_)) {
@@ -69,11 +69,15 @@ impl Driver {
         out
     }
 
-    pub fn message(&mut self, message: ClientMessage) -> Vec<Command> {
+    pub(crate) fn message(&mut self, message: ClientMessage) -> Vec<Command> {
         self.event(Event::Message(message))
     }
 
-    pub fn modify(&mut self, base_version: u32, modifications: Vec<Modification>) -> Vec<Command> {
+    pub(crate) fn modify(
+        &mut self,
+        base_version: u32,
+        modifications: Vec<Modification>,
+    ) -> Vec<Command> {
         let new_version = base_version + 1;
         self.message(ClientMessage::ModifyQuerySet {
             base_version,
@@ -82,7 +86,7 @@ impl Driver {
         })
     }
 
-    pub fn mutation(&mut self, request_id: RequestId) -> Vec<Command> {
+    pub(crate) fn mutation(&mut self, request_id: RequestId) -> Vec<Command> {
         let (path, args) = ("m:f".into(), "[{}]".into());
         self.message(ClientMessage::Mutation {
             request_id,
@@ -91,7 +95,7 @@ impl Driver {
         })
     }
 
-    pub fn committed(&mut self, request_id: RequestId, c: u64) -> Vec<Command> {
+    pub(crate) fn committed(&mut self, request_id: RequestId, c: u64) -> Vec<Command> {
         let (value, log_lines) = ("null".into(), vec![]);
         let outcome = MutationOutcome::Committed {
             moment: at(c),
@@ -104,7 +108,7 @@ impl Driver {
         })
     }
 
-    pub fn finish(&mut self, run: &Run, c: u64, values: &[&str]) -> Vec<Command> {
+    pub(crate) fn finish(&mut self, run: &Run, c: u64, values: &[&str]) -> Vec<Command> {
         let results = run
             .queries
             .iter()
@@ -120,7 +124,7 @@ impl Driver {
     }
 
     /// A run's results with what is known of the invalidator.
-    pub fn release(
+    pub(crate) fn release(
         &mut self,
         run: &Run,
         c: u64,
@@ -137,7 +141,7 @@ impl Driver {
         })
     }
 
-    pub fn invalidate(&mut self, sub: Sub, generation: RunNumber, c: u64) -> Vec<Command> {
+    pub(crate) fn invalidate(&mut self, sub: Sub, generation: RunNumber, c: u64) -> Vec<Command> {
         self.event(Event::Invalidated {
             sub,
             generation,
@@ -146,21 +150,21 @@ impl Driver {
     }
 }
 
-pub fn only_run(commands: Vec<Command>) -> Run {
+pub(crate) fn only_run(commands: Vec<Command>) -> Run {
     match <[Command; 1]>::try_from(commands) {
         Ok([Command::Run(run)]) => run,
         other => panic!("not one run: {other:?}"),
     }
 }
 
-pub fn only_transition(commands: Vec<Command>) -> Transition {
+pub(crate) fn only_transition(commands: Vec<Command>) -> Transition {
     match <[Command; 1]>::try_from(commands) {
         Ok([Command::Send(ServerMessage::Transition(transition))]) => transition,
         other => panic!("not one transition: {other:?}"),
     }
 }
 
-pub fn fatal(commands: &[Command]) -> &str {
+pub(crate) fn fatal(commands: &[Command]) -> &str {
     match commands {
         [
             Command::Send(ServerMessage::FatalError { message }),
