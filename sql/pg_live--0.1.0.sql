@@ -509,7 +509,7 @@ COMMENT ON FUNCTION live.catch_up(bytea, bigint, bigint) IS
 CREATE FUNCTION live.wait(lsn pg_lsn DEFAULT NULL, timeout interval DEFAULT '10 s') RETURNS boolean
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_wait';
 COMMENT ON FUNCTION live.wait(pg_lsn, interval) IS
-'On the primary: waits until relays have been told of all that was committed before the call. On a standby: waits until it shows what was committed on the primary before that place. False if the time is over.';
+'On the primary: waits until the invalidations of all that was committed before the call are stored for the relays. On a standby: waits until it shows what was committed on the primary before that place. False if the time is over.';
 
 CREATE FUNCTION live.watch(owner bigint, sub bigint, generation bigint, relations regclass[],
     OUT registered boolean, OUT boot bigint, OUT pos bigint, OUT not_live text)
