@@ -168,7 +168,7 @@ async fn bad_requests_are_told() {
         ),
         (
             "POST /api/query\nAuthorization: Bearer abc\n\n{\"path\":\"m:f\"}",
-            (401, "NoAuthProvider"),
+            (401, "InvalidAuthHeader"),
         ),
         (
             "GET /api/check_admin_key\nAuthorization: Convex no",

@@ -143,6 +143,8 @@ impl Gate {
     }
 
     async fn check_user(&self, token: &str, database: &Database) -> Result<User, Refused> {
+        // What is no token at all is told without the database.
+        token::read(token)?;
         let providers = self.providers(database).await?;
         token::check(token, &providers, &self.keys, now_s()).await
     }

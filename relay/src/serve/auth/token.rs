@@ -21,7 +21,16 @@ pub(crate) struct User {
     pub(crate) expires_s: u64,
 }
 
-type Claims = Map<String, Json>;
+/// What a token says.
+pub(crate) type Claims = Map<String, Json>;
+
+/// Header and claims of a token, which may be anybody's.
+pub(crate) fn read(token: &str) -> Result<(Header, Claims), Refused> {
+    let header = jsonwebtoken::decode_header(token).map_err(|error| unreadable(&error))?;
+    let claims = jsonwebtoken::dangerous::insecure_decode_claims(token)
+        .map_err(|error| unreadable(&error))?;
+    Ok((header, claims))
+}
 
 /// Judges a token at a time, in seconds since 1970.
 pub(crate) async fn check(
@@ -30,9 +39,7 @@ pub(crate) async fn check(
     keys: &Keys,
     now_s: u64,
 ) -> Result<User, Refused> {
-    let header = jsonwebtoken::decode_header(token).map_err(|error| unreadable(&error))?;
-    let claims: Claims = jsonwebtoken::dangerous::insecure_decode_claims(token)
-        .map_err(|error| unreadable(&error))?;
+    let (header, claims) = read(token)?;
     let issuer = text(&claims, "iss")?;
     let subject = text(&claims, "sub")?;
     let provider = providers
