@@ -65,6 +65,19 @@ class Node {
     return pool;
   }
 
+  /** Runs one statement; on a standby, replay may break any of them off (40001), and then it is repeated. */
+  async ask(text, values = [], user = "postgres") {
+    for (;;) {
+      try {
+        return await this.sql(user).query(text, values);
+      } catch (error) {
+        if (error.code !== "40001") {
+          throw error;
+        }
+      }
+    }
+  }
+
   /** Changes settings without a restart. */
   async set(settings) {
     for (const [name, value] of Object.entries(settings)) {
@@ -176,7 +189,7 @@ export class Pair {
   /** Resolves once the standby has replayed all that the primary has committed. */
   async settled() {
     const { rows } = await this.primary.sql().query("SELECT pg_current_wal_insert_lsn() AS lsn");
-    const done = await this.standby.sql().query("SELECT live.wait($1, '30 s') AS done", [rows[0].lsn]);
+    const done = await this.standby.ask("SELECT live.wait($1, '30 s') AS done", [rows[0].lsn]);
     if (!done.rows[0].done) {
       throw new Error("the standby does not come up with the primary");
     }

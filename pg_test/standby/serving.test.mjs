@@ -94,7 +94,7 @@ test("all queries run on the standby, live ones and others, and see what was wri
   const last = await runs();
   assert.ok(last.replica - first.replica >= 10, JSON.stringify([first, last]));
   assert.ok(last.replica - first.replica >= last.all - first.all);
-  const { rows } = await pair.standby.sql().query("SELECT pg_is_in_recovery() AS standby");
+  const { rows } = await pair.standby.ask("SELECT pg_is_in_recovery() AS standby");
   assert.ok(rows[0].standby);
 });
 
@@ -176,7 +176,7 @@ test("a query in the way of replay is broken off and repeated", async (t) => {
   const slow = client.subscribe("slow:total");
   const before = await slow.ready();
   const conflicts = async () =>
-    Number((await pair.standby.sql().query("SELECT confl_snapshot + confl_lock AS n FROM pg_stat_database_conflicts WHERE datname = 'app'")).rows[0].n);
+    Number((await pair.standby.ask("SELECT confl_snapshot + confl_lock AS n FROM pg_stat_database_conflicts WHERE datname = 'app'")).rows[0].n);
   const first = await conflicts();
   for (let n = 0; n < 6; n += 1) {
     await db.query("UPDATE accounts SET balance = balance WHERE name = 'a'");
@@ -216,11 +216,11 @@ test("an unlogged table, which a standby cannot read, is read on the primary", a
 
 test("clients of a standby that stops replaying move to the primary and back", async (t) => {
   await underLoad(t, async (clients) => {
-    await pair.standby.sql().query("SELECT pg_wal_replay_pause()");
+    await pair.standby.ask("SELECT pg_wal_replay_pause()");
     await pair.usesStandby(false);
     const clock = clients[0].clock;
     await Promise.all(clients.map((one) => one.reaches(clock + 20)));
-    await pair.standby.sql().query("SELECT pg_wal_replay_resume()");
+    await pair.standby.ask("SELECT pg_wal_replay_resume()");
     await pair.usesStandby(true);
     const { replica } = await runs();
     await until("runs are on the standby again", async () => (await runs()).replica > replica + 5);
@@ -256,7 +256,7 @@ test("what the standby showed before the primary is not taken back", async () =>
   let stopped = false;
   try {
     await until("the standby has replayed it", async () =>
-      (await pair.standby.sql().query("SELECT balance FROM accounts WHERE name = 'clock'")).rows[0].balance === before + 1);
+      (await pair.standby.ask("SELECT balance FROM accounts WHERE name = 'clock'")).rows[0].balance === before + 1);
     const { rows } = await db.query("SELECT balance FROM accounts WHERE name = 'clock'");
     assert.equal(rows[0].balance, before, "the primary does not show it yet");
     const other = balanceOf("b");
@@ -285,11 +285,11 @@ test("live.wait: until the live queries are told, and until the standby shows a 
   const { rows } = await db.query("UPDATE accounts SET balance = balance + 1 WHERE name = 'clock' RETURNING balance");
   assert.equal((await pair.primary.sql().query("SELECT live.wait() AS told")).rows[0].told, true);
   await pair.settled();
-  const seen = await pair.standby.sql("owner").query("SELECT balance FROM accounts WHERE name = 'clock'");
+  const seen = await pair.standby.ask("SELECT balance FROM accounts WHERE name = 'clock'", [], "owner");
   assert.equal(seen.rows[0].balance, rows[0].balance);
-  const late = await pair.standby.sql("owner").query("SELECT live.wait('FF/0', '20 ms') AS done");
+  const late = await pair.standby.ask("SELECT live.wait('FF/0', '20 ms') AS done", [], "owner");
   assert.equal(late.rows[0].done, false);
-  await assert.rejects(pair.standby.sql("owner").query("SELECT live.wait()"), { code: "22023" });
+  await assert.rejects(pair.standby.ask("SELECT live.wait()", [], "owner"), { code: "22023" });
   await assert.rejects(pair.primary.sql("owner").query("SELECT live.wait('FF/0')"), { code: "22023" });
 });
 
@@ -301,7 +301,7 @@ test("the functions of the relay refuse what does not belong there", async () =>
   await assert.rejects(primary.sql("owner").query(register, ["\\x00", "\\x00"]), { code: "42501" });
   await assert.rejects(primary.sql("relay").query("SELECT live.wait_for_replay('0/0', 1)"), { code: "25001" });
   for (const call of ["live.replica_ticket()", "live.attach(1)", "live.catch_up('\\x5100', 1, 1)"]) {
-    await assert.rejects(standby.sql("relay").query(`SELECT ${call}`), { code: "25001" }, call);
+    await assert.rejects(standby.ask(`SELECT ${call}`, [], "relay"), { code: "25001" }, call);
   }
 });
 
@@ -309,9 +309,9 @@ test("functions in LANGUAGE js run on a standby, read-only", async () => {
   await pair.primary.sql().query(`CREATE FUNCTION twice(n int) RETURNS int LANGUAGE js AS 'return n * 2'`);
   await pair.primary.sql().query(`CREATE FUNCTION write() RETURNS void LANGUAGE js AS $$ sql.execute("INSERT INTO accounts(name, balance) VALUES ('js', 1)") $$`);
   await pair.settled();
-  const standby = pair.standby.sql();
-  assert.equal((await standby.query("SELECT twice(21) AS n")).rows[0].n, 42);
-  await assert.rejects(standby.query("SELECT write()"), { code: "25006" });
-  const workers = await standby.query("SELECT 1 FROM pg_stat_activity WHERE backend_type LIKE 'pg_live%'");
+  const { standby } = pair;
+  assert.equal((await standby.ask("SELECT twice(21) AS n")).rows[0].n, 42);
+  await assert.rejects(standby.ask("SELECT write()"), { code: "25006" });
+  const workers = await standby.ask("SELECT 1 FROM pg_stat_activity WHERE backend_type LIKE 'pg_live%'");
   assert.equal(workers.rows.length, 0, "no worker runs on a standby");
 });
