@@ -325,12 +325,44 @@ BEGIN
     EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO %I', target, owner);
     EXECUTE format('GRANT EXECUTE ON FUNCTION live.query(text, json), live.mutation(text, json),'
         ' live.explain(text, json), live.deploy(json), live.deploy_start(json),'
+        ' live.deploy_stage(json), live.deploy_prepare(bigint), live.deploy_note(bigint, text),'
         ' live.deploy_finish(bigint), live.deploy_abandon(bigint, text),'
         ' live.set_environment(text, text), live.auth_config(),'
         ' live.prune(integer, interval), live.status(), live.counters() TO %I', owner);
     EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA live TO %I', owner);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION live.import_table(text, integer, boolean),'
+        ' live.import_documents(text, text[], json, boolean) TO %I', owner);
+    EXECUTE format('GRANT INSERT, UPDATE, DELETE ON live.imports, live.import_parts TO %I', owner);
 END $$;
 COMMENT ON FUNCTION live.setup IS 'Names the role that owns the deployment: its functions run as it, its tables belong to it.';
+
+-- Imports of documents: what was uploaded, in parts, and how far each is. Nothing of it is dumped.
+CREATE TABLE live.imports (
+    id         text COLLATE "C" PRIMARY KEY,
+    created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    request    json NOT NULL,
+    -- As the package's command line reads it.
+    state      json NOT NULL
+);
+CREATE TABLE live.import_parts (
+    import text COLLATE "C" NOT NULL,
+    part   integer NOT NULL,
+    -- Parts that no import has taken go after a day.
+    created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    bytes  bytea NOT NULL,
+    PRIMARY KEY (import, part)
+);
+
+CREATE FUNCTION live.import_table(name text, number integer, replace boolean) RETURNS integer
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'live_import_table';
+COMMENT ON FUNCTION live.import_table IS
+    'Makes the table if there is none, with that number if it is free, or empties it. Returns its number.';
+CREATE FUNCTION live.import_documents(name text, documents text[], numbers json, integers boolean) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'live_import_documents';
+COMMENT ON FUNCTION live.import_documents IS
+    'Inserts documents (JSON) with their _id and _creationTime if they have them. numbers: of tables, as in their ids and as here.';
 
 -- A new version of the catalog: everything that is live runs again. What live.active says last counts for
 -- those who wait for its row.
@@ -382,6 +414,22 @@ CREATE FUNCTION live.deploy_start(source json) RETURNS json
     AS 'MODULE_PATHNAME', 'live_deploy_start';
 COMMENT ON FUNCTION live.deploy_start IS
     'Stages a deployment and returns its number and the statements (index builds) to run, each by itself, before live.deploy_finish().';
+-- The two halves of it, for tools that look at what was staged before they go on.
+CREATE FUNCTION live.deploy_stage(source json) RETURNS json
+    LANGUAGE c VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'live_deploy_stage';
+COMMENT ON FUNCTION live.deploy_stage IS
+    'Stores a deployment and returns its number; nothing of it is in force, nothing is prepared for it.';
+CREATE FUNCTION live.deploy_prepare(push bigint) RETURNS json
+    LANGUAGE c VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '100ms' SET deadlock_timeout = '50ms'
+    AS 'MODULE_PATHNAME', 'live_deploy_prepare';
+COMMENT ON FUNCTION live.deploy_prepare IS
+    'Checks the documents for a staged deployment and returns the statements (index builds) to run, each by itself, before live.deploy_finish().';
+CREATE FUNCTION live.deploy_note(push bigint, message text) RETURNS void
+    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$ UPDATE live.deployments AS d SET message = deploy_note.message WHERE d.id = push AND d.finished_at IS NULL $$;
+COMMENT ON FUNCTION live.deploy_note IS 'Says of a staged deployment what it is for.';
 CREATE FUNCTION live.deploy_finish(push bigint) RETURNS json
     LANGUAGE c VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     SET lock_timeout = '100ms' SET deadlock_timeout = '50ms'
@@ -425,6 +473,8 @@ REVOKE EXECUTE ON FUNCTION live.query(text, json), live.mutation(text, json), li
     live.run_query(text, text, text, bigint, bigint, bigint, text),
     live.run_mutation(text, text, text, text, bigint),
     live.setup(name), live.deploy(json), live.deploy_start(json), live.deploy_finish(bigint),
+    live.deploy_stage(json), live.deploy_prepare(bigint), live.deploy_note(bigint, text),
+    live.import_table(text, integer, boolean), live.import_documents(text, text[], json, boolean),
     live.deploy_abandon(bigint, text), live.set_environment(text, text), live.auth_config(),
     live.prune(integer, interval) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION live.auth_config(), live.run_query(text, text, text, bigint, bigint, bigint, text),
@@ -1039,6 +1089,8 @@ GRANT SELECT ON live.stats TO live_relay;
 
 -- R19: a deploy changes what every query has read.
 SELECT live.capture_table('live.active'::regclass);
+-- Whoever imports follows it by a live query.
+SELECT live.capture_table('live.imports'::regclass);
 
 -- LANGUAGE js.
 

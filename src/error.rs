@@ -71,6 +71,9 @@ pub(crate) enum Error {
     /// A deploy could not have a lock for the moment that it needs it; the text says who holds it.
     #[error("the switch needs the tables that change for a moment and could not have them: {0}")]
     Busy(String),
+    /// Another deploy has finished since this one was staged.
+    #[error("another deploy has finished since deployment {0} was staged; start it anew")]
+    DeployOvertaken(i64),
     /// Another transaction changed a relation's definition after the snapshot.
     #[error("a table read by the function was redefined meanwhile")]
     Redefined,
@@ -152,6 +155,7 @@ impl Error {
             Error::TooManyOwners => b"53400",
             Error::NothingDeployed => b"LV003",
             Error::DeployRefused(_) => b"LV004",
+            Error::DeployOvertaken(_) => b"LV012",
             Error::Gap { .. } => b"LV005",
             Error::SnapshotUnknown => b"LV006",
             Error::Function { .. } => b"LV007",
@@ -191,6 +195,7 @@ impl Error {
             | Error::TooManyOwners
             | Error::NothingDeployed
             | Error::DeployRefused(_)
+            | Error::DeployOvertaken(_)
             | Error::Gap { .. }
             | Error::SnapshotUnknown
             | Error::WrongTransaction(_)
@@ -250,6 +255,7 @@ impl Error {
             | Error::NotOneStatement(_)
             | Error::IndeterminateDatatype(_)
             | Error::DeployRefused(_)
+            | Error::DeployOvertaken(_)
             | Error::WrongTransaction(_)
             | Error::Function { .. }
             | Error::InvalidParameter(_)

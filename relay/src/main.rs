@@ -176,6 +176,18 @@ struct ServeArgs {
         hide_env_values = true
     )]
     admin_key: Option<String>,
+    /// The same database as the role that owns the deployment: lets administrators (`npx convex`) deploy, set
+    /// environment variables and import through this relay. Without it they cannot
+    #[arg(
+        long,
+        env = "PG_LIVE_DEPLOY_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    deploy_url: Option<String>,
+    /// Where clients reach the relay, for `npx convex`; without it, the address by which it came
+    #[arg(long, env = "PG_LIVE_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
     /// Folder of static files served at / (the built page of the app)
     #[arg(long, value_name = "DIR")]
     static_dir: Option<PathBuf>,
@@ -309,6 +321,8 @@ async fn run_serve(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     let admin_key = args.admin_key.unwrap_or_default();
     let mut config = serve::Config::new(args.url, args.listen, &admin_key);
     config.static_dir = args.static_dir;
+    config.deploy_url = args.deploy_url;
+    config.public_url = args.public_url;
     config.replica_urls = args.replica;
     config.replica_max_lag = Duration::from_millis(args.replica_max_lag);
     let shutdown = CancellationToken::new();

@@ -3,6 +3,7 @@
 mod documents;
 mod explain;
 mod functions;
+mod import;
 mod index_key;
 mod keep;
 mod relay;
@@ -27,6 +28,10 @@ sql_functions! {
     live_explain = explain::explain;
     live_run_query = relay::run_query;
     live_run_mutation = relay::run_mutation;
+    live_import_table = import::import_table;
+    live_import_documents = import::import_documents;
+    live_deploy_stage = crate::deploy::stage;
+    live_deploy_prepare = crate::deploy::prepare;
     live_deploy_start = crate::deploy::start;
     live_deploy_finish = crate::deploy::finish;
     live_deploy_abandon = crate::deploy::abandon;

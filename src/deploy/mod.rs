@@ -22,7 +22,8 @@ use crate::pg::function::Call;
 use crate::pg::session;
 use crate::pg::spi::Access;
 use source::Source;
-use stage::Staged;
+use stage::{Staged, Stored};
+use switch::Standing;
 
 /// How a deploy treats those who use the tables meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,31 @@ pub(crate) fn start(call: &mut Call) -> Result<Datum> {
         }
     };
     Ok(respond(call, &answer))
+}
+
+/// `live.deploy_stage(source json) -> json`
+pub(crate) fn stage(call: &mut Call) -> Result<Datum> {
+    needs_read_committed("live.deploy_stage")?;
+    let source = read_source(call)?;
+    let (push, unchanged) = match stage::store(&source)? {
+        Stored::Unchanged(deployment) => (deployment, true),
+        Stored::New(push) => (push, false),
+    };
+    Ok(respond(
+        call,
+        &json!({"push": push, "unchanged": unchanged}),
+    ))
+}
+
+/// `live.deploy_prepare(push bigint) -> json`
+pub(crate) fn prepare(call: &mut Call) -> Result<Datum> {
+    needs_read_committed("live.deploy_prepare")?;
+    let push: i64 = call.required(0, "push")?;
+    let statements = match switch::standing(push)? {
+        Standing::InForce => Vec::new(),
+        Standing::Staged => stage::prepare_for(push, Mode::Beside)?,
+    };
+    Ok(respond(call, &json!({"statements": statements})))
 }
 
 /// `live.deploy_finish(push bigint) -> json`

@@ -34,6 +34,24 @@ pub(super) enum Staged {
 
 /// Stages a source.
 pub(super) fn stage(source: &Source, mode: Mode) -> Result<Staged> {
+    let push = match store(source)? {
+        Stored::Unchanged(deployment) => return Ok(Staged::Unchanged(deployment)),
+        Stored::New(push) => push,
+    };
+    let statements = prepare_for(push, mode)?;
+    Ok(Staged::New { push, statements })
+}
+
+/// What storing a source gave.
+pub(super) enum Stored {
+    /// The source is that of the deployment in force, whose number this is.
+    Unchanged(i64),
+    /// A new deployment, of which nothing is in force and for which nothing is prepared.
+    New(i64),
+}
+
+/// Looks at a source and stores it under a new number.
+pub(super) fn store(source: &Source) -> Result<Stored> {
     let catalog = Catalog::current(Access::Write)?;
     create::owner_oid(&catalog)?;
     let environment = catalog::environment(Access::Write)?;
@@ -43,9 +61,9 @@ pub(super) fn stage(source: &Source, mode: Mode) -> Result<Staged> {
         && hash_of(deployment)?.as_deref() == Some(hash.as_str())
         && prepare::is_sound(&catalog, &stored_schema(deployment)?)?
     {
-        return Ok(Staged::Unchanged(deployment));
+        return Ok(Stored::Unchanged(deployment));
     }
-    let (schema, definitions) = evaluate_schema(source, &environment)?;
+    let schema = evaluate_schema(source, &environment)?;
     let analysis = analyze(source, &environment)?;
     let push = spi::query_one(
         "INSERT INTO live.deployments (hash, message, schema, base, auth) \
@@ -71,15 +89,21 @@ pub(super) fn stage(source: &Source, mode: Mode) -> Result<Staged> {
         let proof = prove(source, &environment, module)?;
         store_functions(push, module, &proof)?;
     }
+    Ok(Stored::New(push))
+}
+
+/// Checks the rows for a stored deployment; returns the index builds to run, each by itself, before the switch.
+pub(super) fn prepare_for(push: i64, mode: Mode) -> Result<Vec<String>> {
+    let catalog = Catalog::current(Access::Write)?;
+    let definitions = stored_schema(push)?;
     prepare::check_rows(&catalog, &definitions)?;
-    let statements = match mode {
-        Mode::Beside => prepare::statements(&catalog, push, &definitions)?,
+    match mode {
+        Mode::Beside => prepare::statements(&catalog, push, &definitions),
         Mode::AtOnce => {
             prepare::drop_unused(&catalog, &definitions)?;
-            Vec::new()
+            Ok(Vec::new())
         }
-    };
-    Ok(Staged::New { push, statements })
+    }
 }
 
 fn hash_of(deployment: i64) -> Result<Option<String>> {
@@ -142,13 +166,10 @@ fn evaluate_auth_config(source: &Source, environment: &Environment) -> Result<Op
     Ok(Some(export))
 }
 
-/// The export of schema.ts as JSON text, and what it defines.
-fn evaluate_schema(
-    source: &Source,
-    environment: &Environment,
-) -> Result<(Option<String>, Vec<Definition>)> {
+/// The export of schema.ts as JSON text.
+fn evaluate_schema(source: &Source, environment: &Environment) -> Result<Option<String>> {
     let Some(schema) = &source.schema else {
-        return Ok((None, Vec::new()));
+        return Ok(None);
     };
     let export = js::evaluate_schema(
         &schema.path,
@@ -157,17 +178,11 @@ fn evaluate_schema(
         import_time(),
     )
     .map_err(module_failure)?;
-    let definitions = definitions(&export)?;
-    Ok((Some(export), definitions))
+    definitions(&export)?;
+    Ok(Some(export))
 }
 
 fn analyze(source: &Source, environment: &Environment) -> Result<Vec<AnalyzedModule>> {
-    if let Some(module) = source.modules.iter().find(|m| m.environment != "isolate") {
-        return Err(refused(format!(
-            "{}: \"use node\" modules cannot run yet; move their code into functions without it",
-            module.path
-        )));
-    }
     let paths: Vec<String> = source
         .modules
         .iter()

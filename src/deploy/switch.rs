@@ -80,6 +80,24 @@ fn answer(push: i64, changes: &Changes) -> Result<Json> {
     }))
 }
 
+/// Where a deployment stands.
+pub(super) enum Standing {
+    /// It is in force.
+    InForce,
+    /// It was staged for the deployment in force.
+    Staged,
+}
+
+/// Where a deployment stands; an error if it cannot come into force any more.
+pub(super) fn standing(push: i64) -> Result<Standing> {
+    let active = Catalog::current(Access::Write)?.deployment;
+    if active == Some(push) {
+        return Ok(Standing::InForce);
+    }
+    refuse_stale(push, active)?;
+    Ok(Standing::Staged)
+}
+
 /// What was prepared holds for the deployment that was in force then: its columns, its indexes.
 fn refuse_stale(push: i64, active: Option<i64>) -> Result<()> {
     let staged = spi::query_one(
@@ -93,9 +111,7 @@ fn refuse_stale(push: i64, active: Option<i64>) -> Result<()> {
             "there is no staged deployment {push}; start the deploy anew"
         ))),
         Some((true, _)) => Err(refused(format!("deployment {push} was finished before"))),
-        Some((false, base)) if active != base => Err(refused(format!(
-            "another deploy has finished since deployment {push} was staged; start it anew"
-        ))),
+        Some((false, base)) if active != base => Err(Error::DeployOvertaken(push)),
         Some((false, _)) => Ok(()),
     }
 }

@@ -138,6 +138,8 @@ pub(crate) struct Catalog {
     pub(crate) schema: String,
     /// What keeps handles of functions from being made up.
     pub(crate) handle_key: Option<String>,
+    /// Paths of the modules for Node.js, which cannot run: what is in them is not known.
+    pub(crate) node_modules: Vec<String>,
     tables: HashMap<String, Rc<Table>>,
     functions: HashMap<String, HashMap<String, Rc<Function>>>,
 }
@@ -227,6 +229,10 @@ impl Catalog {
                 .get("schema")
                 .cloned()
                 .unwrap_or_else(|| "public".to_owned()),
+            node_modules: match deployment {
+                Some(deployment) => load_node_modules(deployment, access)?,
+                None => Vec::new(),
+            },
             tables: tables
                 .into_iter()
                 .map(|t| (t.name.clone(), Rc::new(t)))
@@ -475,6 +481,16 @@ fn attach_definitions(tables: &mut [Table], deployment: i64, access: Access) -> 
         }
     }
     Ok(())
+}
+
+fn load_node_modules(deployment: i64, access: Access) -> Result<Vec<String>> {
+    spi::query(
+        "SELECT path FROM live.modules \
+         WHERE deployment = $1 AND component = '' AND environment = 'node'",
+        &[Param::Int8(deployment)],
+        access,
+        |row| row.need(0),
+    )
 }
 
 type Functions = HashMap<String, HashMap<String, Rc<Function>>>;

@@ -40,8 +40,18 @@ pub(crate) fn creation_time() -> f64 {
 
 /// Inserts a document and returns its id and creation time.
 pub(crate) fn insert(table: &Table, fields: &BTreeMap<String, Value>) -> Result<(String, f64)> {
-    let id = new_id(table.number);
-    let time = creation_time();
+    insert_as(table, None, None, fields)
+}
+
+/// Inserts a document under an id and with a creation time that it may have already.
+pub(crate) fn insert_as(
+    table: &Table,
+    id: Option<String>,
+    time: Option<f64>,
+    fields: &BTreeMap<String, Value>,
+) -> Result<(String, f64)> {
+    let id = id.unwrap_or_else(|| new_id(table.number));
+    let time = time.unwrap_or_else(creation_time);
     let laid = Laid::new(table, fields);
     let mut params = vec![Param::Text(&id), Param::Float8(time)];
     params.extend(laid.params(table));

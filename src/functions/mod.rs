@@ -9,4 +9,5 @@ pub(crate) mod run;
 pub(crate) mod sharing;
 mod source;
 mod syscalls;
+mod system;
 mod usage;

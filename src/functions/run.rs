@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::functions::execution::Execution;
 use crate::functions::pages::Pages;
 use crate::functions::sharing;
+use crate::functions::system;
 use crate::functions::usage::Resource;
 use crate::gucs;
 use crate::journal;
@@ -178,6 +179,13 @@ fn execute(request: &Request<'_>, noted: &mut Noted) -> Result<Response> {
     let identity = request.identity.clone();
     let mut execution = Execution::new(Rc::clone(&catalog), request.kind, name, identity, definer);
     execution.pages = Pages::new(request.journal.clone());
+    if let Ok(path) = &path
+        && request.caller == Caller::Admin
+        && request.kind == FunctionKind::Query
+        && system::is_system(path)
+    {
+        return run_system(execution, path, request.args);
+    }
     let target = path.map_err(|error| error.to_string()).and_then(|path| {
         let args = arguments(request.args)?;
         Target::find(&catalog, path, request.kind, request.caller, args)
@@ -205,6 +213,23 @@ fn execute(request: &Request<'_>, noted: &mut Noted) -> Result<Response> {
         log_lines,
         observed,
         reads,
+        journal,
+    })
+}
+
+/// One of the functions that the command line asks for.
+fn run_system(mut execution: Execution, path: &FunctionPath, args: &str) -> Result<Response> {
+    let result = match arguments(args) {
+        Ok(args) => system::run(&mut execution, path, &args)?,
+        Err(message) => Err(JsError::plain(message)),
+    };
+    let observed = execution.observed;
+    let (reads, journal) = execution.into_reads();
+    Ok(Response {
+        result,
+        log_lines: Vec::new(),
+        reads,
+        observed,
         journal,
     })
 }
@@ -270,8 +295,18 @@ fn find(
 ) -> std::result::Result<Rc<Function>, String> {
     let function = catalog
         .function(path.module(), path.function())
-        .filter(|function| function.public || caller != Caller::Client)
-        .ok_or_else(|| not_found(path, caller))?;
+        .filter(|function| function.public || caller != Caller::Client);
+    let Some(function) = function else {
+        return Err(if is_of_node(catalog, path) {
+            format!(
+                "{} is in a file with \"use node\". Such files are deployed, and cannot run in pg_live \
+                 yet (see LIMITATIONS.md).",
+                path.stripped()
+            )
+        } else {
+            not_found(path, caller)
+        });
+    };
     if function.kind != kind {
         return Err(format!(
             "Trying to execute {}:{} as {}, but it is defined as {}.",
@@ -282,6 +317,14 @@ fn find(
         ));
     }
     Ok(Rc::clone(function))
+}
+
+/// Whether a path is in a module for Node.js, whose functions are not known.
+fn is_of_node(catalog: &Catalog, path: &FunctionPath) -> bool {
+    catalog
+        .node_modules
+        .iter()
+        .any(|module| module == path.module())
 }
 
 /// The message about a function that there is not, or not for this caller.

@@ -119,7 +119,7 @@ pub enum Format {
     Encoded,
     /// The clean encoding.
     Clean,
-    /// The encoding of exports: integers are numbers, so they cannot be told from floats.
+    /// The encoding of exports: integers are numbers without a point, floats always have one or an exponent.
     Export,
 }
 
@@ -415,6 +415,14 @@ fn write_clean_scalar(value: &Value, out: &mut String) {
 fn write_export_scalar(value: &Value, out: &mut String) {
     match value {
         Value::Int64(number) => push_display(format_args!("{number}"), out),
+        Value::Float64(float) => {
+            let start = out.len();
+            write_exact_scalar(value, out);
+            let is_digits = out[start..].bytes().all(|b| b.is_ascii_digit() || b == b'-');
+            if float.is_finite() && is_digits {
+                out.push_str(".0");
+            }
+        }
         other => write_exact_scalar(other, out),
     }
 }

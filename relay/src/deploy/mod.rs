@@ -16,6 +16,7 @@ pub use error::Error;
 pub use push::{Changes, Deployed};
 
 pub(crate) use error::sql_reason;
+pub(crate) use push::{SETTINGS, connect};
 
 /// A bundle with what a person should hear about it.
 #[derive(Debug)]

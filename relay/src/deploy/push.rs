@@ -64,7 +64,7 @@ pub struct Changes {
 ///
 /// # Errors
 /// When the server cannot be reached, or the database is not UTF8 or has no extension.
-pub(super) async fn connect(url: &str) -> Result<Client, Error> {
+pub(crate) async fn connect(url: &str) -> Result<Client, Error> {
     let (client, connection) = tokio_postgres::connect(url, NoTls)
         .await
         .map_err(Error::Connect)?;
@@ -100,7 +100,7 @@ async fn check(client: &Client) -> Result<(), Error> {
 
 /// Settings of a connection for deploys: what is committed is seen at once, and if this program is
 /// killed, the server does not go on building indexes for it.
-const SETTINGS: &str = "SET default_transaction_isolation = 'read committed';
+pub(crate) const SETTINGS: &str = "SET default_transaction_isolation = 'read committed';
     SET client_connection_check_interval = '1s'; SET statement_timeout = 0; SET lock_timeout = 0";
 
 /// Deploys `source` and switches to it; a failure leaves the running deployment as it was.

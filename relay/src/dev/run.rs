@@ -186,6 +186,7 @@ impl Run<'_> {
         let (ready, is_ready) = oneshot::channel();
         let mut config = serve::Config::new(addresses.relay_url(), listen, &self.secrets.admin_key);
         config.dev_logs = true;
+        config.deploy_url = Some(addresses.app_url());
         config.ready = Some(ready);
         let stop = CancellationToken::new();
         let task = tokio::spawn(serve::run(config, stop.clone()));

@@ -16,6 +16,10 @@ pub struct Config {
     pub database_url: String,
     /// Where clients connect; port 0 takes any free one.
     pub listen: SocketAddr,
+    /// The database, as the role that owns the deployment: for what administrators change. `None`: they cannot.
+    pub deploy_url: Option<String>,
+    /// Where clients find the relay, if that is not where administrators find it.
+    pub public_url: Option<String>,
     /// The key of administrators; `None`: there are none.
     pub admin_key: Option<String>,
     /// Whether `console` output and errors of functions are also written to the relay's log.
@@ -42,6 +46,8 @@ impl Config {
             database_url: database_url.into(),
             listen,
             admin_key: Some(admin_key.to_owned()).filter(|key| !key.is_empty()),
+            deploy_url: None,
+            public_url: None,
             dev_logs: false,
             static_dir: None,
             query_connections: 4,

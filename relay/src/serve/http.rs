@@ -14,7 +14,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use tower_http::services::{ServeDir, ServeFile};
 
 use super::http_error::ApiError;
-use super::{Relay, functions, ws};
+use super::{Relay, admin, functions, ws};
 
 /// Largest body of a request, and largest message of a WebSocket: arguments may have 16 MiB.
 const MAX_BODY: usize = 20 << 20;
@@ -37,6 +37,7 @@ pub(crate) fn router(relay: Arc<Relay>) -> Router {
         .route("/run/{*function}", post(functions::post_run))
         .route("/check_admin_key", get(check_admin_key))
         .route("/debug_event", post(|| async { StatusCode::OK }))
+        .merge(admin::routes())
         .fallback(unknown_route)
         .layer(cors())
         .layer(DefaultBodyLimit::max(MAX_BODY));

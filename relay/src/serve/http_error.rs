@@ -32,6 +32,43 @@ impl ApiError {
         }
     }
 
+    /// Not while things are as they are.
+    pub(crate) fn conflict(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::CONFLICT,
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// Not by this relay.
+    pub(crate) fn forbidden(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::FORBIDDEN,
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// The database cannot do it now; for administrators, who are told why.
+    pub(crate) fn database(message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: "DatabaseUnavailable",
+            message: message.into(),
+        }
+    }
+
+    /// What is wrong, without the code.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether another administrator was faster.
+    pub(crate) fn is_race(&self) -> bool {
+        self.code == "RaceDetected"
+    }
+
     /// The database is not there, or the relay stops.
     pub(crate) fn unavailable() -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;

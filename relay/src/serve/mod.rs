@@ -4,6 +4,7 @@
 //! execute what sessions ask for, `invalidations` keeps the control connection. It holds nothing
 //! that must outlive it: after a crash clients connect again and everything is registered anew.
 
+mod admin;
 mod auth;
 mod config;
 mod database;
@@ -39,6 +40,7 @@ use tracing::{debug, info, warn};
 
 pub use config::Config;
 
+use admin::Preparations;
 use auth::Gate;
 use database::Database;
 use invalidations::Control;
@@ -91,6 +93,7 @@ struct Relay {
     nodes: Nodes,
     control: Control,
     gate: Gate,
+    preparations: Preparations,
     sessions: Sessions,
     metrics: Arc<Metrics>,
     /// The sockets' tasks.
@@ -153,6 +156,7 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     let gate = Gate::new(config.admin_key.clone());
     let relay = Arc::new(Relay {
         gate,
+        preparations: Preparations::default(),
         nodes: Nodes::new(link, replicas.clone()),
         config,
         database,

@@ -33,6 +33,7 @@ fn from_error(error: Error) -> HostError {
         | Error::TooManyOwners
         | Error::NothingDeployed
         | Error::DeployRefused(_)
+        | Error::DeployOvertaken(_)
         | Error::Gap { .. }
         | Error::SnapshotUnknown
         | Error::WrongTransaction(_)
