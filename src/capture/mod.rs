@@ -1,5 +1,6 @@
 //! Capture: what the running transaction writes, and its publication before it can be seen (R1).
 
+mod ahead;
 mod coverage;
 mod redefinition;
 mod trigger;
@@ -15,6 +16,8 @@ use pg_live_readset::{IndexId, RelId, WriteLimits, WriteSet, WriteSetBuilder};
 
 use crate::invalidator::log::Place;
 use crate::invalidator::settings;
+use crate::pg::executor;
+use crate::pg::relation;
 use crate::pg::shmem::{self, Slot};
 use crate::pg::snapshot;
 use crate::pg::wal::end_of_own_records;
@@ -55,6 +58,7 @@ thread_local! {
 
 /// Has this process and its children publish what they capture. To be called once, at preload.
 pub(crate) fn start() {
+    executor::before_writes(ahead::note_ahead);
     xact::at_transaction_end(|stage| {
         // R3: what could not be published is a gap.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| at_stage(stage))) {
@@ -92,9 +96,17 @@ fn add_in_wal(rel: RelId) {
     WRITES.with_borrow_mut(|writes| writes.in_wal.insert(rel));
 }
 
-/// Whether nothing that is noted for the relation from now on says anything new.
-fn is_whole(rel: RelId) -> bool {
-    WRITES.with_borrow(|writes| writes.set.as_ref().is_some_and(|set| set.is_whole(rel)))
+/// Whether nothing that is noted for a write to the relation says anything new: it counts as changed as a whole, and
+/// so does everything that shows its rows. A write to a partition says so of the partitioned table, but not of the
+/// other partitions.
+fn is_said(rel: RelId) -> bool {
+    WRITES.with_borrow(|writes| {
+        writes.set.as_ref().is_some_and(|set| {
+            relation::readers_see(rel)
+                .iter()
+                .all(|rel| set.is_whole(*rel))
+        })
+    })
 }
 
 /// The transaction wrote `live.active`.
@@ -115,9 +127,14 @@ fn add_redefinition(rel: RelId) {
     });
 }
 
+/// Whether the pre-commit callback has run.
+fn is_late() -> bool {
+    WRITES.with_borrow(|writes| writes.closing)
+}
+
 /// R1: what is captured after the pre-commit callback is published at once.
 fn publish_if_late() {
-    if WRITES.with_borrow(|writes| writes.closing) {
+    if is_late() {
         publish();
     }
 }

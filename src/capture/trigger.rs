@@ -9,12 +9,13 @@ use pg_live_readset::RelId;
 use pgrx::pg_sys;
 
 use super::{
-    RowImage, add_redefinition, add_row, add_table, is_whole, note_catalog_change, publish_if_late,
+    RowImage, add_redefinition, add_row, add_table, is_said, note_catalog_change, publish_if_late,
 };
 use crate::documents;
 use crate::error::{Error, Result};
 use crate::invalidator::settings;
 use crate::pg::definition;
+use crate::pg::executor::{self, Function};
 use crate::pg::function::Call;
 use crate::pg::relation;
 use crate::pg::shmem;
@@ -31,12 +32,13 @@ pub(crate) fn capture(call: &mut Call) -> Result<pg_sys::Datum> {
         // Not preloaded: there are no live queries in the whole server.
         return Ok(nothing);
     }
+    executor::note_call(&fired, Function::ReadsRows);
     let rel = fired.relation();
     if fired.event() == Event::Truncate {
         for reader in relation::readers_see(rel).iter() {
             add_redefinition(*reader);
         }
-    } else if is_whole(rel) {
+    } else if is_said(rel) {
         // Whatever it is, it is said already.
         return Ok(nothing);
     } else if fired.is_for_row() {

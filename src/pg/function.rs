@@ -350,6 +350,22 @@ pub(super) unsafe fn raise(error: Error) -> ! {
     unsafe { raised.raise() }
 }
 
+/// Runs code of ours in a hook of Postgres: a panic in it, also by an ERROR of Postgres, is raised as an ERROR.
+///
+/// # Safety
+/// As for [`raise`].
+pub(super) unsafe fn guarded(body: impl FnOnce()) {
+    let run = || catch_unwind(AssertUnwindSafe(body));
+    let raised = match sqlstate::noting(run) {
+        Ok(()) => None,
+        Err(payload) => Some(Report::of_panic(payload.as_ref())),
+    };
+    if let Some(raised) = raised {
+        // SAFETY: what is raised is Copy; everything else in this frame has been dropped.
+        unsafe { raised.raise() }
+    }
+}
+
 /// Runs the body of an SQL function; see the module's head.
 ///
 /// # Safety

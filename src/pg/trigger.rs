@@ -24,6 +24,7 @@ pub(crate) enum Event {
 /// The data of one firing of a trigger.
 pub(crate) struct Fired<'call> {
     data: NonNull<pg_sys::TriggerData>,
+    function: pg_sys::Oid,
     call: PhantomData<&'call Call>,
 }
 
@@ -51,12 +52,13 @@ pub(crate) struct Cursor<'a> {
 impl<'call> Fired<'call> {
     /// The trigger data of a call; `None` if it was not made by the trigger manager.
     pub(crate) fn of(call: &'call Call) -> Option<Fired<'call>> {
-        // SAFETY: the call information is valid for the call; the node's tag tells its type.
+        // SAFETY: the call information is valid for the call and has its function's; the node's tag tells its type.
         unsafe {
             let context = NonNull::new((*call.raw()).context)?;
             let is_trigger = context.as_ref().type_ == pg_sys::NodeTag::T_TriggerData;
             is_trigger.then(|| Fired {
                 data: context.cast(),
+                function: (*(*call.raw()).flinfo).fn_oid,
                 call: PhantomData,
             })
         }
@@ -93,20 +95,16 @@ impl<'call> Fired<'call> {
         unsafe { (*self.data().tg_relation).rd_id.to_u32() }
     }
 
+    /// The oid of the trigger's function.
+    pub(super) fn function(&self) -> pg_sys::Oid {
+        self.function
+    }
+
     /// Whether the rows that the relation's writers change are in the WAL as rows: a permanent table in a heap,
     /// at `wal_level = logical`. A partition's rows are, too, but others speak of them by other names.
     pub(crate) fn rows_are_in_wal(&self) -> bool {
-        /// The access method `heap`.
-        const HEAP: u32 = 2;
         // SAFETY: the relation is open during the call.
-        let entry = unsafe { &*(*self.data().tg_relation).rd_rel };
-        let is = |field: std::ffi::c_char, letter: u8| field.cast_unsigned() == letter;
-        decoding::is_possible()
-            && is(entry.relkind, b'r')
-            && is(entry.relpersistence, b'p')
-            && entry.relam.to_u32() == HEAP
-            && !entry.relispartition
-            && self.event() != Event::Truncate
+        self.event() != Event::Truncate && unsafe { rows_are_in_wal(self.data().tg_relation) }
     }
 
     /// The row before the event, in a row trigger for UPDATE or DELETE.
@@ -153,6 +151,23 @@ impl<'call> Fired<'call> {
             lifetime: PhantomData,
         })
     }
+}
+
+/// As [`Fired::rows_are_in_wal`], whatever the event, but for TRUNCATE.
+///
+/// # Safety
+/// The relation must be open.
+pub(super) unsafe fn rows_are_in_wal(relation: pg_sys::Relation) -> bool {
+    /// The access method `heap`.
+    const HEAP: u32 = 2;
+    // SAFETY: as the caller promises.
+    let entry = unsafe { &*(*relation).rd_rel };
+    let is = |field: std::ffi::c_char, letter: u8| field.cast_unsigned() == letter;
+    decoding::is_possible()
+        && is(entry.relkind, b'r')
+        && is(entry.relpersistence, b'p')
+        && entry.relam.to_u32() == HEAP
+        && !entry.relispartition
 }
 
 impl TransitionTable<'_> {

@@ -4,29 +4,12 @@ SET client_min_messages = warning;
 CREATE SCHEMA capture_ddl;
 SET search_path = capture_ddl, public;
 SELECT live.prepare_connection();
-
-CREATE FUNCTION attach(owner bigint) RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE
-    boot bigint;
-BEGIN
-    FOR i IN 1..500 LOOP
-        boot := live.attach(owner);
-        EXIT WHEN boot > 0;
-        PERFORM pg_sleep(0.02);
-    END LOOP;
-    RETURN boot;
-END $$;
-
-CREATE PROCEDURE settle() LANGUAGE plpgsql AS $$
-DECLARE
-    status json;
-BEGIN
-    FOR i IN 1..500 LOOP
-        status := live.status();
-        EXIT WHEN (status->'log'->>'lag_bytes')::bigint = 0 AND (status->>'unresolved')::int = 0;
-        PERFORM pg_sleep(0.01);
-    END LOOP;
-END $$;
+\set owner 11
+\getenv source PG_ABS_SRCDIR
+\set include :source '/include/watching.sql'
+\set ECHO none
+\i :include
+\set ECHO all
 
 CREATE TABLE t (id int PRIMARY KEY, v text);
 CREATE TABLE tree (id int, k int) PARTITION BY LIST (k);
@@ -40,36 +23,11 @@ SELECT live.capture_table(relation) FROM unnest('{t,tree,parent,fleeting,detail}
 CREATE MATERIALIZED VIEW sums AS SELECT count(*) AS n FROM t;
 CREATE UNIQUE INDEX ON sums (n);
 
-SELECT attach(11) AS boot \gset
+SELECT attach() AS boot \gset
 SELECT :boot > 0 AS attached;
-CREATE TEMPORARY TABLE seen AS SELECT 0::bigint AS n, 1::bigint AS generation;
-CREATE TEMPORARY TABLE watched (relation text, sub serial);
 INSERT INTO watched (relation) VALUES ('t'), ('tree'), ('tree_1'), ('tree_2'), ('parent'), ('child'), ('fleeting'),
     ('detail'), ('sums'), ('late'), ('elsewhere.t');
 
--- One live query per table that there is, at a new generation.
-CREATE PROCEDURE watch() LANGUAGE plpgsql AS $$
-BEGIN
-    CALL settle();
-    UPDATE seen SET generation = generation + 1;
-    COMMIT;
-    SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
-    PERFORM live.watch(11, sub, generation, ARRAY[to_regclass(relation)])
-    FROM seen, watched WHERE to_regclass(relation) IS NOT NULL;
-    COMMIT;
-END $$;
-
--- Who has been told since then.
-CREATE FUNCTION hit(boot bigint) RETURNS TABLE (relations text) LANGUAGE plpgsql AS $$
-BEGIN
-    CALL settle();
-    CREATE TEMPORARY TABLE got ON COMMIT DROP AS
-        SELECT next.* FROM seen, live.next(11, hit.boot, seen.n) AS next;
-    UPDATE seen SET n = GREATEST(seen.n, (SELECT max(got.n) FROM got));
-    RETURN QUERY SELECT string_agg(w.relation, ' ' ORDER BY w.sub)
-        FROM got JOIN seen ON got.generation = seen.generation JOIN watched AS w ON w.sub = got.sub;
-    DROP TABLE got;
-END $$;
 CREATE VIEW incomplete AS SELECT relation::text, state FROM live.captured
     WHERE NOT complete AND relation IN (SELECT oid FROM pg_class WHERE relnamespace = 'capture_ddl'::regnamespace);
 

@@ -4,58 +4,18 @@ SET client_min_messages = warning;
 CREATE SCHEMA capture_late;
 SET search_path = capture_late, public;
 SELECT live.prepare_connection();
-
-CREATE FUNCTION attach(owner bigint) RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE
-    boot bigint;
-BEGIN
-    FOR i IN 1..500 LOOP
-        boot := live.attach(owner);
-        EXIT WHEN boot > 0;
-        PERFORM pg_sleep(0.02);
-    END LOOP;
-    RETURN boot;
-END $$;
-
-CREATE PROCEDURE settle() LANGUAGE plpgsql AS $$
-DECLARE
-    status json;
-BEGIN
-    FOR i IN 1..500 LOOP
-        status := live.status();
-        EXIT WHEN (status->'log'->>'lag_bytes')::bigint = 0 AND (status->>'unresolved')::int = 0;
-        PERFORM pg_sleep(0.01);
-    END LOOP;
-END $$;
+\set owner 12
+\getenv source PG_ABS_SRCDIR
+\set include :source '/include/watching.sql'
+\set ECHO none
+\i :include
+\set ECHO all
 
 CREATE TABLE t (id int PRIMARY KEY, v text);
 CREATE TABLE log (n serial, what text);
 SELECT live.capture_table(relation) FROM unnest('{t,log}'::regclass[]) AS relation;
-SELECT attach(12) AS boot \gset
-CREATE TEMPORARY TABLE seen AS SELECT 0::bigint AS n, 1::bigint AS generation;
-
-CREATE PROCEDURE watch() LANGUAGE plpgsql AS $$
-BEGIN
-    CALL settle();
-    UPDATE seen SET generation = generation + 1;
-    COMMIT;
-    SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
-    PERFORM live.watch(12, sub, generation, ARRAY[relation::regclass])
-    FROM seen, unnest('{t,log}'::text[]) WITH ORDINALITY AS r (relation, sub);
-    COMMIT;
-END $$;
-
-CREATE FUNCTION hit(boot bigint) RETURNS TABLE (relations text) LANGUAGE plpgsql AS $$
-BEGIN
-    CALL settle();
-    CREATE TEMPORARY TABLE got ON COMMIT DROP AS
-        SELECT next.* FROM seen, live.next(12, hit.boot, seen.n) AS next;
-    UPDATE seen SET n = GREATEST(seen.n, (SELECT max(got.n) FROM got));
-    RETURN QUERY SELECT string_agg(('{t,log}'::text[])[sub::int], ' ' ORDER BY sub)
-        FROM got, seen WHERE got.generation = seen.generation;
-    DROP TABLE got;
-END $$;
-
+INSERT INTO watched (relation) VALUES ('t'), ('log');
+SELECT attach() AS boot \gset
 \echo -- deferred constraint triggers write while the transaction commits
 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -4,31 +4,12 @@ SET client_min_messages = warning;
 CREATE SCHEMA capture_writes;
 SET search_path = capture_writes, public;
 SELECT live.prepare_connection();
-
--- Attaches; the worker may have to be started first.
-CREATE FUNCTION attach(owner bigint) RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE
-    boot bigint;
-BEGIN
-    FOR i IN 1..500 LOOP
-        boot := live.attach(owner);
-        EXIT WHEN boot > 0;
-        PERFORM pg_sleep(0.02);
-    END LOOP;
-    RETURN boot;
-END $$;
-
--- Waits until the worker has worked off all that was published.
-CREATE PROCEDURE settle() LANGUAGE plpgsql AS $$
-DECLARE
-    status json;
-BEGIN
-    FOR i IN 1..500 LOOP
-        status := live.status();
-        EXIT WHEN (status->'log'->>'lag_bytes')::bigint = 0 AND (status->>'unresolved')::int = 0;
-        PERFORM pg_sleep(0.01);
-    END LOOP;
-END $$;
+\set owner 10
+\getenv source PG_ABS_SRCDIR
+\set include :source '/include/watching.sql'
+\set ECHO none
+\i :include
+\set ECHO all
 
 CREATE TABLE t (id int PRIMARY KEY, v text);
 CREATE TABLE detail (id int PRIMARY KEY, t int REFERENCES t ON DELETE CASCADE ON UPDATE SET NULL);
@@ -40,35 +21,9 @@ CREATE TABLE child () INHERITS (parent);
 CREATE TABLE free (id int);
 SELECT live.capture_table(relation) FROM unnest('{t,detail,tree,parent}'::regclass[]) AS relation;
 
-SELECT attach(10) AS boot \gset
+INSERT INTO watched (relation) VALUES ('t'), ('detail'), ('tree'), ('tree_1'), ('parent'), ('child');
+SELECT attach() AS boot \gset
 SELECT :boot > 0 AS attached;
-
-CREATE TEMPORARY TABLE seen AS SELECT 0::bigint AS n, 1::bigint AS generation;
-
--- One live query per table, at a new generation: the sub's number says which.
-CREATE PROCEDURE watch() LANGUAGE plpgsql AS $$
-BEGIN
-    CALL settle();
-    UPDATE seen SET generation = generation + 1;
-    COMMIT;
-    SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
-    PERFORM live.watch(10, sub, generation, ARRAY[to_regclass(relation)])
-    FROM seen, unnest('{t,detail,tree,tree_1,parent,child}'::text[]) WITH ORDINALITY AS r (relation, sub)
-    WHERE to_regclass(relation) IS NOT NULL;
-    COMMIT;
-END $$;
-
--- What was invalidated since the last call.
-CREATE FUNCTION hit(boot bigint) RETURNS TABLE (relations text) LANGUAGE plpgsql AS $$
-BEGIN
-    CALL settle();
-    CREATE TEMPORARY TABLE got ON COMMIT DROP AS
-        SELECT next.* FROM seen, live.next(10, hit.boot, seen.n) AS next;
-    UPDATE seen SET n = GREATEST(seen.n, (SELECT max(got.n) FROM got));
-    RETURN QUERY SELECT string_agg(('{t,detail,tree,tree_1,parent,child}'::text[])[sub::int], ' ' ORDER BY sub)
-        FROM got, seen WHERE got.generation = seen.generation;
-    DROP TABLE got;
-END $$;
 
 CALL watch();
 INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd');
@@ -133,6 +88,14 @@ INSERT INTO tree_1 VALUES (2, 1);
 SELECT * FROM hit(:boot);
 CALL watch();
 UPDATE tree SET k = 1 WHERE k = 2;
+SELECT * FROM hit(:boot);
+
+\echo -- a partition directly, then another one through the root
+CALL watch();
+BEGIN;
+INSERT INTO tree_2 VALUES (3, 2);
+INSERT INTO tree VALUES (4, 1);
+COMMIT;
 SELECT * FROM hit(:boot);
 
 \echo -- inheritance
@@ -237,7 +200,7 @@ INSERT INTO t VALUES (12, 'n');
 SELECT * FROM hit(:boot);
 
 \echo -- the same owner again: its batches count from 1
-SELECT attach(10) = :boot AS same;
+SELECT attach() = :boot AS same;
 SELECT count(*) FROM live.next(10, :boot, 0);
 
 \echo -- gaps

@@ -9,27 +9,11 @@ SELECT live.deploy(json_build_object('modules', json_build_array(json_build_obje
 CREATE SCHEMA wal;
 SET search_path = wal, public;
 SELECT live.prepare_connection();
-CREATE FUNCTION attach(owner bigint) RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE
-    boot bigint;
-BEGIN
-    FOR i IN 1..500 LOOP
-        boot := live.attach(owner);
-        EXIT WHEN boot > 0;
-        PERFORM pg_sleep(0.02);
-    END LOOP;
-    RETURN boot;
-END $$;
-CREATE PROCEDURE settle() LANGUAGE plpgsql AS $$
-DECLARE
-    status json;
-BEGIN
-    FOR i IN 1..500 LOOP
-        status := live.status();
-        EXIT WHEN (status->'log'->>'lag_bytes')::bigint = 0 AND (status->>'unresolved')::int = 0;
-        PERFORM pg_sleep(0.01);
-    END LOOP;
-END $$;
+\set owner 15
+\set include :source '/include/watching.sql'
+\set ECHO none
+\i :include
+\set ECHO all
 -- Waits until the decoder is in a state.
 CREATE FUNCTION decoder(wanted text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
@@ -42,10 +26,9 @@ BEGIN
     END LOOP;
     RETURN false;
 END $$;
-CREATE TEMPORARY TABLE seen AS SELECT 0::bigint AS n, 1::bigint AS generation;
 -- Live queries on messages of ann and of bob, and on a plain table.
 CREATE TABLE plain (id int PRIMARY KEY, v text);
-CREATE PROCEDURE watch() LANGUAGE plpgsql AS $$
+CREATE OR REPLACE PROCEDURE watch() LANGUAGE plpgsql AS $$
 BEGIN
     CALL wal.settle();
     UPDATE seen SET generation = generation + 1;
@@ -56,17 +39,6 @@ BEGIN
     PERFORM live.watch(15, 3, generation, '{wal.plain}') FROM seen;
     COMMIT;
 END $$;
-CREATE FUNCTION hit(boot bigint) RETURNS TABLE (queries text) LANGUAGE plpgsql AS $$
-BEGIN
-    CALL wal.settle();
-    CREATE TEMPORARY TABLE got ON COMMIT DROP AS
-        SELECT next.* FROM seen, live.next(15, hit.boot, seen.n) AS next;
-    UPDATE seen SET n = GREATEST(seen.n, (SELECT max(got.n) FROM got));
-    RETURN QUERY SELECT string_agg(('{ann,bob,plain}'::text[])[sub::int], ' ' ORDER BY sub)
-        FROM got, seen WHERE got.generation = seen.generation;
-    DROP TABLE got;
-END $$;
-
 TRUNCATE messages;
 SELECT live.set_capture('messages', 'wal'), live.set_capture('plain', 'wal'), live.capture_table('plain');
 SELECT tgrelid::regclass AS relation, tgname, tgenabled FROM pg_trigger
@@ -75,7 +47,8 @@ SELECT relname, relreplident FROM pg_class WHERE oid IN ('messages'::regclass, '
 SELECT relation, complete FROM live.captured WHERE relation IN ('messages'::regclass, 'plain'::regclass) ORDER BY 1;
 
 \echo -- without a decoder all of the table counts; then one is started
-SELECT attach(15) AS boot \gset
+INSERT INTO watched (relation) VALUES ('ann'), ('bob'), ('plain');
+SELECT attach() AS boot \gset
 CALL watch();
 INSERT INTO messages (author, body) VALUES ('ann', 'one'), ('bob', 'two'), ('cy', 'three');
 SELECT * FROM hit(:boot);
