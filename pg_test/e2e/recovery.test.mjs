@@ -39,6 +39,14 @@ async function insertBySql() {
   return body;
 }
 
+/** Settings of the server (`null`: as before), in force soon. */
+async function setServer(admin, settings) {
+  for (const [name, value] of Object.entries(settings)) {
+    await admin.query(value === null ? `ALTER SYSTEM RESET ${name}` : `ALTER SYSTEM SET ${name} = '${value}'`);
+  }
+  await admin.query("SELECT pg_reload_conf()");
+}
+
 /** Both clients show what the table holds, follow a SQL write and each other's mutations, and report no error. */
 async function assertAllWell() {
   const inserted = await insertBySql();
@@ -80,6 +88,44 @@ describe("with nothing going on", () => {
     );
     assert.ok(rowCount > 0);
     await admin.end();
+    await assertAllWell();
+  });
+
+  // Postgres holds its lock of the notification queue until such a commit is through, which may be never: the worker
+  // cannot notify, and relays look by themselves every few seconds.
+  test("an app's NOTIFY that waits for a synchronous standby keeps nothing from the clients", { timeout: 120_000 }, async () => {
+    const admin = server.sql({ admin: true, max: 1 });
+    const holder = await server.sql({ max: 1 }).connect();
+    const held = clients[0].subscribe("messages:list", { channel: "held" });
+    await held.ready();
+    await holder.query("SET synchronous_commit = on");
+    await setServer(admin, { synchronous_commit: "local", synchronous_standby_names: "nobody" });
+    const { rows: own } = await holder.query("SELECT pg_backend_pid() AS pid");
+    let written = 0;
+    let committed;
+    do {
+      // The setting is in force some time after it was read.
+      written += 1;
+      committed = holder.query(`BEGIN; NOTIFY something; INSERT INTO messages(author, body, channel) VALUES ('psql', '${written}', 'held'); COMMIT`);
+    } while (await Promise.race([committed.then(() => true), sleep(500).then(() => false)]));
+    try {
+      await until("the commit holds the queue", async () => {
+        const { rows } = await admin.query(
+          `SELECT FROM pg_stat_activity AS a JOIN pg_locks AS l USING (pid) WHERE a.pid = $1 AND a.wait_event = 'SyncRep'
+             AND l.granted AND l.locktype = 'object' AND l.classid = 'pg_database'::regclass AND l.objid = 0`,
+          [own[0].pid],
+        );
+        return rows.length > 0;
+      });
+      await assertAllWell();
+      await held.becomes("shows what is visible", (messages) => messages.length === written - 1, PATIENCE);
+    } finally {
+      await setServer(admin, { synchronous_commit: null, synchronous_standby_names: null });
+    }
+    await committed;
+    await held.becomes("shows it once it is visible", (messages) => messages.length === written, PATIENCE);
+    holder.release();
+    held.stop();
     await assertAllWell();
   });
 
