@@ -15,6 +15,7 @@ const PARTS = {
   latency: { server: true },
   notify: { server: true },
   capture: { server: true },
+  standby: { server: false },
   deploys: { server: false },
   build: { server: false, onlyIf: "BENCH_BUILD" },
 };

@@ -14,4 +14,11 @@ npm_packages "$root/bench"
 ulimit -n "$(ulimit -Hn)" 2>/dev/null || true
 
 export PG_LIVE_BIN=${PG_LIVE_BIN:-$target/release/pg-live}
-exec node "$root/bench/main.mjs" ${PART:+"$PART"}
+# Its two servers are made by Postgres' own tools.
+if [ "${PART:-standby}" = standby ]; then
+    . "$root/scripts/test/cluster.sh"
+    choose_account
+    trap 'rm -rf "$work"' EXIT
+    export STANDBY_BIN=$tree/usr/lib/postgresql/$postgres_version/bin STANDBY_WORK=$work STANDBY_ACCOUNT="${account[*]}"
+fi
+node "$root/bench/main.mjs" ${PART:+"$PART"}

@@ -9,7 +9,7 @@ import { figure, ratio } from "../lib/format.mjs";
 import { inTurns, median, spread } from "../lib/stats.mjs";
 
 const SIZES = {
-  full: { rounds: 11, seconds: 2, bulkRows: 100_000, liveQueries: 10_000 },
+  full: { rounds: 11, seconds: 1, bulkRows: 100_000, liveQueries: 10_000 },
   quick: { rounds: 3, seconds: 1, bulkRows: 100_000, liveQueries: 2_000 },
 };
 

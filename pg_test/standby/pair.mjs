@@ -103,7 +103,7 @@ const SETTINGS = [
 ];
 
 export class Pair {
-  #relay;
+  #relays = [];
 
   /** Both servers, the app of the tests, and a relay. */
   static async start({ maxLagMs = 1000 } = {}) {
@@ -163,17 +163,26 @@ export class Pair {
   }
 
   async startRelay() {
+    const replica = `postgresql://relay@127.0.0.1:${this.standby.port}/app`;
+    this.url = await this.#relay("--replica", replica, "--replica-max-lag", String(this.maxLagMs));
+    await this.usesStandby(true);
+  }
+
+  /** Another relay, which knows of no replica; its address. */
+  startPlainRelay() {
+    return this.#relay();
+  }
+
+  async #relay(...more) {
     const hosts = [this.primary, this.standby].map(({ port }) => `127.0.0.1:${port}`);
     const port = await freePort();
-    this.url = `http://127.0.0.1:${port}`;
-    const args = ["serve", "--url", `postgresql://relay@${hosts.join(",")}/app`];
-    args.push("--replica", `postgresql://relay@${hosts[1]}/app`, "--replica-max-lag", String(this.maxLagMs));
-    args.push("--listen", `127.0.0.1:${port}`);
+    const args = ["serve", "--url", `postgresql://relay@${hosts.join(",")}/app`, "--listen", `127.0.0.1:${port}`, ...more];
     const log = await open(join(WORK, "relay.log"), "a");
-    this.#relay = spawn(PG_LIVE, args, { stdio: ["ignore", log.fd, log.fd] });
+    this.#relays.push(spawn(PG_LIVE, args, { stdio: ["ignore", log.fd, log.fd] }));
     await log.close();
-    await until("the relay is attached", async () => (await this.metrics()).pg_live_attached === 1, { timeout: 30_000 });
-    await this.usesStandby(true);
+    const url = `http://127.0.0.1:${port}`;
+    await until("the relay is attached", async () => (await relayMetrics(url)).pg_live_attached === 1, { timeout: 30_000 });
+    return url;
   }
 
   metrics() {
@@ -196,7 +205,7 @@ export class Pair {
   }
 
   async stop() {
-    this.#relay?.kill("SIGKILL");
+    this.#relays.forEach((relay) => relay.kill("SIGKILL"));
     await this.primary.close();
     await this.standby.close();
     if (process.env.PG_LIVE_KEEP !== undefined) {
