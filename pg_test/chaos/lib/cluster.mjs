@@ -26,6 +26,7 @@ const SETTINGS = {
   wal_level: "logical",
   log_line_prefix: "%m [%p] %b ",
   restart_after_crash: "on",
+  ...(process.env.MODE === "wal" ? { "pg_live.capture": "wal" } : {}),
 };
 
 export class Cluster {
