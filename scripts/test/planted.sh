@@ -17,10 +17,11 @@ undo() {
 trap undo EXIT
 
 build() {
-    cargo build --release -p pg_live >"$target/test/planted.log" 2>&1 || return 1
+    cargo build --release --workspace >"$target/test/planted.log" 2>&1 || return 1
     "$root/scripts/server-tree.sh" "$target/server" "$target/release/libpg_live.so"
 }
 
+export PG_LIVE_BIN=$target/release/pg-live
 mkdir -p "$target/test"
 status=0
 for name in "${patches[@]}"; do
