@@ -35,5 +35,11 @@ say "${RACES_SUBSCRIPTIONS:-100000} subscriptions and ${RACES_TRANSITIONS:-10000
 scripts/test/wal.sh all
 say "the suites with tables that are captured from the WAL"
 
+PROTOCOL_OPENS=100000 scripts/test/protocol.sh protocol/bytes.test.mjs
+PROTOCOL_ROUNDS=20 PROTOCOL_DEPLOYMENTS=100 scripts/test/protocol.sh protocol/restart.test.mjs
+say "100,000 connections without growth; 20 rolling restarts of two relays and 100 deployments, nothing failed"
+
+scripts/fuzz.sh "${FUZZ_SECONDS:-300}"
+
 ROUNDS=${ROUNDS:-1000} scripts/test/chaos.sh
 say "${ROUNDS:-1000} rounds of damage, nothing lost, nobody stale"

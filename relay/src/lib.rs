@@ -7,4 +7,5 @@
 
 pub mod deploy;
 pub mod dev;
+pub mod postgres;
 pub mod serve;

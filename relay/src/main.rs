@@ -2,10 +2,8 @@
 
 use std::error::Error;
 use std::io::{IsTerminal as _, Write as _};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use pg_live_relay::{deploy, dev, serve};
@@ -66,7 +64,7 @@ enum Command {
     /// live_relay:
     ///   CREATE ROLE relay LOGIN PASSWORD '...' IN ROLE live_relay;
     #[command(verbatim_doc_comment)]
-    Serve(ServeArgs),
+    Serve(Box<serve::Settings>),
     /// Print the version
     Version,
 }
@@ -154,47 +152,14 @@ enum EnvAction {
     },
 }
 
-#[derive(clap::Args)]
-struct ServeArgs {
-    /// Database to serve, as a member of live_relay
-    #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
-    url: String,
-    /// A standby of the database that runs queries, so that the primary need not; may be given several times
-    #[arg(long, value_name = "URL", hide_env_values = true)]
-    replica: Vec<String>,
-    /// A query waits so many milliseconds for a standby that lags behind; then it goes elsewhere
-    #[arg(long, default_value_t = 1000, value_name = "MS")]
-    replica_max_lag: u64,
-    /// Address for clients
-    #[arg(long, default_value = "127.0.0.1:3210", value_name = "ADDRESS:PORT")]
-    listen: SocketAddr,
-    /// Key that gives a client administrator rights; without one there are none
-    #[arg(
-        long,
-        env = "PG_LIVE_ADMIN_KEY",
-        value_name = "KEY",
-        hide_env_values = true
-    )]
-    admin_key: Option<String>,
-    /// The same database as the role that owns the deployment: lets administrators (`npx convex`) deploy, set
-    /// environment variables and import through this relay. Without it they cannot
-    #[arg(
-        long,
-        env = "PG_LIVE_DEPLOY_URL",
-        value_name = "URL",
-        hide_env_values = true
-    )]
-    deploy_url: Option<String>,
-    /// Where clients reach the relay, for `npx convex`; without it, the address by which it came
-    #[arg(long, env = "PG_LIVE_PUBLIC_URL", value_name = "URL")]
-    public_url: Option<String>,
-    /// Folder of static files served at / (the built page of the app)
-    #[arg(long, value_name = "DIR")]
-    static_dir: Option<PathBuf>,
-}
-
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    let mut command = Cli::parse().command;
+    if let Command::Serve(settings) = &mut command {
+        match std::mem::take(settings.as_mut()).with_file() {
+            Ok(complete) => **settings = complete,
+            Err(error) => return fail(&error),
+        }
+    }
     set_up_log(&command);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -221,8 +186,12 @@ fn print_line(text: &str) {
 
 /// Logs go to stderr; RUST_LOG chooses more or less than the command's usual.
 fn set_up_log(command: &Command) {
+    let mut format = serve::LogFormat::Text;
     let usual = match command {
-        Command::Serve(_) => "info",
+        Command::Serve(settings) => {
+            format = settings.log_format();
+            "info"
+        }
         Command::Dev(_)
         | Command::Stop(_)
         | Command::Deploy(_)
@@ -230,11 +199,14 @@ fn set_up_log(command: &Command) {
         | Command::Version => "warn",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_ansi(std::io::stderr().is_terminal())
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+        .with_writer(std::io::stderr);
+    match format {
+        serve::LogFormat::Text => log.init(),
+        serve::LogFormat::Json => log.json().init(),
+    }
 }
 
 async fn run(command: Command) -> Result<(), Box<dyn Error>> {
@@ -255,7 +227,7 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Stop(args) => dev::stop(&args.app_dir, args.dir.as_deref()).await?,
         Command::Deploy(args) => run_deploy(args).await?,
         Command::Env(args) => run_env(args).await?,
-        Command::Serve(args) => run_serve(args).await?,
+        Command::Serve(settings) => run_serve(*settings).await?,
         Command::Version => print_line(&format!("pg-live {}", env!("CARGO_PKG_VERSION"))),
     }
     Ok(())
@@ -312,29 +284,29 @@ async fn run_env(args: EnvArgs) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn run_serve(args: ServeArgs) -> Result<(), Box<dyn Error>> {
-    match deploy::check_database(&args.url).await {
+async fn run_serve(settings: serve::Settings) -> Result<(), Box<dyn Error>> {
+    let config = settings.into_config()?;
+    match deploy::check_database(&config.database_url).await {
         // A server that is not up yet is waited for.
         Ok(()) | Err(deploy::Error::Connect(_)) => {}
         Err(error) => return Err(error.into()),
     }
-    let admin_key = args.admin_key.unwrap_or_default();
-    let mut config = serve::Config::new(args.url, args.listen, &admin_key);
-    config.static_dir = args.static_dir;
-    config.deploy_url = args.deploy_url;
-    config.public_url = args.public_url;
-    config.replica_urls = args.replica;
-    config.replica_max_lag = Duration::from_millis(args.replica_max_lag);
-    let shutdown = CancellationToken::new();
-    let stop = shutdown.clone();
+    let stop = CancellationToken::new();
+    let asked = stop.clone();
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::spawn(async move {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => {}
             _ = terminate.recv() => {}
         }
-        stop.cancel();
+        asked.cancel();
+        // Who asks again does not want to wait.
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        std::process::exit(1);
     });
-    serve::run(config, shutdown).await?;
+    serve::run(config, stop).await?;
     Ok(())
 }

@@ -91,6 +91,9 @@ pub enum Error {
          version? (`pg-live version`, `SELECT extversion FROM pg_extension`)"
     )]
     Decode(serde_json::Error),
+    /// The URL of the database has a mistake.
+    #[error("the database URL is not valid: {0}")]
+    Url(#[source] crate::postgres::Error),
     /// The database cannot be reached.
     #[error("cannot connect to the database: {}. Is it running, and is the URL right?", connect_reason(.0))]
     Connect(tokio_postgres::Error),

@@ -2,10 +2,11 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use tokio_postgres::Client;
 use tokio_postgres::types::Json;
-use tokio_postgres::{Client, NoTls};
 
 use super::{Error, Source};
+use crate::postgres::Target;
 
 /// What `live.deploy_start` says is left to do.
 #[derive(Debug, Deserialize)]
@@ -65,9 +66,8 @@ pub struct Changes {
 /// # Errors
 /// When the server cannot be reached, or the database is not UTF8 or has no extension.
 pub(crate) async fn connect(url: &str) -> Result<Client, Error> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls)
-        .await
-        .map_err(Error::Connect)?;
+    let target = Target::parse(url).map_err(Error::Url)?;
+    let (client, connection) = target.connect().await.map_err(Error::Connect)?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "the connection ended");

@@ -9,6 +9,18 @@ use tokio::sync::oneshot;
 /// A standby in the same place is a few milliseconds behind.
 const DEFAULT_MAX_LAG: Duration = Duration::from_secs(1);
 
+/// How a relay stops: first it says that it is about to (`/readyz`) and goes on serving, then it has clients
+/// leave, then it waits for what is under way.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Drain {
+    /// From the signal on until clients are sent away: as long as a proxy takes to notice.
+    pub delay: Duration,
+    /// Clients leave one by one within this time, so that they do not all arrive elsewhere at once.
+    pub spread: Duration,
+    /// What is under way then may take so long.
+    pub patience: Duration,
+}
+
 /// How to serve. [`Config::new`] has the defaults.
 #[derive(Debug)]
 pub struct Config {
@@ -34,6 +46,14 @@ pub struct Config {
     pub replica_urls: Vec<String>,
     /// A run waits so long for a standby to replay what it must see; then it goes elsewhere.
     pub replica_max_lag: Duration,
+    /// Connections that hold snapshots for `/api/query_ts`.
+    pub snapshot_connections: usize,
+    /// Connections of clients at a time; more wait to be accepted.
+    pub max_connections: usize,
+    /// Whether clients are shown neither the messages of a function's errors nor what it logged.
+    pub redact: bool,
+    /// How to stop.
+    pub drain: Drain,
     /// Told the bound address once clients can connect.
     pub ready: Option<oneshot::Sender<SocketAddr>>,
 }
@@ -54,6 +74,10 @@ impl Config {
             mutation_connections: 3,
             replica_urls: Vec::new(),
             replica_max_lag: DEFAULT_MAX_LAG,
+            snapshot_connections: 16,
+            max_connections: 100_000,
+            redact: false,
+            drain: Drain::default(),
             ready: None,
         }
     }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::config::Config;
 use super::metrics::Metrics;
 use super::pool::{Connection, Connector, Pool};
+use crate::postgres::Target;
 
 /// The statements that the relay sends.
 pub(crate) mod sql {
@@ -50,7 +51,7 @@ pub(crate) struct Database {
 
 impl Database {
     pub(crate) fn new(
-        url: tokio_postgres::Config,
+        url: Target,
         config: &Config,
         shutdown: CancellationToken,
         metrics: Arc<Metrics>,

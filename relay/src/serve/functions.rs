@@ -1,11 +1,11 @@
-//! Function calls over HTTP: `/api/query`, `/api/query_batch`, `/api/mutation`, `/api/action`,
-//! `/api/function`, `/api/run/...`.
+//! Function calls over HTTP: `/api/query`, `/api/query_batch`, `/api/query_ts`, `/api/query_at_ts`,
+//! `/api/mutation`, `/api/action`, `/api/function`, `/api/run/...`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path as UrlPath, Query, State};
 use axum::http::{HeaderMap, header};
 use convex_sync_types::UdfPath;
@@ -19,9 +19,11 @@ use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::auth::Caller;
+use super::body::Body;
 use super::database::FunctionResult;
 use super::http_error::ApiError;
 use super::nodes::Seat;
+use super::snapshots::{self, SnapshotName};
 use super::transaction::Executed;
 use super::{Relay, mutations, runs, wire};
 
@@ -54,6 +56,14 @@ pub(crate) struct BatchBody {
 pub(crate) struct BatchAnswer {
     /// In the order of the queries.
     results: Vec<Answer>,
+}
+
+/// Body of `POST /api/query_at_ts`.
+#[derive(Deserialize)]
+struct AtBody {
+    ts: String,
+    #[serde(flatten)]
+    call: CallBody,
 }
 
 /// Body of `POST /api/run/...`.
@@ -109,7 +119,7 @@ type Answered = Result<Json<Answer>, ApiError>;
 pub(crate) async fn post_query(
     State(relay): State<Arc<Relay>>,
     headers: HeaderMap,
-    body: Bytes,
+    Body(body): Body,
 ) -> Answered {
     let call = read_body(&relay, &headers, &body).await?;
     answer(run_query(&relay, &call).await?, call.format)
@@ -119,8 +129,10 @@ pub(crate) async fn post_query(
 pub(crate) async fn get_query(
     State(relay): State<Arc<Relay>>,
     headers: HeaderMap,
-    Query(parameters): Query<CallParameters>,
+    parameters: Result<Query<CallParameters>, QueryRejection>,
 ) -> Answered {
+    let Query(parameters) = parameters
+        .map_err(|rejected| ApiError::bad_request("BadQueryParameters", rejected.body_text()))?;
     let CallParameters { path, args, format } = parameters;
     let args = args.map_or(Ok(JsonValue::Null), |args| serde_json::from_str(&args));
     let args = args.map_err(|error| bad_args(&error.to_string()))?;
@@ -138,7 +150,7 @@ pub(crate) async fn get_query(
 pub(crate) async fn post_mutation(
     State(relay): State<Arc<Relay>>,
     headers: HeaderMap,
-    body: Bytes,
+    Body(body): Body,
 ) -> Answered {
     let call = read_body(&relay, &headers, &body).await?;
     answer(run_mutation(&relay, &call).await?, call.format)
@@ -148,7 +160,7 @@ pub(crate) async fn post_mutation(
 pub(crate) async fn post_action(
     State(relay): State<Arc<Relay>>,
     headers: HeaderMap,
-    body: Bytes,
+    Body(body): Body,
 ) -> Answered {
     let call = read_body(&relay, &headers, &body).await?;
     let message = format!(
@@ -172,7 +184,7 @@ pub(crate) async fn post_action(
 pub(crate) async fn post_function(
     State(relay): State<Arc<Relay>>,
     headers: HeaderMap,
-    body: Bytes,
+    Body(body): Body,
 ) -> Answered {
     let call = read_body(&relay, &headers, &body).await?;
     if !call.caller.is_admin {
@@ -186,7 +198,7 @@ pub(crate) async fn post_run(
     State(relay): State<Arc<Relay>>,
     UrlPath(function): UrlPath<String>,
     headers: HeaderMap,
-    body: Bytes,
+    Body(body): Body,
 ) -> Answered {
     let RunBody { args, format } = parse_body(&body, r#"{"args": {...}}"#)?;
     let path = match function.rsplit_once('/') {
@@ -207,7 +219,7 @@ pub(crate) async fn post_run(
 pub(crate) async fn post_query_batch(
     State(relay): State<Arc<Relay>>,
     headers: HeaderMap,
-    body: Bytes,
+    Body(body): Body,
 ) -> Result<Json<BatchAnswer>, ApiError> {
     let expected = r#"{"queries": [{"path": "module:function", "args": {...}}]}"#;
     let BatchBody { queries } = parse_body(&body, expected)?;
@@ -235,6 +247,40 @@ pub(crate) async fn post_query_batch(
     }))
 }
 
+/// `POST /api/query_ts`: a timestamp at which queries can be run for the next 30 s.
+pub(crate) async fn post_query_ts(
+    State(relay): State<Arc<Relay>>,
+    headers: HeaderMap,
+) -> Result<Json<JsonValue>, ApiError> {
+    judge(&relay, &headers).await?;
+    let taken = timeout(PATIENCE, snapshots::take(&relay)).await;
+    let name = taken.map_err(|_| ApiError::unavailable())??;
+    Ok(Json(
+        serde_json::json!({ "ts": wire::encode_ts(name.ts()) }),
+    ))
+}
+
+/// `POST /api/query_at_ts`: a query at such a timestamp.
+pub(crate) async fn post_query_at_ts(
+    State(relay): State<Arc<Relay>>,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Answered {
+    let expected = r#"{"path": "module:function", "args": {...}, "ts": "..."}"#;
+    let AtBody { ts, call } = parse_body(&body, expected)?;
+    let name = wire::decode_ts(&ts)
+        .and_then(SnapshotName::from_ts)
+        .ok_or_else(|| {
+            let message = format!("ts {ts:?} is not a timestamp: pass one that /api/query_ts gave");
+            ApiError::bad_request("InvalidTimestamp", message)
+        })?;
+    let call = read_call(&relay, &headers, call).await?;
+    let format = call.format;
+    let run = to_run(call);
+    let result = timeout(PATIENCE, snapshots::execute_at(&relay, name, &run)).await;
+    answer(result.map_err(|_| ApiError::unavailable())??, format)
+}
+
 /// Runs a function of which it is not known whether it is a query or a mutation.
 async fn run_any(relay: &Relay, call: &Call) -> Result<FunctionResult, ApiError> {
     let result = run_query(relay, call).await?;
@@ -256,21 +302,7 @@ async fn run_query(relay: &Relay, call: &Call) -> Result<FunctionResult, ApiErro
 
 /// Runs queries at one snapshot; the results are in their order.
 async fn run_queries(relay: &Relay, calls: &[Call]) -> Result<Vec<FunctionResult>, ApiError> {
-    let calls: Vec<runs::Call> = calls
-        .iter()
-        .cloned()
-        .map(
-            |Call {
-                 path, args, caller, ..
-             }| runs::Call {
-                path,
-                args,
-                identity: caller.identity,
-                journal: None,
-                registration: None,
-            },
-        )
-        .collect();
+    let calls: Vec<runs::Call> = calls.iter().cloned().map(to_run).collect();
     let seat = Seat::default();
     let run = async {
         for _ in 0..QUERY_ATTEMPTS {
@@ -293,6 +325,19 @@ async fn run_queries(relay: &Relay, calls: &[Call]) -> Result<Vec<FunctionResult
             log_lines: result.log_lines,
         })
         .collect())
+}
+
+fn to_run(call: Call) -> runs::Call {
+    let Call {
+        path, args, caller, ..
+    } = call;
+    runs::Call {
+        path,
+        args,
+        identity: caller.identity,
+        journal: None,
+        registration: None,
+    }
 }
 
 async fn run_mutation(relay: &Relay, call: &Call) -> Result<FunctionResult, ApiError> {
@@ -426,4 +471,19 @@ fn answer(result: FunctionResult, format: Format) -> Answered {
             log_lines,
         },
     }))
+}
+
+/// See [`super::any_input`].
+pub(crate) fn parse_anything(text: &str) {
+    let bodies = [
+        parse_body::<CallBody>(text.as_bytes(), ""),
+        parse_body::<AtBody>(text.as_bytes(), "").map(|body| body.call),
+    ];
+    for body in bodies.into_iter().flatten() {
+        if let Ok(call) = call_of(body, Caller::default()) {
+            assert!(call.args.starts_with("[{"), "{}", call.args);
+        }
+    }
+    let _ = parse_body::<BatchBody>(text.as_bytes(), "");
+    let _ = parse_body::<RunBody>(text.as_bytes(), "");
 }

@@ -79,6 +79,51 @@ impl ApiError {
         }
     }
 
+    /// It may be asked for again later.
+    pub(crate) fn overloaded(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// The database refused a call.
+    pub(crate) fn database(message: String) -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            code: "InternalServerError",
+            message,
+        }
+    }
+
+    /// There is such an address, but not for this method.
+    pub(crate) fn method_not_allowed(message: String) -> Self {
+        Self {
+            status: StatusCode::METHOD_NOT_ALLOWED,
+            code: "MethodNotAllowed",
+            message,
+        }
+    }
+
+    /// A body that is too long.
+    pub(crate) fn too_large(most: usize) -> Self {
+        Self {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            code: "RequestTooLarge",
+            message: format!("The body of the request is longer than {} MiB", most >> 20),
+        }
+    }
+
+    /// A body that does not come.
+    pub(crate) fn too_slow() -> Self {
+        Self {
+            status: StatusCode::REQUEST_TIMEOUT,
+            code: "RequestTimeout",
+            message: "The body of the request did not come in time".into(),
+        }
+    }
+
     /// Only administrators may do this.
     pub(crate) fn needs_admin() -> Self {
         let message = "This needs the admin key: Authorization: Convex <admin key>".into();
@@ -118,11 +163,7 @@ impl From<Failed> for ApiError {
                 code: "OptimisticConcurrencyControlFailure",
                 message: CONFLICT.into(),
             },
-            Failed::Database(message) => Self {
-                status: StatusCode::INTERNAL_SERVER_ERROR,
-                code: "InternalServerError",
-                message,
-            },
+            Failed::Database(message) => Self::database(message),
             Failed::Unknown | Failed::Stopping => Self::unavailable(),
         }
     }

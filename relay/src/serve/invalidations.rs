@@ -9,7 +9,7 @@ use pg_live_session::{Event, Moment, Sub};
 use rand::Rng;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
-use tokio_postgres::{AsyncMessage, Client, NoTls, Row, Statement};
+use tokio_postgres::{AsyncMessage, Client, Row, Statement};
 use tracing::{debug, info, warn};
 
 use super::Relay;
@@ -195,7 +195,7 @@ impl<'a> Follower<'a> {
     async fn attach(relay: &'a Relay) -> Result<Self, Lost> {
         // A new owner each time: what belonged to the old one is dropped with its connection (R8).
         let owner = rand::rng().random_range(1..=i64::MAX);
-        let (client, mut connection) = relay.database.connector.config().connect(NoTls).await?;
+        let (client, mut connection) = relay.database.connector.open().await?;
         let hints = Arc::new(Notify::new());
         let notify = Arc::clone(&hints);
         let ended = tokio::spawn(async move {

@@ -8,7 +8,7 @@ use pg_live_session::Moment;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_postgres::types::{PgLsn, ToSql};
-use tokio_postgres::{Client, NoTls, Statement};
+use tokio_postgres::{Client, Statement};
 use tracing::debug;
 
 use super::database::{sql, unsigned};
@@ -140,7 +140,7 @@ impl Link {
         if let Some(linked) = current.as_ref().filter(|it| !it.client.is_closed()) {
             return Ok(Arc::clone(linked));
         }
-        let (client, connection) = in_time(self.connector.config().connect(NoTls)).await?;
+        let (client, connection) = in_time(self.connector.open()).await?;
         tokio::spawn(connection.map(|ended| {
             if let Err(error) = ended {
                 debug!(error = describe(&error), "the link to the primary ended");

@@ -2,15 +2,17 @@
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use pg_live_session::Counts;
 
 macro_rules! metrics {
-    ($($name:ident: $kind:literal, $help:literal;)*) => {
+    ($($name:ident: $kind:literal, $help:literal;)* times: $($time:ident: $about:literal;)*) => {
         /// What the relay did since it started.
         #[derive(Debug, Default)]
         pub(crate) struct Metrics {
             $(#[doc = $help] pub(crate) $name: Metric,)*
+            $(#[doc = $about] pub(crate) $time: Times,)*
         }
 
         impl Metrics {
@@ -18,6 +20,7 @@ macro_rules! metrics {
             pub(crate) fn render(&self) -> String {
                 let mut out = String::new();
                 $(render_one(&mut out, stringify!($name), $kind, $help, &self.$name);)*
+                $(self.$time.render(&mut out, stringify!($time), $about);)*
                 out
             }
         }
@@ -50,7 +53,64 @@ metrics! {
     sessions: "gauge", "Open WebSocket sessions.";
     subscriptions: "gauge", "Live queries of all sessions.";
     replicas_usable: "gauge", "Replicas that can be reached and are in time.";
+    snapshots_held: "gauge", "Snapshots that are held for consistent queries over HTTP.";
+    waiting: "gauge", "Transactions that wait for a connection to the database.";
+    http_requests: "counter", "HTTP requests, WebSockets' handshakes among them.";
+    http_errors: "counter", "HTTP requests that were answered with a status of 500 or more.";
+    protocol_errors: "counter", "Sessions that were closed because the client broke the protocol.";
     attached: "gauge", "1 while the control connection is attached, 0 otherwise.";
+    times:
+    delivery_seconds: "From the news of a commit (an invalidation, or the end of the client's own mutation) to the transition that shows it.";
+    mutation_seconds: "Mutations, from their turn to the end of COMMIT, repetitions included.";
+    wait_seconds: "How long transactions waited for a connection to the database.";
+}
+
+/// Upper bounds of the buckets, in microseconds.
+const BUCKETS_US: [u64; 14] = [
+    500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000,
+    2_000_000, 5_000_000, 10_000_000,
+];
+
+/// How long something took, as a histogram.
+#[derive(Debug, Default)]
+pub(crate) struct Times {
+    buckets: [AtomicU64; BUCKETS_US.len()],
+    count: AtomicU64,
+    sum_us: AtomicU64,
+}
+
+impl Times {
+    pub(crate) fn observe(&self, time: Duration) {
+        let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let place = BUCKETS_US.partition_point(|bound| *bound < us);
+        if let Some(bucket) = self.buckets.get(place) {
+            bucket.fetch_add(1, Ordering::Relaxed);
+        }
+        self.sum_us.fetch_add(us, Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn render(&self, out: &mut String, name: &str, help: &str) {
+        let name = format!("pg_live_{name}");
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} histogram");
+        let mut up_to = 0;
+        for (bound, bucket) in BUCKETS_US.iter().zip(&self.buckets) {
+            up_to += bucket.load(Ordering::Relaxed);
+            let bound = Duration::from_micros(*bound).as_secs_f64();
+            let _ = writeln!(out, "{name}_bucket{{le=\"{bound}\"}} {up_to}");
+        }
+        let (count, sum_us) = (
+            self.count.load(Ordering::Relaxed),
+            self.sum_us.load(Ordering::Relaxed),
+        );
+        let sum = Duration::from_micros(sum_us).as_secs_f64();
+        let count = count.max(up_to);
+        let _ = writeln!(
+            out,
+            "{name}_bucket{{le=\"+Inf\"}} {count}\n{name}_sum {sum}\n{name}_count {count}"
+        );
+    }
 }
 
 /// One counter or gauge.
@@ -66,8 +126,28 @@ impl Metric {
         self.0.fetch_sub(n, Ordering::Relaxed);
     }
 
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn set(&self, n: u64) {
         self.0.store(n, Ordering::Relaxed);
+    }
+}
+
+/// Counts itself as long as it lives.
+pub(crate) struct Waiting<'a>(&'a Metric);
+
+impl<'a> Waiting<'a> {
+    pub(crate) fn new(gauge: &'a Metric) -> Self {
+        gauge.add(1);
+        Self(gauge)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.subtract(1);
     }
 }
 
@@ -111,6 +191,26 @@ fn render_one(out: &mut String, name: &str, kind: &str, help: &str, metric: &Met
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_counted_in_the_buckets_above_them() {
+        let metrics = Metrics::default();
+        for ms in [1, 3, 30, 60_000] {
+            metrics.delivery_seconds.observe(Duration::from_millis(ms));
+        }
+        let text = metrics.render();
+        for line in [
+            "# TYPE pg_live_delivery_seconds histogram",
+            "pg_live_delivery_seconds_bucket{le=\"0.0005\"} 0",
+            "pg_live_delivery_seconds_bucket{le=\"0.001\"} 1",
+            "pg_live_delivery_seconds_bucket{le=\"0.05\"} 3",
+            "pg_live_delivery_seconds_bucket{le=\"+Inf\"} 4",
+            "pg_live_delivery_seconds_sum 60.034",
+            "pg_live_delivery_seconds_count 4",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line}\n{text}");
+        }
+    }
 
     #[test]
     fn text_has_one_sample_per_metric() {

@@ -5,7 +5,9 @@
 //! that must outlive it: after a crash clients connect again and everything is registered anew.
 
 mod admin;
+mod any_input;
 mod auth;
+mod body;
 mod config;
 mod database;
 mod functions;
@@ -13,13 +15,17 @@ mod http;
 mod http_error;
 mod invalidations;
 mod link;
+mod listen;
 mod metrics;
 mod mutations;
 mod nodes;
 mod pool;
 mod replica;
+mod request_id;
 mod runs;
 mod sessions;
+mod settings;
+mod snapshots;
 mod sql_error;
 #[cfg(test)]
 mod tests;
@@ -31,14 +37,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use pg_live_session::Failure;
+use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
-pub use config::Config;
+#[doc(hidden)]
+pub use any_input::{parse_any_settings, parse_anything};
+pub use config::{Config, Drain};
+pub use settings::{LogFormat, Settings, SettingsError};
 
 use admin::Preparations;
 use auth::Gate;
@@ -47,11 +56,15 @@ use invalidations::Control;
 use link::Link;
 use metrics::Metrics;
 use nodes::Nodes;
+use pool::Pool;
 use replica::Replica;
 use sessions::Sessions;
+use snapshots::Snapshots;
 
-/// How long open connections may take to end when the relay stops.
-const DRAIN: Duration = Duration::from_secs(5);
+use crate::postgres::{self, Target};
+
+/// How long what is under way may take to end once it was told to.
+const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why the relay cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +82,7 @@ pub enum Error {
     },
     /// The database URL has a mistake. The URL is not shown: it may hold a password.
     #[error("the database URL is not valid: {0}; expected postgresql://user:password@host:port/db")]
-    DatabaseUrl(#[source] tokio_postgres::Error),
+    DatabaseUrl(#[source] postgres::Error),
     /// The URL of a replica has a mistake.
     #[error(
         "the URL of replica {number} is not valid: {source}; expected postgresql://user:password@host:port/db"
@@ -79,9 +92,9 @@ pub enum Error {
         number: usize,
         /// What is wrong.
         #[source]
-        source: tokio_postgres::Error,
+        source: postgres::Error,
     },
-    /// The listening socket failed.
+    /// The listening socket has no address.
     #[error("serving clients failed: {0}")]
     Serve(#[source] std::io::Error),
 }
@@ -95,54 +108,80 @@ struct Relay {
     gate: Gate,
     preparations: Preparations,
     sessions: Sessions,
+    snapshots: Snapshots,
     metrics: Arc<Metrics>,
-    /// The sockets' tasks.
+    /// Makes the numbers of hidden errors.
+    salt: u64,
+    /// Those of connections and sockets.
     tasks: TaskTracker,
+    /// The relay is about to stop: it says so, and goes on serving.
+    stopping: CancellationToken,
+    /// Clients are to leave, new ones are not accepted.
+    draining: CancellationToken,
+    /// What is under way is given up.
     shutdown: CancellationToken,
 }
 
 impl Relay {
-    /// Shows a developer what a function printed and how it failed.
-    fn log_function(&self, path: &str, log_lines: &[String], outcome: &Result<String, Failure>) {
-        if !self.config.dev_logs {
+    /// Shows a developer what a function printed and how it failed, and hides it from clients if it is to be hidden:
+    /// then the log has it under a number that clients are told.
+    fn log_function(
+        &self,
+        path: &str,
+        log_lines: &mut Vec<String>,
+        outcome: &mut Result<String, Failure>,
+    ) {
+        if self.config.dev_logs {
+            for line in log_lines.iter() {
+                info!(target: "function", "{path} {line}");
+            }
+            if let Err(failure) = outcome {
+                warn!(target: "function", "{path} {}", failure.message.trim_end());
+            }
+        }
+        if !self.config.redact {
             return;
         }
-        for line in log_lines {
-            info!(target: "function", "{path} {line}");
-        }
+        log_lines.clear();
         if let Err(failure) = outcome {
-            warn!(target: "function", "{path} {}", failure.message.trim_end());
+            let request_id = self.number_of(path, &failure.message);
+            info!(target: "function", request_id, path, error = failure.message.trim_end(), "a call failed");
+            failure.message = wire::hidden_error(&request_id);
         }
+    }
+
+    /// The same for the same error, so that a client is not sent it again (R15).
+    fn number_of(&self, path: &str, message: &str) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.salt.to_le_bytes());
+        hash.update(path);
+        hash.update([0]);
+        hash.update(message);
+        hex::encode(hash.finalize().get(..8).unwrap_or_default())
     }
 }
 
-/// Serves clients until `shutdown` is cancelled; returns after the connections have ended.
+/// Serves clients until `stop` is cancelled; returns after they were sent away as `config.drain` says.
 ///
 /// Postgres need not be up: the relay connects, and connects again, by itself.
 ///
 /// # Errors
 /// If the address cannot be listened on or the database URL is malformed.
-pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), Error> {
-    let url = config.database_url.parse().map_err(Error::DatabaseUrl)?;
+pub async fn run(mut config: Config, stop: CancellationToken) -> Result<(), Error> {
+    let url = Target::parse(&config.database_url).map_err(Error::DatabaseUrl)?;
     let replica_urls = parse_replica_urls(&config.replica_urls)?;
     let address = config.listen;
     let listener = TcpListener::bind(address)
         .await
         .map_err(|source| Error::Listen { address, source })?;
     let address = listener.local_addr().map_err(Error::Serve)?;
-    // A response and the transition after it are two small writes: the second must not wait for the
-    // client's acknowledgement of the first.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            debug!(%error, "a connection has no TCP_NODELAY");
-        }
-    });
     if let Some(ready) = config.ready.take() {
         // The receiver may have lost interest.
         let _ = ready.send(address);
     }
     info!(%address, "serving clients");
     let metrics = Arc::new(Metrics::default());
+    let shutdown = CancellationToken::new();
     let database = Database::new(url, &config, shutdown.clone(), Arc::clone(&metrics));
     let (control, unregister) = Control::new();
     let replicas: Vec<Arc<Replica>> = replica_urls
@@ -154,6 +193,8 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     let tickets = link::issue_tickets(Arc::clone(&link), tickets, Arc::clone(&metrics));
     let tickets = tokio::spawn(shutdown.clone().run_until_cancelled_owned(tickets));
     let gate = Gate::new(config.admin_key.clone());
+    let places = config.snapshot_connections;
+    let snapshots = Snapshots::new(Pool::new(Arc::clone(&database.connector), places), places);
     let relay = Arc::new(Relay {
         gate,
         preparations: Preparations::default(),
@@ -162,8 +203,12 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         database,
         control,
         sessions: Sessions::default(),
+        snapshots,
         metrics,
+        salt: rand::random(),
         tasks: TaskTracker::new(),
+        stopping: stop,
+        draining: CancellationToken::new(),
         shutdown: shutdown.clone(),
     });
     let control = tokio::spawn(invalidations::keep_attached(Arc::clone(&relay), unregister));
@@ -171,33 +216,41 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         tokio::spawn(replica::watch_over(replica, Arc::clone(&relay)));
     }
     let router = http::router(Arc::clone(&relay));
-    let server =
-        axum::serve(listener, router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
-    let served = tokio::select! {
-        served = server.into_future() => served.map_err(Error::Serve),
-        () = drain(&shutdown) => Ok(()),
-    };
+    let listening = tokio::spawn(listen::serve(Arc::clone(&relay), listener, router));
+    relay.stopping.cancelled().await;
+    drain(&relay).await;
     shutdown.cancel();
-    relay.tasks.close();
-    let ended = async { tokio::join!(relay.tasks.wait(), control, tickets) };
-    if tokio::time::timeout(DRAIN, ended).await.is_err() {
+    let ended = async { tokio::join!(relay.tasks.wait(), listening, control, tickets) };
+    if tokio::time::timeout(LAST_PATIENCE, ended).await.is_err() {
         warn!("some connections did not end in time");
     }
-    served
+    Ok(())
 }
 
-fn parse_replica_urls(urls: &[String]) -> Result<Vec<tokio_postgres::Config>, Error> {
+fn parse_replica_urls(urls: &[String]) -> Result<Vec<Target>, Error> {
     urls.iter()
         .zip(1..)
         .map(|(url, number)| {
-            url.parse()
-                .map_err(|source| Error::ReplicaUrl { number, source })
+            Target::parse(url).map_err(|source| Error::ReplicaUrl { number, source })
         })
         .collect()
 }
 
-/// Ends some time after the shutdown has begun, whether or not clients have left.
-async fn drain(shutdown: &CancellationToken) {
-    shutdown.cancelled().await;
-    tokio::time::sleep(DRAIN).await;
+/// Sends clients away, and waits for what they have under way.
+async fn drain(relay: &Relay) {
+    let Drain {
+        delay,
+        spread,
+        patience,
+    } = relay.config.drain;
+    info!(sessions = relay.metrics.sessions.get(), "stopping");
+    tokio::time::sleep(delay).await;
+    relay.draining.cancel();
+    relay.tasks.close();
+    if tokio::time::timeout(spread + patience, relay.tasks.wait())
+        .await
+        .is_err()
+    {
+        warn!("some clients have not left in time: giving up what they have under way");
+    }
 }

@@ -1,6 +1,6 @@
 //! Mutations: serializable, repeated on conflicts, once per session and request (R14).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join;
 use pg_live_session::{Event, Failure, Moment, Mutation, MutationOutcome};
@@ -124,9 +124,11 @@ pub(crate) async fn execute(
     relay: &Relay,
     call: &Call,
 ) -> Result<(FunctionResult, Moment), Failed> {
-    let result = execute_until_settled(relay, call).await;
+    let begun = Instant::now();
+    let mut result = execute_until_settled(relay, call).await;
+    relay.metrics.mutation_seconds.observe(begun.elapsed());
     relay.metrics.mutations.add(1);
-    if let Ok((FunctionResult { outcome, log_lines }, _)) = &result {
+    if let Ok((FunctionResult { outcome, log_lines }, _)) = &mut result {
         relay.log_function(&call.path, log_lines, outcome);
     }
     if !matches!(&result, Ok((FunctionResult { outcome: Ok(_), .. }, _))) {

@@ -3,18 +3,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::Rng;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_postgres::config::TargetSessionAttrs;
-use tokio_postgres::{Client, NoTls, Statement};
+use tokio_postgres::{CancelToken, Client, Statement};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::database::sql;
-use super::metrics::Metrics;
+use super::metrics::{Metrics, Waiting};
 use super::sql_error::describe;
+use crate::postgres::{Stream, Target};
 
 /// Longest pause between two attempts to connect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -23,7 +24,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Makes connections, patiently.
 pub(crate) struct Connector {
-    config: tokio_postgres::Config,
+    target: Target,
     shutdown: CancellationToken,
     metrics: Arc<Metrics>,
     in_trouble: AtomicBool,
@@ -63,42 +64,55 @@ pub(crate) struct Stopping;
 impl Connector {
     /// Of several hosts the one that is the primary is used: R12, all connections lead to it.
     pub(crate) fn new(
-        mut config: tokio_postgres::Config,
+        mut target: Target,
         shutdown: CancellationToken,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let config = target.config();
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-        Self::any(config, shutdown, metrics)
+        Self::any(target, shutdown, metrics)
     }
 
     /// Connects to a replica.
     pub(crate) fn to_replica(
-        mut config: tokio_postgres::Config,
+        mut target: Target,
         shutdown: CancellationToken,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let config = target.config();
         config.target_session_attrs(TargetSessionAttrs::ReadOnly);
-        Self::any(config, shutdown, metrics)
+        Self::any(target, shutdown, metrics)
     }
 
-    fn any(
-        mut config: tokio_postgres::Config,
-        shutdown: CancellationToken,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    fn any(mut target: Target, shutdown: CancellationToken, metrics: Arc<Metrics>) -> Self {
+        let config = target.config();
         config.application_name("pg-live relay");
         config.connect_timeout(Duration::from_secs(5));
         config.keepalives_idle(Duration::from_secs(30));
         Self {
-            config,
+            target,
             shutdown,
             metrics,
             in_trouble: AtomicBool::new(false),
         }
     }
 
-    pub(crate) fn config(&self) -> &tokio_postgres::Config {
-        &self.config
+    /// One attempt; the caller drives the connection.
+    pub(crate) async fn open(
+        &self,
+    ) -> Result<
+        (
+            Client,
+            tokio_postgres::Connection<tokio_postgres::Socket, Stream>,
+        ),
+        tokio_postgres::Error,
+    > {
+        self.target.connect().await
+    }
+
+    /// Asks the server to stop what a connection does.
+    pub(crate) async fn cancel(&self, token: CancelToken) -> Result<(), tokio_postgres::Error> {
+        self.target.cancel(token).await
     }
 
     /// Connects as soon as the database lets it.
@@ -124,7 +138,7 @@ impl Connector {
     }
 
     async fn try_connect(&self) -> Result<Connection, tokio_postgres::Error> {
-        let (client, connection) = self.config.connect(NoTls).await?;
+        let (client, connection) = self.open().await?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 debug!(error = describe(&error), "a database connection ended");
@@ -176,6 +190,8 @@ impl Pool {
 
     /// Waits for a place and for the database.
     pub(crate) async fn take(self: &Arc<Self>) -> Result<Taken, Stopping> {
+        let metrics = &self.connector.metrics;
+        let (waiting, since) = (Waiting::new(&metrics.waiting), Instant::now());
         let place = Arc::clone(&self.places)
             .acquire_owned()
             .await
@@ -184,6 +200,8 @@ impl Pool {
             Some(connection) => connection,
             None => self.connector.connect().await?,
         };
+        drop(waiting);
+        metrics.wait_seconds.observe(since.elapsed());
         Ok(Taken {
             pool: Arc::clone(self),
             connection,

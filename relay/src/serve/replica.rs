@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tokio_postgres::config::Host;
 use tokio_postgres::types::{PgLsn, ToSql};
-use tokio_postgres::{Client, Error, NoTls, Row, Statement};
+use tokio_postgres::{Client, Error, Row, Statement};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -20,6 +20,7 @@ use super::link::Ticket;
 use super::metrics::Metrics;
 use super::pool::{Connector, Pool, Taken, backoff};
 use super::sql_error::describe;
+use crate::postgres::Target;
 
 /// One statement waits for replay no longer than this.
 const STEP_MS: i64 = 200;
@@ -82,12 +83,12 @@ impl Drop for Want<'_> {
 
 impl Replica {
     pub(crate) fn new(
-        url: tokio_postgres::Config,
+        mut url: Target,
         config: &Config,
         shutdown: &CancellationToken,
         metrics: &Arc<Metrics>,
     ) -> Self {
-        let name = name(&url);
+        let name = name(url.config());
         let connector = Connector::to_replica(url, shutdown.clone(), Arc::clone(metrics));
         let connector = Arc::new(connector);
         Self {
@@ -243,7 +244,7 @@ async fn follow(replica: &Replica, relay: &Relay) -> Result<std::convert::Infall
 }
 
 async fn connect(connector: &Connector) -> Result<(Client, Statement), Gone> {
-    let (client, connection) = in_time(connector.config().connect(NoTls)).await?;
+    let (client, connection) = in_time(connector.open()).await?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             debug!(

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pg_live_session::{Event, Run, RunNumber, Sub};
-use tokio_postgres::NoTls;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -137,9 +136,9 @@ pub(crate) async fn execute(
             keeps,
         };
         let broken = match attempt(relay, seat, work, gone).await? {
-            Ok(executed) => {
-                for (call, result) in calls.iter().zip(&executed.results) {
-                    relay.log_function(&call.path, &result.log_lines, &result.outcome);
+            Ok(mut executed) => {
+                for (call, result) in calls.iter().zip(&mut executed.results) {
+                    relay.log_function(&call.path, &mut result.log_lines, &mut result.outcome);
                 }
                 return Ok(Some(executed));
             }
@@ -200,7 +199,7 @@ async fn attempt(
     relay.metrics.executions.add(executions as u64);
     let Ok(done) = done else {
         // The connection is closed; its backend is told to stop.
-        if let Err(error) = cancel.cancel_query(NoTls).await {
+        if let Err(error) = relay.database.connector.cancel(cancel).await {
             debug!(error = describe(&error), "a query could not be cancelled");
         }
         let message = format!(

@@ -495,7 +495,7 @@ fn done(rows: Rows, moment: Option<Moment>, mark: Option<Mark>) -> Result<Done, 
 }
 
 /// Ends a transaction, also a failed one, and gives its connection back.
-fn end(connection: Taken) {
+pub(crate) fn end(connection: Taken) {
     tokio::spawn(async move {
         if connection.client.batch_execute("COMMIT").await.is_ok() {
             connection.give_back();

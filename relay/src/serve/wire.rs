@@ -8,6 +8,9 @@ use pg_live_session::{
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tracing::info;
+
+use super::request_id;
 
 /// The text of the `Ping` message.
 pub(crate) const PING: &str = r#"{"type":"Ping"}"#;
@@ -123,6 +126,12 @@ enum Frame<'a> {
     },
     FatalError {
         error: &'a str,
+    },
+    TransitionChunk {
+        chunk: &'a str,
+        part_number: usize,
+        total_parts: usize,
+        transition_id: &'a str,
     },
 }
 
@@ -293,12 +302,63 @@ pub(crate) fn encode_ts(ts: u64) -> String {
     STANDARD.encode(ts.to_le_bytes())
 }
 
-/// What a client is told of an error: a number to find it by, and the message with its stack.
+/// Reads a timestamp as [`encode_ts`] writes it.
+pub(crate) fn decode_ts(text: &str) -> Option<u64> {
+    let bytes = STANDARD.decode(text).ok()?;
+    Some(u64::from_le_bytes(bytes.try_into().ok()?))
+}
+
+/// A transition longer than this is sent in parts, to clients that know how to put them together.
+const CHUNK: usize = 5 << 20;
+
+/// The text frames that a message is sent in. `chunks`: whether the client knows `TransitionChunk`.
+pub(crate) fn frames(text: String, chunks: bool) -> Result<Vec<String>, serde_json::Error> {
+    if !chunks || text.len() <= CHUNK || !text.starts_with(r#"{"type":"Transition""#) {
+        return Ok(vec![text]);
+    }
+    let parts = split(&text, CHUNK);
+    let (total_parts, transition_id) = (parts.len(), format!("{:016x}", rand::random::<u64>()));
+    let frame = |(part_number, chunk)| {
+        serde_json::to_string(&Frame::TransitionChunk {
+            chunk,
+            part_number,
+            total_parts,
+            transition_id: &transition_id,
+        })
+    };
+    parts.into_iter().enumerate().map(frame).collect()
+}
+
+/// Parts of at most `most` bytes (at least 4), none of which ends within a character.
+fn split(text: &str, most: usize) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while rest.len() > most {
+        let (part, after) = rest.split_at(rest.floor_char_boundary(most));
+        parts.push(part);
+        rest = after;
+    }
+    parts.push(rest);
+    parts
+}
+
+/// What a client is told of an error: a number to find it by in the log, and the message with its stack. One that
+/// has a number already stays as it is.
 pub(crate) fn error_text(message: &str) -> String {
-    format!(
-        "[Request ID: {:016x}] Server Error\n{message}",
-        rand::random::<u64>()
-    )
+    if message.starts_with(NUMBERED) {
+        return message.to_owned();
+    }
+    let request_id = request_id::current();
+    info!(target: "function", request_id, error = message.trim_end(), "a call failed");
+    format!("{NUMBERED}{request_id}] Server Error\n{message}")
+}
+
+/// How an error with a number begins.
+const NUMBERED: &str = "[Request ID: ";
+
+/// An error of which clients learn nothing but the number under which the log has it.
+pub(crate) fn hidden_error(request_id: &str) -> String {
+    format!("{NUMBERED}{request_id}] Server Error")
 }
 
 fn error_data(failure: &Failure) -> Result<Option<Box<RawValue>>, serde_json::Error> {
@@ -394,6 +454,40 @@ mod tests {
         assert_eq!(key, "key");
         let event = r#"{"type":"Event","eventType":"ClientConnect","event":{"a":[1]}}"#;
         assert_eq!(parse_ok(event), ClientMessage::Event);
+    }
+
+    #[test]
+    fn long_transitions_are_sent_in_parts_that_give_the_whole() {
+        let text = format!(
+            r#"{{"type":"Transition","x":"{}"}}"#,
+            "aé\"".repeat(CHUNK / 3)
+        );
+        assert_eq!(frames(text.clone(), false).unwrap(), [text.clone()]);
+        let frames = frames(text.clone(), true).unwrap();
+        assert!(frames.len() > 1);
+        let mut whole = String::new();
+        for (n, frame) in frames.iter().enumerate() {
+            let json: Json = serde_json::from_str(frame).unwrap();
+            let Ok(Reference::<Value>::TransitionChunk { .. }) = Reference::try_from(json.clone())
+            else {
+                panic!("not a chunk: {frame}");
+            };
+            assert_eq!(
+                (&json["partNumber"], &json["totalParts"]),
+                (&n.into(), &frames.len().into())
+            );
+            whole.push_str(json["chunk"].as_str().unwrap());
+        }
+        assert_eq!(whole, text);
+    }
+
+    #[test]
+    fn an_error_that_has_a_number_keeps_it() {
+        let hidden = hidden_error("0123456789abcdef");
+        assert_eq!(
+            error_text(&hidden),
+            "[Request ID: 0123456789abcdef] Server Error"
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use convex_sync_types::AuthenticationToken;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use pg_live_session::{ClientMessage, Command, Event, Limits, Millis, Session};
+use pg_live_session::{ClientMessage, Command, Event, Limits, Millis, ServerMessage, Session};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,7 @@ use super::{Relay, mutations, runs, wire};
 
 /// A client hears something at least this often: it gives a silent server up after 60 s, and
 /// browsers do not show it pings of the WebSocket layer.
-const PING_AFTER: Duration = Duration::from_secs(15);
+const PING_AFTER: Duration = Duration::from_secs(25);
 /// A client from which nothing comes, not even the answer to a ping, is gone.
 const CLIENT_SILENCE: Duration = Duration::from_secs(120);
 /// A client that does not take a message for so long is gone.
@@ -32,12 +32,17 @@ const GOING_AWAY: u16 = 1001;
 
 /// What the writing half of a socket is given.
 enum Outgoing {
-    Text(String),
-    Close { code: u16, reason: &'static str },
+    /// One message, in one frame or several.
+    Text(Vec<String>),
+    Close {
+        code: u16,
+        reason: &'static str,
+    },
 }
 
 /// Serves one client until it leaves.
-pub(crate) async fn serve(relay: Arc<Relay>, socket: WebSocket) {
+/// `chunks`: whether it knows transitions in parts.
+pub(crate) async fn serve(relay: Arc<Relay>, socket: WebSocket, chunks: bool) {
     let (events, incoming) = unbounded_channel();
     let (sink, stream) = socket.split();
     let (outgoing, to_write) = unbounded_channel();
@@ -53,8 +58,11 @@ pub(crate) async fn serve(relay: Arc<Relay>, socket: WebSocket) {
         work: FuturesUnordered::new(),
         snapshot: None,
         judging: false,
+        news_since: None,
         outgoing,
         live_queries: 0,
+        chunks,
+        leaves_at: None,
         leaving: false,
         gone: CancellationToken::new(),
         seat: Arc::default(),
@@ -75,8 +83,14 @@ struct Client {
     snapshot: Option<Open>,
     /// A token is being judged: what the client sent after it has to wait.
     judging: bool,
+    /// Since when there is news that the client has not been shown.
+    news_since: Option<Instant>,
     outgoing: UnboundedSender<Outgoing>,
     live_queries: u64,
+    /// Whether the client knows transitions in parts.
+    chunks: bool,
+    /// When the relay drains: this session's turn.
+    leaves_at: Option<Instant>,
     leaving: bool,
     /// Cancelled with the socket: a run that waits for the database need not begin.
     gone: CancellationToken,
@@ -96,10 +110,15 @@ impl Client {
             let wake = wake.map(|at| self.started + Duration::from_millis(at));
             let listening = connected && !self.judging && self.session.accepts_messages();
             let relay = Arc::clone(&self.relay);
+            let leaves_at = self.leaves_at.unwrap_or(self.started);
             tokio::select! {
                 // First, so that nobody is told of what failed only because the relay stops.
                 biased;
-                () = relay.shutdown.cancelled(), if !self.leaving => self.leave(),
+                () = relay.draining.cancelled(), if self.leaves_at.is_none() => {
+                    let turn = relay.config.drain.spread.mul_f64(rand::random());
+                    self.leaves_at = Some(Instant::now() + turn);
+                }
+                () = sleep_until(leaves_at), if self.leaves_at.is_some() && !self.leaving => self.leave(),
                 Some(event) = events.recv() => self.handle(event),
                 Some(finished) = self.work.next() => {
                     // R10: a run was ready only after these had been passed on.
@@ -183,6 +202,13 @@ impl Client {
         }
         if let Event::Malformed(reason) = &event {
             info!(session = self.number, reason, "a client broke the protocol");
+            self.relay.metrics.protocol_errors.add(1);
+        }
+        if matches!(
+            event,
+            Event::Invalidated { .. } | Event::MutationFinished { .. }
+        ) {
+            self.news_since.get_or_insert_with(Instant::now);
         }
         if matches!(event, Event::Disconnected) {
             self.gone.cancel();
@@ -219,19 +245,31 @@ impl Client {
                 self.work.push(work.boxed());
             }
             Command::Unregister(subs) => relay.control.unregister(subs),
-            Command::Send(message) => match wire::encode(&message) {
-                Ok(text) => self.put(Outgoing::Text(text)),
-                Err(error) => {
-                    error!(session = self.number, %error, "a value of the database is not JSON");
-                    self.put(Outgoing::Close {
-                        code: 1011,
-                        reason: "InternalServerError",
-                    });
+            Command::Send(message) => {
+                if matches!(message, ServerMessage::Transition(_))
+                    && let Some(since) = self.news_since.take()
+                {
+                    relay.metrics.delivery_seconds.observe(since.elapsed());
                 }
-            },
+                self.send(&message);
+            }
             Command::Close { code, reason } => {
                 debug!(session = self.number, code, reason, "closing a session");
                 self.put(Outgoing::Close { code, reason });
+            }
+        }
+    }
+
+    fn send(&self, message: &ServerMessage) {
+        let frames = wire::encode(message).and_then(|text| wire::frames(text, self.chunks));
+        match frames {
+            Ok(frames) => self.put(Outgoing::Text(frames)),
+            Err(error) => {
+                error!(session = self.number, %error, "a value of the database is not JSON");
+                self.put(Outgoing::Close {
+                    code: 1011,
+                    reason: "InternalServerError",
+                });
             }
         }
     }
@@ -266,31 +304,33 @@ async fn write(
     events: UnboundedSender<Event>,
 ) {
     loop {
-        let (message, is_last, is_ping) = match timeout(PING_AFTER, outgoing.recv()).await {
-            Ok(Some(Outgoing::Text(text))) => (Message::Text(text.into()), false, false),
+        let (frames, is_last, is_ping) = match timeout(PING_AFTER, outgoing.recv()).await {
+            Ok(Some(Outgoing::Text(texts))) => {
+                let frames = texts.into_iter().map(|text| Message::Text(text.into()));
+                (frames.collect(), false, false)
+            }
             Ok(Some(Outgoing::Close { code, reason })) => {
                 let reason = Utf8Bytes::from_static(reason);
                 (
-                    Message::Close(Some(CloseFrame { code, reason })),
+                    vec![Message::Close(Some(CloseFrame { code, reason }))],
                     true,
                     false,
                 )
             }
-            Ok(None) => (Message::Close(None), true, false),
-            Err(_) => (
-                Message::Text(Utf8Bytes::from_static(wire::PING)),
-                false,
-                true,
-            ),
-        };
-        let sent = timeout(SEND_PATIENCE, async {
-            sink.send(message).await?;
-            if is_ping {
-                sink.send(Message::Ping(Vec::new().into())).await?;
+            Ok(None) => (vec![Message::Close(None)], true, false),
+            Err(_) => {
+                let ping = Message::Text(Utf8Bytes::from_static(wire::PING));
+                (vec![ping, Message::Ping(Vec::new().into())], false, true)
             }
-            Ok::<_, axum::Error>(())
-        });
-        if !matches!(sent.await, Ok(Ok(()))) || is_last {
+        };
+        for frame in frames {
+            // Each part of a long message has its own time.
+            if !matches!(timeout(SEND_PATIENCE, sink.send(frame)).await, Ok(Ok(()))) {
+                let _ = events.send(Event::Disconnected);
+                return;
+            }
+        }
+        if is_last {
             break;
         }
         if !is_ping && events.send(Event::Sent).is_err() {

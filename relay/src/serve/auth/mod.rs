@@ -248,6 +248,15 @@ fn envelope(is_admin: bool, user: Option<&Json>) -> String {
     json!({ "admin": is_admin, "user": user }).to_string()
 }
 
+/// See [`super::any_input`].
+pub(crate) fn parse_anything(text: &str) {
+    let gate = Gate::new(Some("app|key".into()));
+    if let Ok(Credentials::Token(token)) = gate.read_header(Some(text)) {
+        let _ = token::read(token);
+    }
+    let _ = token::read(text);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
