@@ -7,7 +7,7 @@ use std::time::Duration;
 use pg_live_session::Counts;
 
 macro_rules! metrics {
-    ($($name:ident: $kind:literal, $help:literal;)* times: $($time:ident: $about:literal;)*) => {
+    (counts { $($name:ident: $kind:literal, $help:literal;)* } times { $($time:ident: $about:literal;)* }) => {
         /// What the relay did since it started.
         #[derive(Debug, Default)]
         pub(crate) struct Metrics {
@@ -28,41 +28,44 @@ macro_rules! metrics {
 }
 
 metrics! {
-    runs: "counter", "Runs of queries of a session, each at one snapshot.";
-    runs_failed: "counter", "Runs that came to nothing and were tried again.";
-    runs_discarded: "counter", "Runs whose snapshot was too old.";
-    executions: "counter", "Executions of query functions, for sessions and over HTTP.";
-    transitions_sent: "counter", "Transitions sent to clients.";
-    results_sent: "counter", "Query results sent to clients.";
-    results_unchanged: "counter", "Query results that were executed, found unchanged and not sent.";
-    results_kept: "counter", "Query results that were kept without being executed.";
-    keeps_failed: "counter", "Query results that were to be kept and had to be executed after all.";
-    invalidations: "counter", "Invalidations received from the database.";
-    invalidations_used: "counter", "Invalidations that made a session run its queries.";
-    attachments: "counter", "Times that the control connection was attached.";
-    mutations: "counter", "Mutations that ended, successful or not.";
-    mutations_failed: "counter", "Mutations that failed.";
-    mutations_replayed: "counter", "Mutations that were sent again and answered from their stored outcome.";
-    mutation_retries: "counter", "Attempts of mutations that were repeated.";
-    connections_opened: "counter", "Connections made to the database.";
-    replica_runs: "counter", "Runs that were begun on replicas.";
-    replica_misses: "counter", "Times that a replica was too late or gone for a run.";
-    replica_tickets: "counter", "Times that the primary was asked for the present, for runs on replicas.";
-    connections_unclean: "counter", "Connections closed because a mutation left something in their session.";
-    sessions_total: "counter", "WebSocket sessions ever opened.";
-    sessions: "gauge", "Open WebSocket sessions.";
-    subscriptions: "gauge", "Live queries of all sessions.";
-    replicas_usable: "gauge", "Replicas that can be reached and are in time.";
-    snapshots_held: "gauge", "Snapshots that are held for consistent queries over HTTP.";
-    waiting: "gauge", "Transactions that wait for a connection to the database.";
-    http_requests: "counter", "HTTP requests, WebSockets' handshakes among them.";
-    http_errors: "counter", "HTTP requests that were answered with a status of 500 or more.";
-    protocol_errors: "counter", "Sessions that were closed because the client broke the protocol.";
-    attached: "gauge", "1 while the control connection is attached, 0 otherwise.";
-    times:
-    delivery_seconds: "From the news of a commit (an invalidation, or the end of the client's own mutation) to the transition that shows it.";
-    mutation_seconds: "Mutations, from their turn to the end of COMMIT, repetitions included.";
-    wait_seconds: "How long transactions waited for a connection to the database.";
+    counts {
+        runs: "counter", "Runs of queries of a session, each at one snapshot.";
+        runs_failed: "counter", "Runs that came to nothing and were tried again.";
+        runs_discarded: "counter", "Runs whose snapshot was too old.";
+        executions: "counter", "Executions of query functions, for sessions and over HTTP.";
+        transitions_sent: "counter", "Transitions sent to clients.";
+        results_sent: "counter", "Query results sent to clients.";
+        results_unchanged: "counter", "Query results that were executed, found unchanged and not sent.";
+        results_kept: "counter", "Query results that were kept without being executed.";
+        keeps_failed: "counter", "Query results that were to be kept and had to be executed after all.";
+        invalidations: "counter", "Invalidations received from the database.";
+        invalidations_used: "counter", "Invalidations that made a session run its queries.";
+        attachments: "counter", "Times that the control connection was attached.";
+        mutations: "counter", "Mutations that ended, successful or not.";
+        mutations_failed: "counter", "Mutations that failed.";
+        mutations_replayed: "counter", "Mutations that were sent again and answered from their stored outcome.";
+        mutation_retries: "counter", "Attempts of mutations that were repeated.";
+        connections_opened: "counter", "Connections made to the database.";
+        replica_runs: "counter", "Runs that were begun on replicas.";
+        replica_misses: "counter", "Times that a replica was too late or gone for a run.";
+        replica_tickets: "counter", "Times that the primary was asked for the present, for runs on replicas.";
+        connections_unclean: "counter", "Connections closed because a mutation left something in their session.";
+        sessions_total: "counter", "WebSocket sessions ever opened.";
+        sessions: "gauge", "Open WebSocket sessions.";
+        subscriptions: "gauge", "Live queries of all sessions.";
+        replicas_usable: "gauge", "Replicas that can be reached and are in time.";
+        snapshots_held: "gauge", "Snapshots that are held for consistent queries over HTTP.";
+        waiting: "gauge", "Transactions that wait for a connection to the database.";
+        http_requests: "counter", "HTTP requests, WebSockets' handshakes among them.";
+        http_errors: "counter", "HTTP requests that were answered with a status of 500 or more.";
+        protocol_errors: "counter", "Sessions that were closed because the client broke the protocol.";
+        attached: "gauge", "1 while the control connection is attached, 0 otherwise.";
+    }
+    times {
+        delivery_seconds: "From the news of a commit (an invalidation, or the end of the client's own mutation) to the transition that shows it.";
+        mutation_seconds: "Mutations, from their turn to the end of COMMIT, repetitions included.";
+        wait_seconds: "How long transactions waited for a connection to the database.";
+    }
 }
 
 /// Upper bounds of the buckets, in microseconds.
