@@ -5,7 +5,7 @@ import { databaseSettings, surroundings, writePart, writeSummary } from "./lib/r
 
 const APP = fileURLToPath(new URL("app", import.meta.url));
 
-/** Parts with a server of their own get a fresh one. */
+/** Parts with a server of their own get a fresh one; `ownRelay`: clients use a relay in a process of its own. */
 const PARTS = {
   host: { server: true },
   contexts: { server: true },
@@ -14,6 +14,10 @@ const PARTS = {
   "language-js": { server: true },
   latency: { server: true },
   notify: { server: true },
+  "relay-hits": { server: true, ownRelay: true },
+  "relay-fanout": { server: true, ownRelay: true },
+  "relay-connections": { server: true, ownRelay: true },
+  "relay-mutations": { server: true, ownRelay: true },
   capture: { server: true },
   standby: { server: false },
   deploys: { server: false },
@@ -48,7 +52,7 @@ async function run(part) {
   try {
     if (PARTS[part].server) {
       say(`${part}: starting a server`);
-      server = await Server.start({ source: APP });
+      server = await Server.start({ source: APP, ownRelay: PARTS[part].ownRelay ?? false });
       report.database = await databaseSettings(server);
     }
     const { measure } = await import(`./parts/${part}.mjs`);

@@ -290,7 +290,8 @@ CREATE FUNCTION live.run_query(
         known_journal text DEFAULT NULL)
     RETURNS TABLE (ok boolean, value text, error text, error_data text, log_lines text[],
                    journal text, c bigint, boot bigint, pos bigint, registered boolean,
-                   not_live text, snapshot bytea, reads bytea)
+                   not_live text, snapshot bytea, reads bytea, used_identity boolean,
+                   used_clock boolean)
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'live_run_query';
 COMMENT ON FUNCTION live.run_query IS

@@ -10,16 +10,16 @@ import { within } from "../../pg_test/lib/wait.mjs";
 
 const PEERS = new URL("../peers/", import.meta.url);
 
-/** Makes the peers' database; resolves to its URL as the app's owner. */
-export async function makePeerDatabase(server) {
+/** Makes a database for peers; resolves to its URL as the app's owner. */
+export async function makePeerDatabase(server, database = "peers") {
   const admin = server.sql({ admin: true, max: 1 });
-  await admin.query("CREATE DATABASE peers OWNER app");
+  await admin.query(`CREATE DATABASE ${database} OWNER app`);
   const url = new URL(server.env.DATABASE_URL);
-  url.pathname = "/peers";
+  url.pathname = `/${database}`;
   const client = new pg.Client({ connectionString: url.href });
   await client.connect();
   // Its owner may make tables in schema public, as in the app's database.
-  for (const name of ["node-requery", "floor"]) {
+  for (const name of ["node-requery", "floor", "node-mutations"]) {
     await client.query(await readFile(new URL(`${name}/schema.sql`, PEERS), "utf8"));
   }
   await client.end();
@@ -27,11 +27,11 @@ export async function makePeerDatabase(server) {
 }
 
 export class PeerServer {
-  /** Starts `bench/peers/<name>/server.mjs`. */
-  static async start(name, databaseUrl) {
+  /** Starts `bench/peers/<name>/server.mjs` with these variables. */
+  static async start(name, databaseUrl, env = {}) {
     const peer = new PeerServer();
     peer.process = fork(fileURLToPath(new URL(`${name}/server.mjs`, PEERS)), {
-      env: { ...process.env, DATABASE_URL: databaseUrl },
+      env: { ...process.env, ...env, DATABASE_URL: databaseUrl },
     });
     const ended = once(peer.process, "exit").then(([code]) => {
       throw new Error(`the peer ${name} ended with ${code}`);

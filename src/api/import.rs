@@ -128,8 +128,7 @@ impl Reader<'_> {
         let json: Json = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let validator = self.table.document_type.as_ref();
         let value = Value::from_json(self.typed(json, validator)).map_err(|e| e.to_string())?;
-        let mut fields =
-            key::fields_of(value).ok_or_else(|| "expected an object".to_owned())?;
+        let mut fields = key::fields_of(value).ok_or_else(|| "expected an object".to_owned())?;
         let id = match fields.remove(ID) {
             None => None,
             Some(Value::String(id)) => Some(self.own_id(id)?),

@@ -57,7 +57,8 @@ fn caller(identity: Option<&str>) -> Result<(Caller, Option<String>)> {
 
 /// A result that stands for a Postgres ERROR or a limit inside of a query.
 ///
-/// What it read is lost, so it depends on everything that a function can read.
+/// What it read is lost, so it depends on everything that a function can read, and perhaps on more than
+/// the database.
 fn failed(message: String, access: Access) -> Result<Response> {
     let catalog = Catalog::current(access)?;
     let mut reads = ReadSetBuilder::default();
@@ -70,7 +71,11 @@ fn failed(message: String, access: Access) -> Result<Response> {
         }),
         log_lines: Vec::new(),
         reads: reads.build(),
-        observed: Observed::default(),
+        observed: Observed {
+            time: true,
+            randomness: true,
+            identity: true,
+        },
         journal: None,
     })
 }
@@ -128,7 +133,7 @@ pub(super) fn run_query(call: &mut Call) -> Result<Datum> {
         log_lines,
         reads,
         journal,
-        ..
+        observed,
     } = run_contained(&request, on_standby)?;
     let (ok, value, error, data) = split(result);
     let mut row = vec![
@@ -143,6 +148,8 @@ pub(super) fn run_query(call: &mut Call) -> Result<Datum> {
         Origin::Primary(snapshot) => watched((owner, sub, generation), place, snapshot, reads)?,
         Origin::Standby(snapshot) => carried(sub, &snapshot, &reads)?,
     });
+    row.push(observed.identity.into_datum());
+    row.push((observed.time || observed.randomness).into_datum());
     Ok(call.rows(vec![row]))
 }
 

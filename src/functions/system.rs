@@ -31,11 +31,7 @@ pub(super) fn is_system(path: &FunctionPath) -> bool {
 }
 
 /// Runs one.
-pub(super) fn run(
-    execution: &mut Execution,
-    path: &FunctionPath,
-    args: &Json,
-) -> Result<Answer> {
+pub(super) fn run(execution: &mut Execution, path: &FunctionPath, args: &Json) -> Result<Answer> {
     let name = path.stripped();
     let value = match name.strip_prefix(PREFIX).unwrap_or(&name) {
         "cli/tables:default" => tables(&execution.catalog),

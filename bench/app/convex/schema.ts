@@ -4,6 +4,7 @@ import { v } from "convex/values";
 const numbered = { topic: v.number(), n: v.number() };
 
 export default defineSchema({
+  accounts: defineTable({ name: v.string(), balance: v.number() }).index("by_name", ["name"]),
   documents: defineTable({ name: v.string(), value: v.number() }),
   entries: defineTable({ topic: v.string(), n: v.number(), body: v.string() }).index("by_topic", ["topic"]),
   posts: defineTable({

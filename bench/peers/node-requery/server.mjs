@@ -1,6 +1,9 @@
 // Live queries as they are commonly built by hand: triggers that NOTIFY which topics were written,
 // and a server that LISTENs, runs the queries of these topics again and sends what changed.
 //
+// With RERUN=table it runs all queries of the table again after each write, whatever was written: what is left to do if
+// the trigger tells no more than the table.
+//
 // Started by the bench as a child process; tells its port to its parent.
 import { WebSocketServer } from "ws";
 import pg from "pg";
@@ -17,7 +20,8 @@ const queries = new LiveQueries(pool, (error) => console.error(`node-requery: ${
 /** Listens, and again when the connection is lost: then anything may have been missed. */
 async function listen() {
   const client = new pg.Client({ connectionString });
-  client.on("notification", ({ payload }) => (payload === ALL ? queries.touchAll() : queries.touch(JSON.parse(payload))));
+  const all = process.env.RERUN === "table";
+  client.on("notification", ({ payload }) => (all || payload === ALL ? queries.touchAll() : queries.touch(JSON.parse(payload))));
   client.once("error", () => setTimeout(relisten, 200));
   await client.connect();
   await client.query(`LISTEN ${CHANNEL}`);

@@ -1,6 +1,10 @@
 //! What goes into a session and what comes out of it, besides the client's messages.
 
-use crate::{ClientMessage, Failure, Moment, Position, RequestId, RunNumber, ServerMessage, Sub};
+use std::sync::Arc;
+
+use crate::{
+    Answer, ClientMessage, Failure, Moment, Position, RequestId, RunNumber, ServerMessage, Sub,
+};
 
 /// Something that happened to a session.
 #[derive(Clone, Debug)]
@@ -16,7 +20,7 @@ pub enum Event {
         /// The snapshot's boot and c(S).
         moment: Moment,
         /// One for each query of the run, in any order.
-        results: Vec<(Sub, QueryResult)>,
+        results: Vec<(Sub, Answer)>,
         /// R10, for a run that keeps: what the invalidator had worked off. `None` if that did not
         /// become known in time: what was to be kept is executed, too.
         release: Option<Release>,
@@ -86,8 +90,11 @@ pub struct Run {
     pub number: RunNumber,
     /// The snapshot must not be older (R9, R12). An older one is thrown away and taken again.
     pub min: Moment,
+    /// The client has asked for something new, or the last attempt came to nothing: the snapshot must also be taken
+    /// after this command. So it sees whatever the client has learned elsewhere.
+    pub fresh: bool,
     /// JSON of the identity, if any.
-    pub identity: Option<String>,
+    pub identity: Option<Arc<str>>,
     /// In the order in which they were added. May be empty if the run keeps.
     pub queries: Vec<RunQuery>,
     /// R10: results of other queries are to be kept. The shell reads the invalidator's record after
@@ -114,9 +121,9 @@ pub struct RunQuery {
     /// What to register it as.
     pub sub: Sub,
     /// `dir/module:function`.
-    pub path: String,
+    pub path: Arc<str>,
     /// JSON array with one object.
-    pub args: String,
+    pub args: Arc<str>,
     /// That of the result that is shown: pages end where they did.
     pub journal: Option<String>,
 }
@@ -133,23 +140,7 @@ pub struct Mutation {
     /// JSON array with one object.
     pub args: String,
     /// JSON of the identity, if any.
-    pub identity: Option<String>,
-}
-
-/// Result of one query of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueryResult {
-    /// Encoded JSON value, or the error.
-    pub outcome: Result<String, Failure>,
-    /// `console` output.
-    pub log_lines: Vec<String>,
-    /// Bounds of pages. `None` of an error: those of the result before stay.
-    pub journal: Option<String>,
-    /// The position behind the registration, in the boot of the run's moment: invalidations will
-    /// come. `None`: they will not, and the query is run again soon.
-    pub registered: Option<Position>,
-    /// Why the query can never be live: then it is shown and not run again for its own sake.
-    pub not_live: Option<String>,
+    pub identity: Option<Arc<str>>,
 }
 
 /// How a mutation ended.

@@ -8,6 +8,10 @@
 //!
 //! # What the shell owes the session
 //!
+//! - Results may be those of an execution that another session has asked for: of the same query with the same
+//!   arguments and journal, by a caller for whom it gives the same. Then all results of the run are of that one
+//!   snapshot, it is registered while this session is told its invalidations, and if the run is [`Run::fresh`] the
+//!   snapshot was taken after the command.
 //! - Every [`Command::Run`] and [`Command::Extend`] is answered exactly once, by [`Event::RunFinished`] or
 //!   [`Event::RunFailed`]; every [`Command::Mutate`] exactly once by [`Event::MutationFinished`];
 //!   every [`Command::Send`] by [`Event::Sent`] when the message has left.
@@ -42,7 +46,7 @@
 //!     outcome: Ok("[]".into()), log_lines: vec![], journal: None, registered: Some(1), not_live: None,
 //! };
 //! let commands = session.handle(5, Event::RunFinished {
-//!     run: run.number, moment: Moment { boot: 1, c: 7 }, results: vec![(run.queries[0].sub, result)],
+//!     run: run.number, moment: Moment { boot: 1, c: 7 }, results: vec![(run.queries[0].sub, result.into())],
 //!     release: None,
 //! });
 //! assert!(matches!(&commands[..], [Command::Send(ServerMessage::Transition(_))]));
@@ -50,18 +54,19 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
 mod clock;
 mod event;
 mod message;
 mod mutations;
 mod query_set;
 mod session;
+pub mod sharing;
 mod transitions;
 
+pub use answer::{Answer, QueryResult};
 pub use clock::Moment;
-pub use event::{
-    Command, Counts, Event, Mutation, MutationOutcome, QueryResult, Release, Run, RunQuery,
-};
+pub use event::{Command, Counts, Event, Mutation, MutationOutcome, Release, Run, RunQuery};
 pub use message::{
     Authentication, ClientMessage, Failure, Modification, ServerMessage, StateModification,
     Transition, Version,

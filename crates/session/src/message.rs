@@ -1,6 +1,6 @@
 //! Messages of the sync protocol as the session sees them: values stay encoded JSON text.
 
-use crate::{Millis, QueryId, RequestId};
+use crate::{Answer, Millis, QueryId, RequestId};
 
 /// A message of the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,10 +168,8 @@ pub enum StateModification {
     Updated {
         /// Of the query.
         query_id: QueryId,
-        /// Encoded JSON value, or the error.
-        outcome: Result<String, Failure>,
-        /// `console` output.
-        log_lines: Vec<String>,
+        /// Value or error, and `console` output.
+        answer: Answer,
         /// Bounds of pages, given back by the client when it reconnects.
         journal: Option<String>,
     },

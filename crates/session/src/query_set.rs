@@ -1,22 +1,19 @@
 //! The query set of a session, its versions, and what the client last saw of each query.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
-use crate::{Modification, Position, QueryId, QueryResult, Release, RunNumber, RunQuery, Sub};
-
-/// Hash of everything of a result that a client can see.
-pub(crate) type Fingerprint = [u8; 32];
+use crate::answer::Fingerprint;
+use crate::{Answer, Modification, Position, QueryId, Release, RunNumber, RunQuery, Sub};
 
 /// One query that the client has, or had until it was told of the removal.
 #[derive(Debug)]
 pub(crate) struct Query {
     pub(crate) id: QueryId,
-    path: String,
-    args: String,
+    path: Arc<str>,
+    args: Arc<str>,
     /// Of the last result that was shown, here or on an earlier connection.
-    journal: Option<String>,
+    pub(crate) journal: Option<String>,
     /// Version of the change that removed it.
     removed_in: Option<u32>,
     /// The run whose result is in force; 0 before the first.
@@ -111,8 +108,8 @@ impl QuerySet {
         let sub = self.first_sub + Sub::from(self.added);
         let query = Query {
             id,
-            path,
-            args,
+            path: path.into(),
+            args: args.into(),
             journal,
             removed_in: None,
             generation: 0,
@@ -185,6 +182,12 @@ impl QuerySet {
         parts
     }
 
+    /// Whether one of these queries has no result yet.
+    pub(crate) fn any_new(&self, subs: &[Sub]) -> bool {
+        let mut queries = subs.iter().filter_map(|sub| self.get(*sub));
+        queries.any(|query| query.generation == 0)
+    }
+
     /// A run of these queries begins.
     pub(crate) fn start(&mut self, subs: &[Sub]) -> Vec<RunQuery> {
         for sub in subs {
@@ -194,8 +197,8 @@ impl QuerySet {
         queries
             .map(|(sub, q)| RunQuery {
                 sub: *sub,
-                path: q.path.clone(),
-                args: q.args.clone(),
+                path: Arc::clone(&q.path),
+                args: Arc::clone(&q.args),
                 journal: q.journal.clone(),
             })
             .collect()
@@ -236,49 +239,24 @@ impl QuerySet {
 }
 
 impl Query {
-    /// The result of a run takes the place of the one before.
-    pub(crate) fn replace(&mut self, run: RunNumber, boot: u64, result: &mut QueryResult) {
+    /// The result of a run takes the place of the one before. Whether the client must be told (R15).
+    pub(crate) fn replace(&mut self, run: RunNumber, boot: u64, answer: &Answer) -> bool {
         self.generation = run;
-        self.registration = result.registered.map(|position| (boot, position));
+        self.registration = answer.registered.map(|position| (boot, position));
         self.invalidated = false;
-        self.never_live = result.not_live.is_some();
-        self.remember_journal(result);
+        self.never_live = answer.not_live.is_some();
+        let moved = self.remember_journal(answer);
+        let sent = self.sent.replace(answer.fingerprint());
+        moved || sent != Some(answer.fingerprint())
     }
 
-    /// Takes over the journal of a new result. An error that came before any page was read says
-    /// nothing about pages: they keep their ends, and the client is told those.
-    fn remember_journal(&mut self, result: &mut QueryResult) {
-        if result.outcome.is_err() && result.journal.is_none() {
-            result.journal.clone_from(&self.journal);
+    /// Takes over the journal of a new result; whether it is another one. An error that came before any page was
+    /// read says nothing about pages: they keep their ends, and the client is told those.
+    fn remember_journal(&mut self, answer: &Answer) -> bool {
+        if (answer.outcome.is_err() && answer.journal.is_none()) || self.journal == answer.journal {
+            return false;
         }
-        self.journal.clone_from(&result.journal);
+        self.journal.clone_from(&answer.journal);
+        true
     }
-}
-
-/// R15: results with the same fingerprint are identical to the client.
-pub(crate) fn fingerprint(result: &QueryResult) -> Fingerprint {
-    fn part(hash: &mut Sha256, text: &str) {
-        hash.update(text.len().to_le_bytes());
-        hash.update(text);
-    }
-    fn optional(hash: &mut Sha256, text: Option<&String>) {
-        hash.update([u8::from(text.is_some())]);
-        part(hash, text.map_or("", String::as_str));
-    }
-    let mut hash = Sha256::new();
-    hash.update([u8::from(result.outcome.is_ok())]);
-    match &result.outcome {
-        Ok(value) => part(&mut hash, value),
-        Err(failure) => {
-            part(&mut hash, &failure.message);
-            optional(&mut hash, failure.data.as_ref());
-        }
-    }
-    hash.update(result.log_lines.len().to_le_bytes());
-    result
-        .log_lines
-        .iter()
-        .for_each(|line| part(&mut hash, line));
-    optional(&mut hash, result.journal.as_ref());
-    hash.finalize().into()
 }

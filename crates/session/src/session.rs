@@ -1,6 +1,7 @@
 //! The session: what it keeps, and how it takes in events.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::mutations::{Acknowledged, Acknowledgements, MutationQueue};
@@ -65,7 +66,7 @@ pub struct Session {
     pub(crate) session_id: String,
     pub(crate) clock: Clock,
     pub(crate) queries: QuerySet,
-    pub(crate) identity: Option<String>,
+    pub(crate) identity: Option<Arc<str>>,
     pub(crate) identity_version: u32,
     /// When the user's token ends.
     pub(crate) identity_ends: Option<Millis>,
@@ -333,9 +334,9 @@ impl Session {
         }
         (self.identity, self.identity_ends) = match token {
             Authentication::Anonymous => (None, None),
-            Authentication::Admin { acting_as } => (acting_as, None),
+            Authentication::Admin { acting_as } => (acting_as.map(Arc::from), None),
             Authentication::User { identity, lasts_ms } => {
-                (Some(identity), Some(now.saturating_add(lasts_ms)))
+                (Some(identity.into()), Some(now.saturating_add(lasts_ms)))
             }
             Authentication::Refused { message } => return self.refuse(message, true, out),
         };

@@ -1,11 +1,10 @@
 //! Runs and what becomes of them: when one is started, whether its snapshot will do, and the
 //! transition that shows it.
 
-use crate::query_set::fingerprint;
 use crate::session::{Phase, Session};
 use crate::{
-    Command, Millis, Moment, QueryResult, Release, Run, RunNumber, ServerMessage,
-    StateModification, Sub, Transition, Version,
+    Answer, Command, Millis, Moment, Release, Run, RunNumber, ServerMessage, StateModification,
+    Sub, Transition, Version,
 };
 
 /// First pause after a run that came to nothing; doubles up to `LONGEST_PAUSE`.
@@ -27,7 +26,7 @@ pub(crate) struct Running {
     /// Of [`Session::epoch`] at its start.
     epoch: u64,
     /// What was executed before it was extended.
-    first: Option<(Moment, Vec<(Sub, QueryResult)>)>,
+    first: Option<(Moment, Vec<(Sub, Answer)>)>,
     /// What the client will know when it is told the results.
     query_set: u32,
     identity: u32,
@@ -38,7 +37,7 @@ pub(crate) struct Running {
 pub(crate) struct Finished {
     run: Running,
     moment: Moment,
-    results: Vec<(Sub, QueryResult)>,
+    results: Vec<(Sub, Answer)>,
 }
 
 impl Session {
@@ -108,6 +107,7 @@ impl Session {
         out.push(Command::Run(Run {
             number,
             min,
+            fresh: self.failures > 0 || self.queries.any_new(&subs),
             identity: self.identity.clone(),
             queries: self.queries.start(&subs),
             keeps: !kept.is_empty(),
@@ -129,7 +129,7 @@ impl Session {
         now: Millis,
         number: RunNumber,
         moment: Moment,
-        mut results: Vec<(Sub, QueryResult)>,
+        mut results: Vec<(Sub, Answer)>,
         release: Option<Release>,
         out: &mut Vec<Command>,
     ) {
@@ -188,12 +188,13 @@ impl Session {
         &mut self,
         mut run: Running,
         lost: &[Sub],
-        first: (Moment, Vec<(Sub, QueryResult)>),
+        first: (Moment, Vec<(Sub, Answer)>),
         out: &mut Vec<Command>,
     ) {
         out.push(Command::Extend(Run {
             number: run.number,
             min: first.0,
+            fresh: false,
             identity: self.identity.clone(),
             queries: self.queries.start(lost),
             keeps: false,
@@ -230,9 +231,9 @@ impl Session {
         self.shown = moment;
         let mut modifications = self.remove_up_to(run.query_set, out);
         let mut unregistered = false;
-        for (sub, result) in results {
-            unregistered |= result.registered.is_none() && result.not_live.is_none();
-            modifications.extend(self.take_result((run.number, moment.boot), sub, result));
+        for (sub, answer) in results {
+            unregistered |= answer.registered.is_none() && answer.not_live.is_none();
+            modifications.extend(self.take_answer((run.number, moment.boot), sub, answer));
         }
         let seen_ts = self.acknowledgements.seen_ts(moment);
         let (query_set, identity) = (run.query_set, run.identity);
@@ -258,31 +259,22 @@ impl Session {
     }
 
     /// The change that a result is to the client; none if it is identical (R15).
-    fn take_result(
+    fn take_answer(
         &mut self,
         (run, boot): (RunNumber, u64),
         sub: Sub,
-        mut result: QueryResult,
+        answer: Answer,
     ) -> Option<StateModification> {
         let query = self.queries.get_mut(sub)?;
-        query.replace(run, boot, &mut result);
-        let fingerprint = fingerprint(&result);
-        if query.sent.replace(fingerprint) == Some(fingerprint) {
+        if !query.replace(run, boot, &answer) {
             self.counts.results_unchanged += 1;
             return None;
         }
         self.counts.results_sent += 1;
-        let QueryResult {
-            outcome,
-            log_lines,
-            journal,
-            ..
-        } = result;
         Some(StateModification::Updated {
             query_id: query.id,
-            outcome,
-            log_lines,
-            journal,
+            journal: query.journal.clone(),
+            answer,
         })
     }
 

@@ -377,7 +377,7 @@ impl World {
                 registered,
                 not_live: None,
             };
-            (query.sub, result)
+            (query.sub, result.into())
         };
         let results = run.queries.iter().zip(ok).map(read).rev().collect();
         self.event(Event::RunFinished {
@@ -554,9 +554,9 @@ impl Client {
         for modification in &transition.modifications {
             match modification {
                 StateModification::Updated {
-                    query_id, outcome, ..
+                    query_id, answer, ..
                 } => {
-                    let value = outcome.as_ref().unwrap().parse().unwrap();
+                    let value = answer.outcome.as_ref().unwrap().parse().unwrap();
                     assert_ne!(self.results.insert(*query_id, value), Some(value), "R15");
                 }
                 StateModification::Removed { query_id } => {

@@ -237,7 +237,11 @@ fn r12_an_older_snapshot_is_never_shown_and_a_lost_database_ends_the_connection(
     driver.now = driver.session.wake_at().unwrap();
     let run = only_run(driver.event(Event::Timer));
     let mut later = |boot| {
-        let results = run.queries.iter().map(|q| (q.sub, value("5"))).collect();
+        let results = run
+            .queries
+            .iter()
+            .map(|q| (q.sub, value("5").into()))
+            .collect();
         let moment = Moment { boot, c: 2 };
         driver.session.handle(
             9_000,
@@ -270,7 +274,7 @@ fn r12_an_older_snapshot_is_never_shown_and_a_lost_database_ends_the_connection(
 fn boot_zero_has_no_order_and_is_not_shown() {
     let mut driver = Driver::new();
     let run = only_run(driver.modify(0, vec![add(0)]));
-    let results = vec![(run.queries[0].sub, value("1"))];
+    let results = vec![(run.queries[0].sub, value("1").into())];
     let moment = Moment { boot: 0, c: 50 };
     assert_eq!(
         driver.event(Event::RunFinished {
@@ -446,7 +450,7 @@ fn unregistered_results_are_shown_and_run_again() {
         registered: None,
         ..value("1")
     };
-    let results = vec![(run.queries[0].sub, result)];
+    let results = vec![(run.queries[0].sub, result.into())];
     driver.event(Event::RunFinished {
         run: run.number,
         moment: at(5),
@@ -461,7 +465,7 @@ fn unregistered_results_are_shown_and_run_again() {
         not_live: Some("a foreign table".into()),
         ..value("1")
     };
-    let results = vec![(run.queries[0].sub, result)];
+    let results = vec![(run.queries[0].sub, result.into())];
     driver.event(Event::RunFinished {
         run: run.number,
         moment: at(6),
@@ -482,7 +486,7 @@ fn authentication_moves_the_identity() {
         base_version: 0,
         authentication,
     }));
-    assert_eq!(run.identity, acting_as);
+    assert_eq!(run.identity.as_deref(), acting_as.as_deref());
     let transition = only_transition(driver.finish(&run, 20, &["1"]));
     assert_eq!(
         (transition.end.identity, transition.modifications.len()),
@@ -596,7 +600,7 @@ fn a_slow_client_gets_the_newest_state() {
         },
     );
     while let Some(Command::Run(run)) = commands.pop() {
-        let results = vec![(subs[0], value(&c.to_string()))];
+        let results = vec![(subs[0], value(&c.to_string()).into())];
         let (number, moment) = (run.number, at(c));
         let finished = Event::RunFinished {
             run: number,
@@ -698,12 +702,18 @@ fn the_journal_of_the_shown_result_goes_into_the_next_run() {
         let subs: Vec<Sub> = run.queries.iter().map(|q| q.sub).collect();
         let number = run.number;
         let c = 10 + u64::from(n);
-        let shown = only_transition(driver.event(Event::RunFinished {
-            run: number,
-            moment: at(c),
-            results: subs.iter().copied().zip(results.map(result)).collect(),
-            release: None,
-        }));
+        let shown = only_transition(
+            driver.event(Event::RunFinished {
+                run: number,
+                moment: at(c),
+                results: subs
+                    .iter()
+                    .copied()
+                    .zip(results.map(|step| result(step).into()))
+                    .collect(),
+                release: None,
+            }),
+        );
         for modification in &shown.modifications {
             if let StateModification::Updated {
                 query_id, journal, ..

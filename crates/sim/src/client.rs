@@ -204,9 +204,9 @@ impl Client {
         for modification in modifications {
             match modification {
                 StateModification::Updated {
-                    query_id, outcome, ..
+                    query_id, answer, ..
                 } => {
-                    let value = outcome.map_err(|failure| failure.message)?;
+                    let value = answer.outcome.clone().map_err(|failure| failure.message)?;
                     if self.results.get(&query_id) == Some(&value) {
                         return Err(format!("R15: query {query_id} is unchanged"));
                     }

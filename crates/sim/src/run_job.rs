@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use pg_live_invalidation::{Owner, Position, Registration, Xid};
 use pg_live_readset::RelId;
-use pg_live_session::{Event, QueryResult, Release, Run, RunQuery};
+use pg_live_session::{Answer, Event, QueryResult, Release, Run, RunQuery};
 use pg_live_shared::{Fates, Suspects};
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -71,7 +71,7 @@ struct Reading {
     place: Option<(u64, Position)>,
     /// R10: W and N of the record that clears the snapshot.
     mark: Option<(Position, u64)>,
-    results: Vec<(i64, QueryResult)>,
+    results: Vec<(i64, Answer)>,
 }
 
 /// How a step of a query went.
@@ -304,7 +304,7 @@ impl Reading {
         if registered.is_none() {
             cx.server.coverage.reach(State::Unregistered);
         }
-        self.results.push((asked.sub, result));
+        self.results.push((asked.sub, result.into()));
         Step::Goes
     }
 

@@ -418,7 +418,9 @@ fn write_export_scalar(value: &Value, out: &mut String) {
         Value::Float64(float) => {
             let start = out.len();
             write_exact_scalar(value, out);
-            let is_digits = out[start..].bytes().all(|b| b.is_ascii_digit() || b == b'-');
+            let is_digits = out[start..]
+                .bytes()
+                .all(|b| b.is_ascii_digit() || b == b'-');
             if float.is_finite() && is_digits {
                 out.push_str(".0");
             }

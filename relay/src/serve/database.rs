@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pg_live_session::sharing::Observed;
 use pg_live_session::{Failure, Moment, QueryResult};
 use tokio_postgres::{Error, Row};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,8 @@ pub(crate) mod sql {
     pub(crate) const BEGIN_QUERY: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
     pub(crate) const BEGIN_MUTATION: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE";
     pub(crate) const RUN_QUERY: &str = "SELECT ok, value::text, error, error_data::text, \
-        log_lines, journal, c, boot, pos, registered, not_live, snapshot, reads \
+        log_lines, journal, c, boot, pos, registered, not_live, snapshot, reads, \
+        used_identity, used_clock \
         FROM live.run_query($1::text, $2::text, $3::text, $4::bigint, $5::bigint, $6::bigint, \
         $7::text)";
     pub(crate) const RUN_MUTATION: &str = "SELECT ok, value::text, error, error_data::text, \
@@ -101,6 +103,8 @@ pub(crate) struct QueryRow {
     /// Of no meaning on a replica.
     pub(crate) moment: Moment,
     pub(crate) result: QueryResult,
+    /// What the function looked at besides the database.
+    pub(crate) observed: Observed,
     /// From a replica: snapshot and read-set, to be registered on the primary.
     pub(crate) carried: Option<(Vec<u8>, Vec<u8>)>,
 }
@@ -119,6 +123,10 @@ impl QueryRow {
         Ok(Self {
             moment: moment(row)?,
             result,
+            observed: Observed {
+                identity: row.try_get("used_identity")?,
+                clock: row.try_get("used_clock")?,
+            },
             carried: snapshot.zip(row.try_get("reads")?),
         })
     }

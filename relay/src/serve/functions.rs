@@ -306,7 +306,7 @@ async fn run_queries(relay: &Relay, calls: &[Call]) -> Result<Vec<FunctionResult
     let seat = Seat::default();
     let run = async {
         for _ in 0..QUERY_ATTEMPTS {
-            let executed = runs::execute(relay, &seat, &calls, false, &relay.shutdown).await;
+            let executed = runs::execute(relay, &seat, &calls, &relay.shutdown).await;
             if let Some(Executed { results, .. }) = executed.ok()? {
                 return Some(results);
             }
@@ -320,7 +320,7 @@ async fn run_queries(relay: &Relay, calls: &[Call]) -> Result<Vec<FunctionResult
         .ok_or_else(ApiError::unavailable)?;
     Ok(results
         .into_iter()
-        .map(|result| FunctionResult {
+        .map(|(result, _)| FunctionResult {
             outcome: result.outcome,
             log_lines: result.log_lines,
         })
@@ -332,9 +332,9 @@ fn to_run(call: Call) -> runs::Call {
         path, args, caller, ..
     } = call;
     runs::Call {
-        path,
-        args,
-        identity: caller.identity,
+        path: path.into(),
+        args: args.into(),
+        identity: caller.identity.map(Arc::from),
         journal: None,
         registration: None,
     }

@@ -18,6 +18,8 @@ use super::body::{Body, MAX_BODY};
 use super::http_error::ApiError;
 use super::{Relay, admin, functions, request_id, ws};
 
+/// What each WebSocket reads into; larger messages grow it. The library's own default is 128 KiB, for each client.
+const READ_BUFFER: usize = 2 << 10;
 /// How long browsers may remember the answer to a preflight.
 const CORS_AGE: Duration = Duration::from_secs(86_400);
 
@@ -121,6 +123,7 @@ fn open_socket(relay: Arc<Relay>, upgrade: WebSocketUpgrade, chunks: bool) -> Re
     upgrade
         .max_message_size(MAX_BODY)
         .max_frame_size(MAX_BODY)
+        .read_buffer_size(READ_BUFFER)
         .on_upgrade(move |socket| {
             let tasks = relay.tasks.clone();
             tasks.track_future(ws::serve(relay, socket, chunks))
@@ -184,6 +187,8 @@ async fn metrics(State(relay): State<Arc<Relay>>) -> Response {
     let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
     let held = relay.snapshots.count() as u64;
     relay.metrics.snapshots_held.set(held);
+    let waiting = relay.executions.waiting() as u64;
+    relay.metrics.runs_waiting.set(waiting);
     (content_type, relay.metrics.render()).into_response()
 }
 

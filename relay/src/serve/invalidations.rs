@@ -225,6 +225,7 @@ impl<'a> Follower<'a> {
         info!(boot, "attached");
         // R8: runs register with the new owner from here on; then everything is run again.
         relay.control.owner.send_replace(Some(owner));
+        relay.executions.forget_registrations();
         relay.sessions.send_all(&relay.control.note(attachment));
         let follower = Self {
             relay,
@@ -287,20 +288,12 @@ impl<'a> Follower<'a> {
         }
         self.batch = n;
         let sub: Sub = row.try_get("sub")?;
-        let generation = row.try_get("generation")?;
         let moment = Moment {
             boot,
             c: unsigned(row, "c")?,
         };
         self.relay.metrics.invalidations.add(1);
-        self.relay.sessions.send(
-            sub,
-            Event::Invalidated {
-                sub,
-                generation,
-                moment,
-            },
-        );
+        self.relay.executions.invalidated(sub, moment);
         Ok(())
     }
 

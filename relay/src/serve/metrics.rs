@@ -33,6 +33,7 @@ metrics! {
         runs_failed: "counter", "Runs that came to nothing and were tried again.";
         runs_discarded: "counter", "Runs whose snapshot was too old.";
         executions: "counter", "Executions of query functions, for sessions and over HTTP.";
+        results_shared: "counter", "Query results that a session was given from an execution that another one had asked for.";
         transitions_sent: "counter", "Transitions sent to clients.";
         results_sent: "counter", "Query results sent to clients.";
         results_unchanged: "counter", "Query results that were executed, found unchanged and not sent.";
@@ -53,6 +54,7 @@ metrics! {
         sessions_total: "counter", "WebSocket sessions ever opened.";
         sessions: "gauge", "Open WebSocket sessions.";
         subscriptions: "gauge", "Live queries of all sessions.";
+        runs_waiting: "gauge", "Runs that wait to be executed; what several sessions wait for counts once.";
         replicas_usable: "gauge", "Replicas that can be reached and are in time.";
         snapshots_held: "gauge", "Snapshots that are held for consistent queries over HTTP.";
         waiting: "gauge", "Transactions that wait for a connection to the database.";

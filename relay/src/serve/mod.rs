@@ -25,6 +25,7 @@ mod request_id;
 mod runs;
 mod sessions;
 mod settings;
+mod sharing;
 mod snapshots;
 mod sql_error;
 #[cfg(test)]
@@ -59,6 +60,7 @@ use nodes::Nodes;
 use pool::Pool;
 use replica::Replica;
 use sessions::Sessions;
+use sharing::Executions;
 use snapshots::Snapshots;
 
 use crate::postgres::{self, Target};
@@ -109,6 +111,7 @@ struct Relay {
     preparations: Preparations,
     sessions: Sessions,
     snapshots: Snapshots,
+    executions: Executions,
     metrics: Arc<Metrics>,
     /// Makes the numbers of hidden errors.
     salt: u64,
@@ -199,6 +202,7 @@ pub async fn run(mut config: Config, stop: CancellationToken) -> Result<(), Erro
         gate,
         preparations: Preparations::default(),
         nodes: Nodes::new(link, replicas.clone()),
+        executions: Executions::new(config.query_connections),
         config,
         database,
         control,

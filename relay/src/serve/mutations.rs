@@ -73,7 +73,7 @@ pub(crate) async fn run(relay: &Relay, mutation: Mutation) -> Event {
         &Call {
             path,
             args,
-            identity,
+            identity: identity.map(|identity| identity.as_ref().to_owned()),
             key,
         },
     )

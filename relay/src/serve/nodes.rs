@@ -5,7 +5,7 @@
 //! other way, a replica may have shown what the primary still holds back (a commit is in the log
 //! before it is visible there, F6): the primary is waited for.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,11 @@ pub(crate) struct Nodes {
 
 /// Where one session reads, and what it has seen there.
 #[derive(Default)]
-pub(crate) struct Seat(Mutex<Seated>);
+pub(crate) struct Seat {
+    seated: Mutex<Seated>,
+    /// Its socket is gone.
+    gone: AtomicBool,
+}
 
 #[derive(Default)]
 struct Seated {
@@ -78,7 +82,16 @@ pub(crate) struct Carried {
 
 impl Seat {
     fn lock(&self) -> std::sync::MutexGuard<'_, Seated> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seated.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What has not begun need not begin.
+    pub(crate) fn leave(&self) {
+        self.gone.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
     }
 
     /// A run on a replica came to nothing there.
@@ -104,6 +117,10 @@ impl Nodes {
             replicas,
             turn: AtomicUsize::new(0),
         }
+    }
+
+    pub(crate) fn has_replicas(&self) -> bool {
+        !self.replicas.is_empty()
     }
 
     /// Finds a place to run queries. What it sees is not older than what the seat has seen.

@@ -1,17 +1,20 @@
-//! Runs of query functions: the queries of a session at one snapshot, tried again where that helps.
+//! Runs of query functions: queries at one snapshot, tried again where that helps.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use pg_live_session::{Event, Run, RunNumber, Sub};
+use pg_live_session::{RunNumber, Sub};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::Relay;
-use super::nodes::Seat;
+use super::nodes::{Reading, Seat};
 use super::pool::Stopping;
 use super::sql_error::{Verdict, describe};
-use super::transaction::{Broken, Executed, Open, Work, transact};
+use super::transaction::{Broken, Executed, transact};
+
+pub(crate) use super::transaction::Work as Attempt;
 
 /// A run that takes longer is cancelled.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -24,178 +27,127 @@ const STRIKE_PAUSE: Duration = Duration::from_millis(100);
 
 /// A query to execute.
 pub(crate) struct Call {
-    pub(crate) path: String,
-    pub(crate) args: String,
-    pub(crate) identity: Option<String>,
+    pub(crate) path: Arc<str>,
+    pub(crate) args: Arc<str>,
+    pub(crate) identity: Option<Arc<str>>,
     /// Where its pages end.
     pub(crate) journal: Option<String>,
     /// What to register it as.
     pub(crate) registration: Option<(Sub, RunNumber)>,
 }
 
-/// How a run ended, and its snapshot: to be held until the session has taken in the event (R11).
-pub(crate) struct Finished {
-    pub(crate) event: Event,
-    pub(crate) open: Option<Open>,
+/// What is known of calls that were tried in vain, by their index.
+#[derive(Default)]
+pub(crate) struct Strikes {
+    failing: BTreeMap<usize, String>,
+    counts: BTreeMap<usize, u32>,
 }
 
-/// Carries out a session's run; if the client is `gone` before it has begun, it fails.
-pub(crate) async fn run(
-    relay: &Relay,
-    seat: &Seat,
-    run: Run,
-    gone: &CancellationToken,
-) -> Finished {
-    let (number, keeps) = (run.number, run.keeps);
-    let (subs, calls) = calls_of(run);
-    relay.metrics.runs.add(1);
-    let executed = execute(relay, seat, &calls, keeps, gone).await;
-    finished(relay, number, subs, executed.ok().flatten())
+/// What to do after an attempt that came to nothing.
+pub(crate) enum Next {
+    /// Try again after a pause.
+    Again(Duration),
+    /// The transaction lost against another one, or the connection was lost: the session tries again later.
+    GiveUp,
 }
 
-/// Executes more queries of a run at its snapshot (R11). Whatever fails makes the whole run fail: the
-/// next one has a new snapshot.
-pub(crate) async fn extend(relay: &Relay, seat: &Seat, run: Run, open: Option<Open>) -> Finished {
-    let number = run.number;
-    let (subs, calls) = calls_of(run);
-    let work = Work {
-        calls: &calls,
-        failing: &BTreeMap::new(),
-        keeps: false,
-    };
-    let executed = match open {
-        Some(open) => {
-            let executed = open.execute(relay, seat, work);
-            tokio::time::timeout(TIMEOUT, executed).await.ok()
-        }
-        None => None,
-    };
-    relay.metrics.executions.add(calls.len() as u64);
-    let executed = match executed {
-        Some(Ok(executed)) => Some(executed),
-        Some(Err(Broken { message, .. })) => {
-            debug!(error = message, "a snapshot was lost");
-            None
-        }
-        None => None,
-    };
-    finished(relay, number, subs, executed)
-}
+impl Strikes {
+    /// These get an error without being executed.
+    pub(crate) fn failing(&self) -> &BTreeMap<usize, String> {
+        &self.failing
+    }
 
-fn calls_of(run: Run) -> (Vec<Sub>, Vec<Call>) {
-    let subs = run.queries.iter().map(|query| query.sub).collect();
-    let (number, identity) = (run.number, run.identity);
-    let calls = run.queries.into_iter().map(|query| Call {
-        path: query.path,
-        args: query.args,
-        identity: identity.clone(),
-        journal: query.journal,
-        registration: Some((query.sub, number)),
-    });
-    (subs, calls.collect())
-}
-
-fn finished(relay: &Relay, run: RunNumber, subs: Vec<Sub>, executed: Option<Executed>) -> Finished {
-    let Some(executed) = executed else {
-        relay.metrics.runs_failed.add(1);
-        return Finished {
-            event: Event::RunFailed { run },
-            open: None,
+    pub(crate) fn judge(&mut self, broken: Broken, calls: &[Call]) -> Next {
+        let Broken {
+            verdict,
+            culprit: Some(culprit),
+            message,
+        } = broken
+        else {
+            return Next::GiveUp;
         };
-    };
-    let Executed {
-        moment,
-        results,
-        release,
-        open,
-    } = executed;
-    let event = Event::RunFinished {
-        run,
-        moment,
-        results: subs.into_iter().zip(results).collect(),
-        release,
-    };
-    Finished { event, open }
+        let strike = self.counts.entry(culprit).or_default();
+        *strike += 1;
+        let path = calls.get(culprit).map_or("", |call| &call.path);
+        match verdict {
+            Verdict::Conflict => Next::GiveUp,
+            Verdict::Lost if *strike < STRIKES => {
+                debug!(
+                    path,
+                    error = message,
+                    "a connection was lost during a query"
+                );
+                Next::Again(STRIKE_PAUSE * 4u32.pow(*strike - 1))
+            }
+            Verdict::Lost => {
+                warn!(
+                    path,
+                    error = message,
+                    "a query ends its connection each time"
+                );
+                self.failing.insert(culprit, message);
+                Next::Again(Duration::ZERO)
+            }
+            Verdict::Final => {
+                debug!(path, error = message, "a query cannot be executed");
+                self.failing.insert(culprit, message);
+                Next::Again(Duration::ZERO)
+            }
+        }
+    }
 }
 
-/// Executes calls at one snapshot. `None`: the transaction lost against another one, or the
+/// Executes calls at one snapshot, registering nothing. `None`: the transaction lost against another one, or the
 /// connection was lost; the caller tries again later. `Stopping`: it did not begin.
 pub(crate) async fn execute(
     relay: &Relay,
     seat: &Seat,
     calls: &[Call],
-    keeps: bool,
     gone: &CancellationToken,
 ) -> Result<Option<Executed>, Stopping> {
-    let mut failing = BTreeMap::new();
-    let mut strikes = BTreeMap::<usize, u32>::new();
+    let mut strikes = Strikes::default();
     loop {
-        let work = Work {
-            calls,
-            failing: &failing,
-            keeps,
+        let reading = tokio::select! {
+            () = gone.cancelled() => return Err(Stopping),
+            reading = relay.nodes.open(relay, seat, false) => reading?,
         };
-        let broken = match attempt(relay, seat, work, gone).await? {
+        let work = Attempt {
+            calls,
+            failing: strikes.failing(),
+            keeps: false,
+        };
+        let broken = match attempt(relay, seat, work, reading).await {
             Ok(mut executed) => {
-                for (call, result) in calls.iter().zip(&mut executed.results) {
+                for (call, (result, _)) in calls.iter().zip(&mut executed.results) {
                     relay.log_function(&call.path, &mut result.log_lines, &mut result.outcome);
                 }
                 return Ok(Some(executed));
             }
             Err(broken) => broken,
         };
-        let Some(culprit) = broken.culprit else {
-            return Ok(None);
-        };
-        let strike = strikes.entry(culprit).or_default();
-        *strike += 1;
-        let path = calls.get(culprit).map_or("", |call| call.path.as_str());
-        match broken.verdict {
-            Verdict::Conflict => return Ok(None),
-            Verdict::Lost if *strike < STRIKES => {
-                debug!(
-                    path,
-                    error = broken.message,
-                    "a connection was lost during a query"
-                );
-                let pause = STRIKE_PAUSE * 4u32.pow(*strike - 1);
+        match strikes.judge(broken, calls) {
+            Next::GiveUp => return Ok(None),
+            Next::Again(pause) => {
                 tokio::select! {
                     () = gone.cancelled() => return Err(Stopping),
                     () = tokio::time::sleep(pause) => {}
                 }
-            }
-            Verdict::Lost => {
-                warn!(
-                    path,
-                    error = broken.message,
-                    "a query ends its connection each time"
-                );
-                failing.insert(culprit, broken.message);
-            }
-            Verdict::Final => {
-                debug!(path, error = broken.message, "a query cannot be executed");
-                failing.insert(culprit, broken.message);
             }
         }
     }
 }
 
 /// One attempt.
-async fn attempt(
+pub(crate) async fn attempt(
     relay: &Relay,
     seat: &Seat,
-    work: Work<'_>,
-    gone: &CancellationToken,
-) -> Result<Result<Executed, Broken>, Stopping> {
-    let live = work.keeps || work.calls.iter().any(|call| call.registration.is_some());
-    let reading = tokio::select! {
-        () = gone.cancelled() => return Err(Stopping),
-        reading = relay.nodes.open(relay, seat, live) => reading?,
-    };
+    work: Attempt<'_>,
+    reading: Reading,
+) -> Result<Executed, Broken> {
     let cancel = reading.connection.client.cancel_token();
     let on_replica = reading.ticket.is_some();
-    let done = tokio::time::timeout(TIMEOUT, transact(relay, seat, reading, work)).await;
     let executions = work.calls.len() - work.failing.len();
+    let done = tokio::time::timeout(TIMEOUT, transact(relay, seat, reading, work)).await;
     relay.metrics.executions.add(executions as u64);
     let Ok(done) = done else {
         // The connection is closed; its backend is told to stop.
@@ -209,19 +161,33 @@ async fn attempt(
         if on_replica {
             seat.broken_off();
         }
-        return Ok(Err(Broken {
+        return Err(Broken {
             verdict: Verdict::Lost,
             culprit: None,
             message,
-        }));
+        });
     };
-    Ok(done.map_err(|broken| {
+    done.map_err(|broken| {
         if on_replica {
             elsewhere(seat, broken)
         } else {
             broken
         }
-    }))
+    })
+}
+
+/// The results of more queries at an open snapshot, unless it is lost or they take too long.
+pub(crate) async fn in_time(
+    executed: impl Future<Output = Result<Executed, Broken>>,
+) -> Option<Executed> {
+    match tokio::time::timeout(TIMEOUT, executed).await {
+        Ok(Ok(executed)) => Some(executed),
+        Ok(Err(Broken { message, .. })) => {
+            debug!(error = message, "a snapshot was lost");
+            None
+        }
+        Err(_) => None,
+    }
 }
 
 /// What a failure on a replica means: it must replay what the run was in the way of, or it cannot do

@@ -1,11 +1,13 @@
-//! The open sessions, by number, so that invalidations find them.
+//! The open sessions, by number.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use pg_live_session::{Event, Sub};
+use pg_live_session::Event;
 use tokio::sync::mpsc::UnboundedSender;
+
+use super::sharing::News;
 
 /// All open sessions of this relay.
 #[derive(Debug, Default)]
@@ -14,12 +16,12 @@ pub(crate) struct Sessions(Mutex<Table>);
 #[derive(Debug, Default)]
 struct Table {
     last: u32,
-    open: HashMap<u32, UnboundedSender<Event>>,
+    open: HashMap<u32, UnboundedSender<News>>,
 }
 
 impl Sessions {
     /// Gives a session its number; from now on events reach it.
-    pub(crate) fn open(&self, events: UnboundedSender<Event>) -> u32 {
+    pub(crate) fn open(&self, events: UnboundedSender<News>) -> u32 {
         let mut table = self.lock();
         loop {
             table.last = (table.last + 1) & i32::MAX.cast_unsigned();
@@ -35,24 +37,11 @@ impl Sessions {
         self.lock().open.remove(&number);
     }
 
-    /// Hands an event to the session of a sub; its number is in the sub's upper half. False if it
-    /// has gone.
-    pub(crate) fn send(&self, sub: Sub, event: Event) -> bool {
-        let Ok(number) = u32::try_from(sub >> 32) else {
-            return false;
-        };
-        let table = self.lock();
-        table
-            .open
-            .get(&number)
-            .is_some_and(|events| events.send(event).is_ok())
-    }
-
     /// Hands an event to every session.
     pub(crate) fn send_all(&self, event: &Event) {
         for events in self.lock().open.values() {
             // One that has just ended needs it no more.
-            let _ = events.send(event.clone());
+            let _ = events.send(News::Event(event.clone()));
         }
     }
 
@@ -67,16 +56,15 @@ mod tests {
     use tokio::sync::mpsc::unbounded_channel;
 
     #[test]
-    fn events_reach_the_session_of_their_sub() {
+    fn open_sessions_are_told() {
         let sessions = Sessions::default();
         let (events, mut received) = unbounded_channel();
         let first = sessions.open(events.clone());
         let second = sessions.open(events);
         assert_ne!(first, second);
-        assert!(sessions.send((Sub::from(second) << 32) + 5, Event::Timer));
-        assert!(matches!(received.try_recv(), Ok(Event::Timer)));
         sessions.close(second);
-        assert!(!sessions.send(Sub::from(second) << 32, Event::Timer));
-        assert!(!sessions.send(-1, Event::Timer));
+        sessions.send_all(&Event::Timer);
+        assert!(matches!(received.try_recv(), Ok(News::Event(Event::Timer))));
+        assert!(received.try_recv().is_err());
     }
 }

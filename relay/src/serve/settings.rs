@@ -101,7 +101,12 @@ pub struct Settings {
     admin_key: Option<String>,
     /// The same database as the role that owns the deployment: lets administrators (`npx convex`) deploy, set
     /// environment variables and import through this relay. Without it they cannot
-    #[arg(long, env = "PG_LIVE_DEPLOY_URL", value_name = "URL", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "PG_LIVE_DEPLOY_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
     deploy_url: Option<String>,
     /// Where clients reach the relay, for `npx convex`; without it, the address by which it came
     #[arg(long, env = "PG_LIVE_PUBLIC_URL", value_name = "URL")]

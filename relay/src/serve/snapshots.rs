@@ -267,18 +267,13 @@ async fn query_at(
         snapshot.text()
     );
     connection.client.batch_execute(&begin).await?;
-    let Call {
-        path,
-        args,
-        identity,
-        journal,
-        ..
-    } = call;
+    let (path, args, identity): (&str, &str, _) =
+        (&call.path, &call.args, call.identity.as_deref());
     let row = connection
         .client
         .query_one(
             &connection.run_query,
-            &[path, args, identity, &0i64, &0i64, &0i64, journal],
+            &[&path, &args, &identity, &0i64, &0i64, &0i64, &call.journal],
         )
         .await?;
     QueryRow::from_row(&row)

@@ -2,8 +2,10 @@
 //! snapshot that the first has exported (R11, R16), and what the invalidator knew of it (R10).
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::{join, join_all};
+use pg_live_session::sharing::Observed;
 use pg_live_session::{Failure, Moment, QueryResult, Release};
 use tokio_postgres::{Error, Row};
 
@@ -13,6 +15,7 @@ use super::link::{Ticket, Unlinked};
 use super::nodes::{Carried, Reading, Seat};
 use super::pool::Taken;
 use super::runs::Call;
+use super::sharing;
 use super::sql_error::{Verdict, describe, is_reusable_after, judge};
 
 /// How long the server waits for the invalidator before results cannot be kept.
@@ -24,15 +27,19 @@ const SHARE: usize = 8;
 pub(crate) struct Executed {
     /// Of the snapshot.
     pub(crate) moment: Moment,
-    pub(crate) results: Vec<QueryResult>,
+    pub(crate) results: Vec<sharing::Result>,
     /// If results were to be kept.
     pub(crate) release: Option<Release>,
     /// The transaction, if results were to be kept.
     pub(crate) open: Option<Open>,
 }
 
-/// A transaction whose snapshot may still be needed.
-pub(crate) struct Open(Reading);
+/// A transaction whose snapshot may still be needed. It ends when nobody holds it any more.
+pub(crate) struct Open {
+    reading: Option<Reading>,
+    /// A statement failed.
+    broken: AtomicBool,
+}
 
 /// Why an attempt came to nothing.
 pub(crate) struct Broken {
@@ -59,9 +66,9 @@ impl Work<'_> {
             .collect()
     }
 
-    fn results(&self, mut rows: BTreeMap<usize, QueryRow>) -> Vec<QueryResult> {
+    fn results(&self, mut rows: BTreeMap<usize, QueryRow>) -> Vec<sharing::Result> {
         let result = |n: usize| match rows.remove(&n) {
-            Some(row) => row.result,
+            Some(row) => (row.result, row.observed),
             None => failed(self.failing.get(&n).cloned().unwrap_or_default()),
         };
         (0..self.calls.len()).map(result).collect()
@@ -69,31 +76,49 @@ impl Work<'_> {
 }
 
 impl Open {
-    /// Ends the transaction; nobody needs to wait for that.
-    pub(crate) fn close(self) {
-        end(self.0.connection);
+    fn new(reading: Reading) -> Self {
+        Self {
+            reading: Some(reading),
+            broken: AtomicBool::new(false),
+        }
     }
 
-    /// Executes more at the same snapshot, then ends the transaction.
+    /// With whom it registers.
+    pub(crate) fn owner(&self) -> i64 {
+        self.reading.as_ref().map_or(0, |reading| reading.owner)
+    }
+
+    /// Executes more at the same snapshot.
     pub(crate) async fn execute(
-        self,
+        &self,
         relay: &Relay,
         seat: &Seat,
-        work: Work<'_>,
+        calls: &[Call],
     ) -> Result<Executed, Broken> {
-        let Open(Reading {
+        let lost = || Broken {
+            verdict: Verdict::Lost,
+            culprit: None,
+            message: "the transaction is over".to_owned(),
+        };
+        let reading = self.reading.as_ref().ok_or_else(lost)?;
+        let work = Work {
+            calls,
+            failing: &BTreeMap::new(),
+            keeps: false,
+        };
+        let Reading {
             connection,
             owner,
             ticket,
-        }) = self;
-        let rows = join_all(rows(&connection, owner, &work.executable())).await;
-        let (mut rows, mut moment) = match gather(rows) {
-            Ok(gathered) => gathered,
-            Err(failure) => return Err(abandon(connection, failure)),
-        };
-        end(connection);
+        } = reading;
+        let rows = join_all(rows(connection, *owner, &work.executable())).await;
+        let (mut rows, mut moment) = gather(rows).map_err(|failure| {
+            // The connection is closed with the last who holds it.
+            self.broken.store(true, Ordering::Relaxed);
+            failure.into_broken()
+        })?;
         if let Some(ticket) = ticket {
-            settle(relay, seat, (owner, ticket), work.calls, &mut rows).await?;
+            settle(relay, seat, (*owner, *ticket), calls, &mut rows).await?;
             moment = Some(ticket.moment());
         }
         Ok(Executed {
@@ -102,6 +127,17 @@ impl Open {
             release: None,
             open: None,
         })
+    }
+}
+
+impl Drop for Open {
+    /// Nobody needs to wait for the end of the transaction.
+    fn drop(&mut self) {
+        if let Some(reading) = self.reading.take()
+            && !*self.broken.get_mut()
+        {
+            end(reading.connection);
+        }
     }
 }
 
@@ -152,7 +188,7 @@ pub(crate) async fn transact(
         moment,
         results,
         release: mark.release(relay, owner).await,
-        open: Some(Open(Reading {
+        open: Some(Open::new(Reading {
             connection,
             owner,
             ticket: None,
@@ -178,7 +214,7 @@ async fn transact_on_replica(
     };
     let settled = settle(relay, seat, (owner, ticket), work.calls, &mut rows).await;
     let open = if settled.is_ok() && work.keeps {
-        Some(Open(Reading {
+        Some(Open::new(Reading {
             connection,
             owner,
             ticket: Some(ticket),
@@ -454,18 +490,21 @@ async fn execute_one(
     call: &Call,
 ) -> (usize, Result<QueryRow, Error>) {
     let (sub, generation) = call.registration.unwrap_or((0, 0));
-    let Call {
-        path,
-        args,
-        identity,
-        journal,
-        ..
-    } = call;
+    let (path, args, identity): (&str, &str, _) =
+        (&call.path, &call.args, call.identity.as_deref());
     let row = connection
         .client
         .query_one(
             &connection.run_query,
-            &[path, args, identity, &owner, &sub, &generation, journal],
+            &[
+                &path,
+                &args,
+                &identity,
+                &owner,
+                &sub,
+                &generation,
+                &call.journal,
+            ],
         )
         .await;
     (n, row.and_then(|row| QueryRow::from_row(&row)))
@@ -520,8 +559,8 @@ fn broken(culprit: Option<usize>, error: &Error) -> Broken {
 }
 
 /// The result of a query that could not even be executed: shown, and tried again later.
-fn failed(message: String) -> QueryResult {
-    QueryResult {
+fn failed(message: String) -> sharing::Result {
+    let result = QueryResult {
         outcome: Err(Failure {
             message,
             data: None,
@@ -530,5 +569,10 @@ fn failed(message: String) -> QueryResult {
         journal: None,
         registered: None,
         not_live: None,
-    }
+    };
+    let observed = Observed {
+        identity: true,
+        clock: true,
+    };
+    (result, observed)
 }

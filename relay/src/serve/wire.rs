@@ -257,26 +257,22 @@ fn modification_frame(
     Ok(match modification {
         StateModification::Updated {
             query_id,
-            outcome: Ok(value),
-            log_lines,
+            answer,
             journal,
-        } => ModificationFrame::Updated {
-            query_id: *query_id,
-            value: raw(value)?,
-            log_lines,
-            journal: journal.as_deref(),
-        },
-        StateModification::Updated {
-            query_id,
-            outcome: Err(failure),
-            log_lines,
-            journal,
-        } => ModificationFrame::Failed {
-            query_id: *query_id,
-            error_message: error_text(&failure.message),
-            log_lines,
-            journal: journal.as_deref(),
-            error_data: error_data(failure)?,
+        } => match &answer.outcome {
+            Ok(value) => ModificationFrame::Updated {
+                query_id: *query_id,
+                value: raw(value)?,
+                log_lines: &answer.log_lines,
+                journal: journal.as_deref(),
+            },
+            Err(failure) => ModificationFrame::Failed {
+                query_id: *query_id,
+                error_message: error_text(&failure.message),
+                log_lines: &answer.log_lines,
+                journal: journal.as_deref(),
+                error_data: error_data(failure)?,
+            },
         },
         StateModification::Removed { query_id } => ModificationFrame::Removed {
             query_id: *query_id,
@@ -375,6 +371,7 @@ mod tests {
     use convex_sync_types::{
         ErrorPayload, ServerMessage as Reference, StateModification as Change,
     };
+    use pg_live_session::QueryResult;
     use serde_json::Value as Json;
 
     /// What the clients' own library makes of a frame.
@@ -510,8 +507,14 @@ mod tests {
         };
         let updated = |query_id, outcome| StateModification::Updated {
             query_id,
-            outcome,
-            log_lines: vec!["[LOG] 'x'".into()],
+            answer: QueryResult {
+                outcome,
+                log_lines: vec!["[LOG] 'x'".into()],
+                journal: None,
+                registered: None,
+                not_live: None,
+            }
+            .into(),
             journal: None,
         };
         let modifications = vec![

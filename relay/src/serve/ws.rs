@@ -1,5 +1,6 @@
 //! One WebSocket: carries events to its session and commands from it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,17 +9,18 @@ use convex_sync_types::AuthenticationToken;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use pg_live_session::{ClientMessage, Command, Event, Limits, Millis, ServerMessage, Session};
+use pg_live_session::sharing::{Hold, Told};
+use pg_live_session::{
+    Authentication, ClientMessage, Command, Event, Limits, Millis, Run, ServerMessage, Session, Sub,
+};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
-use super::nodes::Seat;
-use super::runs::Finished;
+use super::sharing::{self, News, Waiter};
 use super::transaction::Open;
 use super::wire::Heard;
-use super::{Relay, mutations, runs, wire};
+use super::{Relay, mutations, wire};
 
 /// A client hears something at least this often: it gives a silent server up after 60 s, and
 /// browsers do not show it pings of the WebSocket layer.
@@ -47,7 +49,7 @@ pub(crate) async fn serve(relay: Arc<Relay>, socket: WebSocket, chunks: bool) {
     let (sink, stream) = socket.split();
     let (outgoing, to_write) = unbounded_channel();
     relay.tasks.spawn(write(sink, to_write, events.clone()));
-    let number = relay.sessions.open(events);
+    let number = relay.sessions.open(events.clone());
     relay.metrics.sessions.add(1);
     relay.metrics.sessions_total.add(1);
     let client = Client {
@@ -64,8 +66,13 @@ pub(crate) async fn serve(relay: Arc<Relay>, socket: WebSocket, chunks: bool) {
         chunks,
         leaves_at: None,
         leaving: false,
-        gone: CancellationToken::new(),
-        seat: Arc::default(),
+        waiter: Waiter {
+            events,
+            seat: Arc::default(),
+        },
+        holds: BTreeMap::new(),
+        is_admin: false,
+        served: None,
         relay,
     };
     client.drive(stream, incoming).await;
@@ -78,9 +85,9 @@ struct Client {
     number: u32,
     started: Instant,
     last_heard: Instant,
-    work: FuturesUnordered<BoxFuture<'static, Finished>>,
+    work: FuturesUnordered<BoxFuture<'static, Event>>,
     /// That of the run that the session is just told of.
-    snapshot: Option<Open>,
+    snapshot: Option<Arc<Open>>,
     /// A token is being judged: what the client sent after it has to wait.
     judging: bool,
     /// Since when there is news that the client has not been shown.
@@ -92,17 +99,21 @@ struct Client {
     /// When the relay drains: this session's turn.
     leaves_at: Option<Instant>,
     leaving: bool,
-    /// Cancelled with the socket: a run that waits for the database need not begin.
-    gone: CancellationToken,
-    /// Where its queries are run.
-    seat: Arc<Seat>,
+    /// Where its runs are answered.
+    waiter: Waiter,
+    /// The results that it shows, or is about to show.
+    holds: BTreeMap<Sub, Hold>,
+    /// The caller may call internal functions.
+    is_admin: bool,
+    /// The answer to the run that was just asked for, if there was one already.
+    served: Option<Told<Waiter>>,
 }
 
 impl Client {
     async fn drive(
         mut self,
         mut stream: SplitStream<WebSocket>,
-        mut events: UnboundedReceiver<Event>,
+        mut events: UnboundedReceiver<News>,
     ) {
         let mut connected = true;
         while !self.session.is_finished() {
@@ -119,14 +130,8 @@ impl Client {
                     self.leaves_at = Some(Instant::now() + turn);
                 }
                 () = sleep_until(leaves_at), if self.leaves_at.is_some() && !self.leaving => self.leave(),
-                Some(event) = events.recv() => self.handle(event),
-                Some(finished) = self.work.next() => {
-                    // R10: a run was ready only after these had been passed on.
-                    while let Ok(event) = events.try_recv() {
-                        self.handle(event);
-                    }
-                    self.finish(finished);
-                }
+                Some(news) = events.recv() => self.take_in(news),
+                Some(event) = self.work.next() => self.handle(event),
                 () = sleep_until(wake.unwrap_or(self.started)), if wake.is_some() => {
                     self.handle(Event::Timer);
                 }
@@ -170,13 +175,37 @@ impl Client {
         self.handle(event);
     }
 
-    /// R11: the snapshot of a run lives until the session has said whether it needs more of it.
-    fn finish(&mut self, finished: Finished) {
-        self.snapshot = finished.open;
-        self.handle(finished.event);
-        if let Some(open) = self.snapshot.take() {
-            open.close();
+    fn take_in(&mut self, news: News) {
+        match news {
+            News::Event(event) => self.handle(event),
+            News::Run(told, open) => self.finish(told, open),
         }
+    }
+
+    /// R11: the snapshot of a run lives until the session has said whether it needs more of it.
+    fn finish(&mut self, mut told: Told<Waiter>, open: Option<Arc<Open>>) {
+        let older = std::mem::take(&mut told.holds).into_iter();
+        let older = older.filter_map(|hold| self.holds.insert(hold.sub, hold));
+        let older: Vec<Hold> = older.collect();
+        self.snapshot = open;
+        for event in told.events() {
+            self.handle(event);
+        }
+        self.snapshot = None;
+        if !older.is_empty() {
+            sharing::release(&self.relay, older);
+        }
+    }
+
+    /// Has a run executed, or takes over what another one has given.
+    fn run(&mut self, run: Run) {
+        self.served = sharing::ask(&self.relay, self.waiter.clone(), run, self.is_admin);
+    }
+
+    fn forget(&mut self, subs: &[Sub]) {
+        let holds = subs.iter().filter_map(|sub| self.holds.remove(sub));
+        let holds: Vec<Hold> = holds.collect();
+        sharing::release(&self.relay, holds);
     }
 
     /// Has a token judged; the keys of its issuer may have to be fetched.
@@ -185,18 +214,18 @@ impl Client {
         let relay = Arc::clone(&self.relay);
         let judged = async move {
             let authentication = relay.gate.check_token(token, &relay.database).await;
-            let event = Event::Message(ClientMessage::Authenticate {
+            Event::Message(ClientMessage::Authenticate {
                 base_version,
                 authentication,
-            });
-            Finished { event, open: None }
+            })
         };
         self.work.push(judged.boxed());
     }
 
     fn handle(&mut self, event: Event) {
-        if let Event::Message(ClientMessage::Authenticate { .. }) = &event {
+        if let Event::Message(ClientMessage::Authenticate { authentication, .. }) = &event {
             self.judging = false;
+            self.is_admin = matches!(authentication, Authentication::Admin { .. });
             // It was the token's time that passed, not the client's.
             self.last_heard = Instant::now();
         }
@@ -211,11 +240,14 @@ impl Client {
             self.news_since.get_or_insert_with(Instant::now);
         }
         if matches!(event, Event::Disconnected) {
-            self.gone.cancel();
+            self.waiter.seat.leave();
         }
         let now = self.now();
         for command in self.session.handle(now, event) {
             self.carry_out(command);
+        }
+        if let Some(told) = self.served.take() {
+            self.finish(told, None);
         }
         self.relay.metrics.add_counts(self.session.take_counts());
         let live_queries = self.session.live_queries() as u64;
@@ -227,24 +259,17 @@ impl Client {
     fn carry_out(&mut self, command: Command) {
         let relay = Arc::clone(&self.relay);
         match command {
-            Command::Run(run) => {
-                let (gone, seat) = (self.gone.clone(), Arc::clone(&self.seat));
-                self.work
-                    .push(async move { runs::run(&relay, &seat, run, &gone).await }.boxed());
-            }
+            Command::Run(run) => self.run(run),
             Command::Extend(run) => {
-                let (open, seat) = (self.snapshot.take(), Arc::clone(&self.seat));
-                self.work
-                    .push(async move { runs::extend(&relay, &seat, run, open).await }.boxed());
+                let (waiter, open) = (self.waiter.clone(), self.snapshot.take());
+                let extension = sharing::extend(relay, waiter, run, self.is_admin, open);
+                self.relay.tasks.spawn(extension);
             }
             Command::Mutate(mutation) => {
-                let work = async move {
-                    let event = mutations::run(&relay, mutation).await;
-                    Finished { event, open: None }
-                };
+                let work = async move { mutations::run(&relay, mutation).await };
                 self.work.push(work.boxed());
             }
-            Command::Unregister(subs) => relay.control.unregister(subs),
+            Command::Unregister(subs) => self.forget(&subs),
             Command::Send(message) => {
                 if matches!(message, ServerMessage::Transition(_))
                     && let Some(since) = self.news_since.take()
@@ -292,6 +317,7 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         self.relay.sessions.close(self.number);
+        sharing::release(&self.relay, std::mem::take(&mut self.holds).into_values());
         self.relay.metrics.sessions.subtract(1);
         self.relay.metrics.subscriptions.subtract(self.live_queries);
     }
@@ -301,7 +327,7 @@ impl Drop for Client {
 async fn write(
     mut sink: SplitSink<WebSocket, Message>,
     mut outgoing: UnboundedReceiver<Outgoing>,
-    events: UnboundedSender<Event>,
+    events: UnboundedSender<News>,
 ) {
     loop {
         let (frames, is_last, is_ping) = match timeout(PING_AFTER, outgoing.recv()).await {
@@ -326,17 +352,17 @@ async fn write(
         for frame in frames {
             // Each part of a long message has its own time.
             if !matches!(timeout(SEND_PATIENCE, sink.send(frame)).await, Ok(Ok(()))) {
-                let _ = events.send(Event::Disconnected);
+                let _ = events.send(News::Event(Event::Disconnected));
                 return;
             }
         }
         if is_last {
             break;
         }
-        if !is_ping && events.send(Event::Sent).is_err() {
+        if !is_ping && events.send(News::Event(Event::Sent)).is_err() {
             return;
         }
     }
     // The session may have ended before.
-    let _ = events.send(Event::Disconnected);
+    let _ = events.send(News::Event(Event::Disconnected));
 }

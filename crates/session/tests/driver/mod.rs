@@ -113,7 +113,7 @@ impl Driver {
             .queries
             .iter()
             .zip(values)
-            .map(|(q, v)| (q.sub, value(v)))
+            .map(|(q, v)| (q.sub, value(v).into()))
             .collect();
         self.event(Event::RunFinished {
             run: run.number,
@@ -132,7 +132,7 @@ impl Driver {
         release: Release,
     ) -> Vec<Command> {
         let results = run.queries.iter().zip(values);
-        let results = results.map(|(q, v)| (q.sub, value(v))).collect();
+        let results = results.map(|(q, v)| (q.sub, value(v).into())).collect();
         self.event(Event::RunFinished {
             run: run.number,
             moment: at(c),

@@ -40,8 +40,14 @@ impl Deployment {
             )
             .await
             .map_err(refusal)?;
-        deployment.schema = row.try_get::<_, Option<Json>>(0).map_err(refusal)?.unwrap_or_default();
-        deployment.auth = row.try_get::<_, Option<Json>>(1).map_err(refusal)?.unwrap_or_default();
+        deployment.schema = row
+            .try_get::<_, Option<Json>>(0)
+            .map_err(refusal)?
+            .unwrap_or_default();
+        deployment.auth = row
+            .try_get::<_, Option<Json>>(1)
+            .map_err(refusal)?
+            .unwrap_or_default();
         deployment.created_ms = row.try_get(2).map_err(refusal)?;
         deployment.functions = functions(client, number).await?;
         Ok(deployment)

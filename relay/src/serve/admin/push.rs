@@ -299,7 +299,10 @@ async fn unchanged(client: &Client, wanted: &[Unchanged]) -> Result<Vec<JsonValu
             })),
             None => Err(ApiError::conflict(
                 "RaceDetected",
-                format!("The source of {} is not stored any more; push again", module.path),
+                format!(
+                    "The source of {} is not stored any more; push again",
+                    module.path
+                ),
             )),
         })
         .collect()

@@ -176,7 +176,10 @@ mod tests {
         assert_eq!(names(&diff, "added_indexes"), ["t.a"]);
         let diff = index_diff(&schema(&json!([a]), &none), &schema(&json!([a]), &none));
         assert_eq!(names(&diff, "added_indexes"), [""; 0]);
-        let diff = index_diff(&schema(&json!([a]), &none), &schema(&json!([other_a]), &none));
+        let diff = index_diff(
+            &schema(&json!([a]), &none),
+            &schema(&json!([other_a]), &none),
+        );
         assert_eq!(names(&diff, "added_indexes"), ["t.a"]);
         assert_eq!(names(&diff, "removed_indexes"), ["t.a"]);
         let diff = index_diff(&schema(&none, &json!([a])), &schema(&json!([a]), &none));
@@ -192,7 +195,10 @@ mod tests {
         let mut new = old.clone();
         let outcome = |new: &Json| {
             let evaluation = evaluation(&old, new, &BTreeMap::new());
-            evaluation["tables"][0]["outcome"].as_str().unwrap().to_owned()
+            evaluation["tables"][0]["outcome"]
+                .as_str()
+                .unwrap()
+                .to_owned()
         };
         assert_eq!(outcome(&new), "supersetOfEnforced");
         new["tables"][0]["documentType"]["value"] = json!({"x": 1});

@@ -21,7 +21,9 @@ pub(super) async fn canonical(
         Some(url) => url.trim_end_matches('/').to_owned(),
         None => by_host(&headers),
     };
-    Ok(Json(json!({ "convexCloudUrl": url, "convexSiteUrl": format!("{url}/http") })))
+    Ok(Json(
+        json!({ "convexCloudUrl": url, "convexSiteUrl": format!("{url}/http") }),
+    ))
 }
 
 fn by_host(headers: &HeaderMap) -> String {

@@ -1,0 +1,110 @@
+// Thousands of clients with a live query each: memory of the relay, what it does when nothing happens, and all of them
+// coming back at once.
+import pg from "pg";
+import { pidListeningOn } from "../../pg_test/lib/processes.mjs";
+import { sleep } from "../../pg_test/lib/wait.mjs";
+import { privateMemory, processCpu } from "../lib/cpu.mjs";
+import { duration, figure } from "../lib/format.mjs";
+import { LoadClients, subscribe, syncUrl } from "../lib/load.mjs";
+
+const SIZES = {
+  full: { clients: [1_000, 10_000], idleSeconds: 60 },
+  quick: { clients: [1_000], idleSeconds: 10 },
+};
+/** After which what was left to do at the opening is done. */
+const SETTLE = 5_000;
+const TARGETS = { kibPerClient: 20, idleCorePercent: 2, statementsPerSecond: 1, backSeconds: 30 };
+
+/** Writes one entry of each topic, in one commit. */
+async function write(writer, clients) {
+  const n = Date.now() * 1000;
+  await writer.query(
+    "INSERT INTO entries (topic, n, body) SELECT 'topic ' || topic, $2::float8 + topic, 'text' FROM generate_series(0, $1::int - 1) AS topic",
+    [clients, n],
+  );
+  return n;
+}
+
+async function check(load, clients, n) {
+  const wrong = (await load.values()).filter((value, client) => value !== n + client).length;
+  if (wrong > 0) {
+    throw new Error(`${wrong} of ${clients} clients show something else than the database has`);
+  }
+}
+
+/** Transactions of the database so far, those of the bench included. */
+async function transactions(admin) {
+  await admin.query("SELECT pg_stat_force_next_flush()");
+  const { rows } = await admin.query(
+    "SELECT (xact_commit + xact_rollback)::float8 AS count FROM pg_stat_database WHERE datname = current_database()",
+  );
+  return rows[0].count;
+}
+
+async function run(clients, { idleSeconds }, server, writer) {
+  const n = await write(writer, clients);
+  const relay = await pidListeningOn(server.relayPort);
+  const before = await privateMemory(relay);
+  const load = await LoadClients.open(syncUrl(server.url), clients, subscribe("feed:newest", { topic: "topic {client}" }));
+  try {
+    await check(load, clients, n);
+    await sleep(SETTLE);
+    const memory = await privateMemory(relay);
+    const [cpu, count, started] = [await processCpu(relay), await transactions(writer), performance.now()];
+    await sleep(idleSeconds * 1000);
+    const seconds = (performance.now() - started) / 1000;
+    const idleCpu = (await processCpu(relay)) - cpu;
+    const count2 = await transactions(writer);
+    // They come back to something else than they left.
+    const newest = await write(writer, clients);
+    const backMs = await load.reconnect();
+    const rightBy = performance.now();
+    while ((await load.values()).some((value, client) => value !== newest + client)) {
+      await sleep(100);
+      if (performance.now() - rightBy > 120_000) {
+        await check(load, clients, newest);
+      }
+    }
+    return {
+      openedSeconds: load.opened.ms / 1000,
+      kibPerClient: (memory - before) / clients,
+      idleCorePercent: (idleCpu / (seconds * 1000)) * 100,
+      statementsPerSecond: (count2 - count) / seconds,
+      backSeconds: (backMs + performance.now() - rightBy) / 1000,
+    };
+  } finally {
+    load.stop();
+  }
+}
+
+export async function measure({ server, say, quick }) {
+  const size = quick ? SIZES.quick : SIZES.full;
+  const writer = new pg.Client({ connectionString: server.env.PG_LIVE_ADMIN_URL });
+  await writer.connect();
+  const figures = {};
+  for (const clients of size.clients) {
+    say(`relay-connections: ${clients} clients`);
+    figures[clients] = await run(clients, size, server, writer);
+    await sleep(SETTLE); // They are forgotten.
+  }
+  await writer.end();
+  const rows = Object.entries(figures).map(([clients, it]) => [
+    Number(clients).toLocaleString("en"),
+    figure(it.kibPerClient),
+    figure(it.idleCorePercent),
+    figure(it.statementsPerSecond),
+    duration(it.openedSeconds),
+    duration(it.backSeconds),
+  ]);
+  const table = {
+    title: "Clients with a live query each",
+    columns: ["clients", "KiB of the relay per client", "% of a core, idle", "transactions per second, idle", "opened in", "all back and right in"],
+    rows,
+    note:
+      `Memory: what only the relay's process uses, less that before. Idle for ${size.idleSeconds} s: nobody writes; the relay's pings and ` +
+      `the clients' answers count, and so do transactions of background workers of the same database. Then one commit changes every ` +
+      `result, all connections are cut and made anew at once. Targets for 10,000: ${TARGETS.kibPerClient} KiB, ` +
+      `${TARGETS.idleCorePercent} %, ${TARGETS.statementsPerSecond} per second, ${TARGETS.backSeconds} s.`,
+  };
+  return { figures, targets: TARGETS, tables: [table] };
+}

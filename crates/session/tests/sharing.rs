@@ -1,0 +1,649 @@
+//! Many sessions whose runs are shared, in random orders, against a model of the database and of the invalidator.
+//! Each client checks that what it shows is always of one snapshot, never of an older one than before, and is the
+//! newest state when all is quiet.
+//!
+//! A failing case prints its list of numbers for [`World::step`].
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::{BTreeMap, VecDeque};
+
+use pg_live_session::sharing::{
+    Ask, Asked, Asker, Batch, Call, Hold, Observed, Outcome, Owner, Sharing, Told,
+};
+use pg_live_session::*;
+use proptest::prelude::*;
+
+const SESSIONS: usize = 3;
+/// Queries read one of these keys, writes change one or two.
+const KEYS: u64 = 3;
+
+/// The number of a session.
+#[derive(Clone, Debug)]
+struct To(usize);
+
+impl Asker for To {
+    fn is_gone(&self) -> bool {
+        false
+    }
+}
+
+#[derive(Default)]
+struct Database {
+    c: u64,
+    /// (keys, c), ascending.
+    writes: Vec<(Vec<u64>, u64)>,
+}
+
+impl Database {
+    fn read(&self, key: u64, snapshot: u64) -> u64 {
+        let visible = |w: &&(Vec<u64>, u64)| w.0.contains(&key) && w.1 <= snapshot;
+        self.writes.iter().rev().find(visible).map_or(0, |w| w.1)
+    }
+}
+
+struct UnderWay {
+    batch: Batch<To>,
+    snapshot: Option<u64>,
+    positions: Option<Vec<Option<Position>>>,
+}
+
+struct Client {
+    session: Session,
+    inbox: VecDeque<Event>,
+    holds: BTreeMap<Sub, Hold>,
+    query_set: u32,
+    next_query: QueryId,
+    live: BTreeMap<QueryId, u64>,
+    results: BTreeMap<QueryId, u64>,
+    version: Version,
+    at_least: u64,
+    unsent: usize,
+}
+
+struct World {
+    now: Millis,
+    database: Database,
+    sharing: Sharing<To>,
+    owner: Owner,
+    clients: Vec<Client>,
+    under_way: Vec<UnderWay>,
+    /// By execution: key and snapshot.
+    registered: BTreeMap<Sub, (u64, u64)>,
+    invalidations: VecDeque<(Sub, Moment)>,
+    position: Position,
+    executed: u64,
+}
+
+const fn at(c: u64) -> Moment {
+    Moment { boot: 1, c }
+}
+
+/// The number in a path or in a value; a personal query's value has its reader behind it.
+fn number(text: &str) -> u64 {
+    text.split('@').next().unwrap().parse().unwrap()
+}
+
+impl World {
+    fn new() -> Self {
+        let client = |n: usize| Client {
+            session: Session::new(
+                u32::try_from(n).unwrap(),
+                Limits {
+                    keep_from: 1,
+                    ..Limits::default()
+                },
+            ),
+            inbox: VecDeque::new(),
+            holds: BTreeMap::new(),
+            query_set: 0,
+            next_query: 0,
+            live: BTreeMap::new(),
+            results: BTreeMap::new(),
+            version: Version::default(),
+            at_least: 0,
+            unsent: 0,
+        };
+        let mut world = Self {
+            now: 0,
+            database: Database {
+                c: 1,
+                writes: Vec::new(),
+            },
+            sharing: Sharing::default(),
+            owner: 1,
+            clients: (1..=SESSIONS).map(client).collect(),
+            under_way: Vec::new(),
+            registered: BTreeMap::new(),
+            invalidations: VecDeque::new(),
+            position: 0,
+            executed: 0,
+        };
+        for n in 0..SESSIONS {
+            world.handle(
+                n,
+                Event::Message(ClientMessage::Connect {
+                    session_id: n.to_string(),
+                    max_observed_timestamp: None,
+                }),
+            );
+            let identity = format!("user {n}");
+            world.handle(
+                n,
+                Event::Message(ClientMessage::Authenticate {
+                    base_version: 0,
+                    authentication: Authentication::User {
+                        identity,
+                        lasts_ms: Millis::MAX,
+                    },
+                }),
+            );
+        }
+        world
+    }
+
+    fn handle(&mut self, n: usize, event: Event) {
+        let commands = self.clients[n].session.handle(self.now, event);
+        let mut served = None;
+        for command in commands {
+            match command {
+                Command::Run(run) => {
+                    let ask = Ask {
+                        asker: To(n),
+                        run,
+                        is_admin: false,
+                        alone: false,
+                    };
+                    if let Asked::Served(told) = self.sharing.ask(self.now, Some(self.owner), ask) {
+                        served = Some(told);
+                    }
+                }
+                Command::Extend(run) => {
+                    // The snapshot is gone.
+                    self.clients[n]
+                        .inbox
+                        .push_back(Event::RunFailed { run: run.number });
+                }
+                Command::Unregister(subs) => {
+                    for sub in subs {
+                        if let Some(hold) = self.clients[n].holds.remove(&sub) {
+                            self.release(hold);
+                        }
+                    }
+                }
+                Command::Send(message) => {
+                    self.clients[n].unsent += 1;
+                    self.clients[n].receive(n, &message, &self.database);
+                }
+                Command::Mutate(_) | Command::Close { .. } => panic!("nobody asked for it"),
+            }
+        }
+        if let Some(told) = served {
+            self.take(told);
+            while self.deliver(n) {}
+        }
+    }
+
+    fn release(&mut self, hold: Hold) {
+        if let Some(execution) = self.sharing.release(self.now, hold) {
+            self.registered.remove(&execution);
+        }
+    }
+
+    /// What the shell does with an answer: it goes through the same queue as invalidations.
+    fn take(&mut self, mut told: Told<To>) {
+        let n = told.asker.0;
+        for hold in std::mem::take(&mut told.holds) {
+            if let Some(older) = self.clients[n].holds.insert(hold.sub, hold) {
+                self.release(older);
+            }
+        }
+        let events: Vec<Event> = told.events().collect();
+        self.clients[n].inbox.extend(events);
+    }
+
+    fn deliver(&mut self, n: usize) -> bool {
+        let event = self.clients[n].inbox.pop_front();
+        let some = event.is_some();
+        if let Some(event) = event {
+            self.handle(n, event);
+        }
+        some
+    }
+
+    fn write(&mut self, keys: Vec<u64>) {
+        self.database.c += 1;
+        let c = self.database.c;
+        let touched = |entry: &(&Sub, &(u64, u64))| keys.contains(&entry.1.0);
+        let hit: Vec<Sub> = self
+            .registered
+            .iter()
+            .filter(touched)
+            .map(|(sub, _)| *sub)
+            .collect();
+        self.database.writes.push((keys, c));
+        for execution in hit {
+            self.registered.remove(&execution);
+            self.invalidations.push_back((execution, at(c)));
+        }
+    }
+
+    fn step(&mut self, choice: u32) -> bool {
+        let (what, detail) = (choice % 16, choice / 16);
+        let n = detail as usize % SESSIONS;
+        let key = u64::from(detail) % KEYS;
+        match what {
+            0 => self.write(vec![key]),
+            1 => self.write(vec![key, (key + 1) % KEYS]),
+            2 | 3 => self.modify(n, Some(u64::from(detail / 3) % KEYS)),
+            4 => self.modify(n, None),
+            5 | 6 => return self.begin(),
+            7 => return self.take_snapshot(detail),
+            8 => return self.register(detail.is_multiple_of(5)),
+            9 | 10 => return self.finish(detail),
+            11 => return self.fail(detail),
+            12 | 13 => return self.invalidate(),
+            14 => return self.deliver(n),
+            _ => return self.pass_time(n, detail),
+        }
+        true
+    }
+
+    fn modify(&mut self, n: usize, add: Option<u64>) {
+        let client = &mut self.clients[n];
+        let modification = match (add, client.live.first_key_value()) {
+            (None, None) => return,
+            (None, Some((query_id, _))) => {
+                let query_id = *query_id;
+                client.live.remove(&query_id);
+                Modification::Remove { query_id }
+            }
+            (Some(key), _) => {
+                let query_id = client.next_query;
+                client.next_query += 1;
+                client.live.insert(query_id, key);
+                Modification::Add {
+                    query_id,
+                    // Every second one asks who is calling.
+                    path: format!("{key}{}", if query_id % 2 == 0 { "" } else { "@" }),
+                    args: "[{}]".into(),
+                    journal: None,
+                }
+            }
+        };
+        let base_version = client.query_set;
+        client.query_set += 1;
+        self.handle(
+            n,
+            Event::Message(ClientMessage::ModifyQuerySet {
+                base_version,
+                new_version: base_version + 1,
+                modifications: vec![modification],
+            }),
+        );
+    }
+
+    fn begin(&mut self) -> bool {
+        let Some(batch) = self.sharing.next_batch(self.now, self.owner, true) else {
+            return false;
+        };
+        let distinct = |call: &Call| (call.path.clone(), call.identity.clone());
+        let mut calls: Vec<_> = batch.calls.iter().map(distinct).collect();
+        calls.sort();
+        calls.dedup();
+        assert_eq!(calls.len(), batch.calls.len(), "each query once in a batch");
+        self.executed += batch.calls.len() as u64;
+        self.under_way.push(UnderWay {
+            batch,
+            snapshot: None,
+            positions: None,
+        });
+        true
+    }
+
+    fn take_snapshot(&mut self, age: u32) -> bool {
+        let c = self.database.c.saturating_sub(u64::from(age % 2)).max(1);
+        let waiting = self.under_way.iter_mut().find(|it| it.snapshot.is_none());
+        let Some(under_way) = waiting else {
+            return false;
+        };
+        // An older snapshot than the present one: the transaction began some time ago.
+        under_way.snapshot = Some(c);
+        true
+    }
+
+    /// R6, as the invalidator does it.
+    fn register(&mut self, one_fails: bool) -> bool {
+        let database = &self.database;
+        let ready = |it: &&mut UnderWay| it.snapshot.is_some() && it.positions.is_none();
+        let Some(under_way) = self.under_way.iter_mut().find(ready) else {
+            return false;
+        };
+        let (snapshot, now) = (under_way.snapshot.unwrap(), database.c);
+        let mut positions = Vec::new();
+        for (n, call) in under_way.batch.calls.iter().enumerate() {
+            self.position += 1;
+            let ok = !(one_fails && n == 0);
+            positions.push(ok.then_some(self.position));
+            let key = number(&call.path);
+            if ok && database.read(key, snapshot) != database.read(key, now) {
+                self.invalidations.push_back((call.sub, at(now)));
+            } else if ok {
+                self.registered.insert(call.sub, (key, snapshot));
+            }
+        }
+        under_way.positions = Some(positions);
+        true
+    }
+
+    fn finish(&mut self, which: u32) -> bool {
+        let ready = |it: &UnderWay| it.positions.is_some();
+        let ready: Vec<usize> = (0..self.under_way.len())
+            .filter(|n| ready(&self.under_way[*n]))
+            .collect();
+        if ready.is_empty() {
+            return false;
+        }
+        // R10: everything that a record tells of was passed on before.
+        let release = if which.is_multiple_of(3) {
+            None
+        } else {
+            while self.invalidate() {}
+            Some(Release {
+                boot: 1,
+                w: self.position.saturating_sub(u64::from(which % 2)),
+                clear: true,
+            })
+        };
+        let done = self.under_way.remove(ready[which as usize % ready.len()]);
+        let (snapshot, positions) = (done.snapshot.unwrap(), done.positions.unwrap());
+        let result = |(call, registered): (&Call, Option<Position>)| {
+            let personal = call.path.ends_with('@');
+            let value = self.database.read(number(&call.path), snapshot);
+            let reader = call.identity.as_deref().filter(|_| personal);
+            let result = QueryResult {
+                outcome: Ok(format!("{value}@{}", reader.unwrap_or(""))),
+                log_lines: vec![],
+                journal: None,
+                registered,
+                not_live: None,
+            };
+            let observed = Observed {
+                identity: personal,
+                clock: false,
+            };
+            (result, observed)
+        };
+        let results = done.batch.calls.iter().zip(positions).map(result);
+        let outcome = Outcome {
+            moment: at(snapshot),
+            results: results.collect(),
+            release: release.filter(|_| done.batch.keeps),
+        };
+        let done = self.sharing.done(self.now, &done.batch, outcome, 1.0);
+        for execution in done.unregister {
+            self.registered.remove(&execution);
+        }
+        for told in done.told {
+            self.take(told);
+        }
+        true
+    }
+
+    fn fail(&mut self, which: u32) -> bool {
+        if self.under_way.is_empty() {
+            return false;
+        }
+        let which = which as usize % self.under_way.len();
+        let calls = self.under_way[which].batch.calls.len();
+        if self.under_way[which].positions.is_none() && calls > 1 {
+            // One of its queries is to blame.
+            let batch = &mut self.under_way[which].batch;
+            for execution in self.sharing.split(self.now, batch, 0) {
+                self.registered.remove(&execution);
+            }
+            self.under_way[which].snapshot = None;
+            return true;
+        }
+        let failed = self.under_way.remove(which);
+        let done = self.sharing.failed(&failed.batch);
+        for execution in done.unregister {
+            self.registered.remove(&execution);
+        }
+        for told in done.told {
+            self.take(told);
+        }
+        true
+    }
+
+    fn invalidate(&mut self) -> bool {
+        let Some((execution, moment)) = self.invalidations.pop_front() else {
+            return false;
+        };
+        for (To(n), sub, generation) in self.sharing.invalidated(self.now, execution, moment) {
+            self.clients[n].inbox.push_back(Event::Invalidated {
+                sub,
+                generation,
+                moment,
+            });
+        }
+        true
+    }
+
+    fn pass_time(&mut self, n: usize, detail: u32) -> bool {
+        if self.clients[n].unsent > 0 {
+            self.clients[n].unsent -= 1;
+            self.handle(n, Event::Sent);
+            return true;
+        }
+        if detail.is_multiple_of(40) {
+            // R8
+            self.owner += 1;
+            self.registered.clear();
+            self.invalidations.clear();
+            self.sharing.forget_registrations();
+            for n in 0..SESSIONS {
+                self.clients[n].inbox.push_back(Event::RegistrationsLost);
+            }
+            return true;
+        }
+        self.now += 5;
+        let due = self.clients[n].session.wake_at();
+        if due.is_some_and(|at| at <= self.now) {
+            self.handle(n, Event::Timer);
+            return true;
+        }
+        false
+    }
+
+    /// Lets everything come to an end, and checks that nothing was forgotten.
+    fn settle(&mut self) {
+        // What is slowed down has its turn after a while.
+        let mut quiet = 0;
+        for _ in 0..20_000 {
+            let mut busy = self.invalidate() || self.begin();
+            while let Some(it) = self.under_way.iter_mut().find(|it| it.snapshot.is_none()) {
+                it.snapshot = Some(self.database.c);
+            }
+            while self.register(false) {}
+            busy |= self.finish(1);
+            for n in 0..SESSIONS {
+                busy |= self.deliver(n);
+                while self.clients[n].unsent > 0 {
+                    self.clients[n].unsent -= 1;
+                    self.handle(n, Event::Sent);
+                }
+                busy |= self.clients[n].session.wake_at().is_some();
+                self.now += 100;
+                self.handle(n, Event::Timer);
+            }
+            quiet = if busy { 0 } else { quiet + 1 };
+            if quiet == 3 {
+                return self.check_end();
+            }
+        }
+        panic!("it never becomes quiet");
+    }
+
+    fn check_end(&self) {
+        for (n, client) in self.clients.iter().enumerate() {
+            assert_eq!(client.version.query_set, client.query_set);
+            for (id, key) in &client.live {
+                let newest = self.database.read(*key, self.database.c);
+                assert_eq!(
+                    client.results.get(id),
+                    Some(&newest),
+                    "client {n}, query {id}"
+                );
+            }
+            assert_eq!(client.results.len(), client.live.len());
+        }
+        let held: usize = self.clients.iter().map(|client| client.holds.len()).sum();
+        assert!(
+            self.registered.len() <= held,
+            "what nobody holds is unregistered"
+        );
+    }
+}
+
+impl Client {
+    fn receive(&mut self, n: usize, message: &ServerMessage, database: &Database) {
+        let ServerMessage::Transition(transition) = message else {
+            panic!("unexpected {message:?}");
+        };
+        assert_eq!(transition.start, self.version, "versions form a chain");
+        assert!(transition.end.ts >= self.version.ts);
+        self.version = transition.end;
+        for modification in &transition.modifications {
+            match modification {
+                StateModification::Updated {
+                    query_id, answer, ..
+                } => {
+                    let text = answer.outcome.as_ref().unwrap();
+                    let reader = text.split('@').nth(1).unwrap();
+                    let expected = if query_id % 2 == 0 {
+                        String::new()
+                    } else {
+                        format!("user {n}")
+                    };
+                    assert_eq!(reader, expected, "the result of another user");
+                    self.results.insert(*query_id, number(text));
+                }
+                StateModification::Removed { query_id } => {
+                    self.results.remove(query_id);
+                }
+            }
+        }
+        let fits = |snapshot: &u64| {
+            let mut shown = self
+                .results
+                .iter()
+                .filter_map(|(id, v)| Some((self.live.get(id)?, v)));
+            shown.all(|(key, value)| database.read(*key, *snapshot) == *value)
+        };
+        let snapshot = (self.at_least..=database.c).find(fits);
+        self.at_least = snapshot.unwrap_or_else(|| {
+            panic!(
+                "client {n}: no snapshot from {} on has {:?} of {:?} ({:?})",
+                self.at_least, self.results, self.live, database.writes
+            )
+        });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3_000, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_session_moves_from_one_snapshot_to_a_newer_one(
+        choices in prop::collection::vec(any::<u32>(), 0..250),
+    ) {
+        let mut world = World::new();
+        for choice in choices {
+            world.step(choice);
+        }
+        world.settle();
+    }
+}
+
+/// All sessions show the same query, and one write touches it.
+#[test]
+fn one_execution_serves_all() {
+    let mut world = World::new();
+    for n in 0..SESSIONS {
+        world.modify(n, Some(1));
+    }
+    world.settle();
+    let before = world.executed;
+    assert_eq!(before, 1);
+    world.write(vec![1]);
+    world.settle();
+    assert_eq!(world.executed - before, 1);
+}
+
+/// A function that asks who the caller is gives each caller a result of its own.
+#[test]
+fn what_reads_the_identity_is_not_shared() {
+    let mut world = World::new();
+    for n in 0..SESSIONS {
+        world.modify(n, Some(0));
+        world.modify(n, Some(1));
+    }
+    world.settle();
+    let before = world.executed;
+    world.write(vec![1]);
+    world.settle();
+    assert_eq!(world.executed - before, SESSIONS as u64);
+}
+
+/// What looked at the clock is given to others for a second only.
+#[test]
+fn what_reads_the_clock_is_shared_for_a_second() {
+    let mut sharing: Sharing<To> = Sharing::default();
+    let run = |number| Run {
+        number,
+        min: at(1),
+        fresh: false,
+        identity: None,
+        queries: vec![RunQuery {
+            sub: number,
+            path: "m:f".into(),
+            args: "[{}]".into(),
+            journal: None,
+        }],
+        keeps: false,
+    };
+    let ask = |number| Ask {
+        asker: To(0),
+        run: run(number),
+        is_admin: false,
+        alone: false,
+    };
+    assert!(matches!(sharing.ask(0, Some(1), ask(1)), Asked::Queued));
+    let batch = sharing.next_batch(0, 1, true).unwrap();
+    let result = QueryResult {
+        outcome: Ok("1".into()),
+        log_lines: vec![],
+        journal: None,
+        registered: Some(1),
+        not_live: None,
+    };
+    let observed = Observed {
+        identity: false,
+        clock: true,
+    };
+    let outcome = Outcome {
+        moment: at(5),
+        results: vec![(result, observed)],
+        release: None,
+    };
+    let done = sharing.done(0, &batch, outcome, 1.0);
+    assert_eq!(done.told.len(), 1);
+    assert!(matches!(
+        sharing.ask(999, Some(1), ask(2)),
+        Asked::Served(_)
+    ));
+    assert!(matches!(sharing.ask(1_000, Some(1), ask(3)), Asked::Queued));
+    let another_owner = sharing.ask(999, Some(2), ask(4));
+    assert!(!matches!(another_owner, Asked::Served(_)));
+}
