@@ -191,6 +191,29 @@ describe("tokens over the WebSocket", () => {
     await until("nothing is shown any more", () => seen.at(-1).length === 0);
   });
 
+  test("callers of the same query are each shown their own", async () => {
+    const clients = [undefined, "ann", "bob"].map((sub) => {
+      const client = new ConvexClient(server.url);
+      const seen = [];
+      if (sub !== undefined) {
+        client.setAuth(async () => first.token(claims({ sub })));
+      }
+      client.onUpdate(anyApi.users.me, {}, (user) => seen.push(user));
+      return { sub, client, seen };
+    });
+    try {
+      for (const { sub, seen } of clients) {
+        await until(`${sub} sees who it is`, () => seen.length > 0 && seen.at(-1)?.subject === sub);
+      }
+      await db.query("INSERT INTO notes (by, text) VALUES ('nobody', 'x')");
+      for (const { sub, seen } of clients) {
+        assert.ok(seen.every((user) => user === null || user.subject === sub), JSON.stringify(seen));
+      }
+    } finally {
+      await Promise.all(clients.map(({ client }) => client.close()));
+    }
+  });
+
   test("a token that is refused leaves the client signed out", async () => {
     const client = new ConvexClient(server.url);
     const states = [];

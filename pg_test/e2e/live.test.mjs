@@ -4,6 +4,8 @@ import { after, before, test } from "node:test";
 import { ConvexHttpClient } from "convex/browser";
 import { ConvexError } from "convex/values";
 import { LiveClient } from "../lib/clients.mjs";
+import { relayMetrics } from "../lib/metrics.mjs";
+import { RawClient } from "../lib/raw-client.mjs";
 import { Server } from "../lib/server.mjs";
 import { sleep, until } from "../lib/wait.mjs";
 
@@ -194,5 +196,47 @@ test("a hundred clients all see the same", async () => {
     assert.ok(lists.every((list) => JSON.stringify(list.value) === expected));
   } finally {
     await Promise.all(clients.map((client) => client.close()));
+  }
+});
+
+test("what many clients show is executed once for all of them", async () => {
+  const clients = Array.from({ length: 40 }, () => new RawClient(server.url));
+  try {
+    await Promise.all(clients.map(({ opened }) => opened));
+    clients.forEach((client) => client.modify([["messages:count", { channel: "shared" }]]));
+    await Promise.all(clients.map((client) => client.until("it has a value", () => client.values.get(0) === 0)));
+    const before = await relayMetrics(server.url);
+    await db.query("INSERT INTO messages(author, body, channel) VALUES ('psql', 'x', 'shared')");
+    await Promise.all(clients.map((client) => client.until("it shows the message", () => client.values.get(0) === 1)));
+    const after = await relayMetrics(server.url);
+    const grown = (name) => after[`pg_live_${name}_total`] - before[`pg_live_${name}_total`];
+    assert.equal(grown("results_sent"), clients.length);
+    assert.ok(grown("executions") < 5, `${grown("executions")} executions`);
+    assert.ok(grown("results_shared") > clients.length - 5, `${grown("results_shared")} shared`);
+  } finally {
+    clients.forEach((client) => client.close());
+  }
+});
+
+test("three hundred clients that come back at once all show what there is", async () => {
+  const open = async () => {
+    const clients = Array.from({ length: 300 }, () => new RawClient(server.url));
+    await Promise.all(clients.map(({ opened }) => opened));
+    clients.forEach((client, n) => client.modify([["messages:count", { channel: `storm ${n % 150}` }]]));
+    return clients;
+  };
+  const expected = async (clients, count) =>
+    await Promise.all(clients.map((client) => client.until(`it shows ${count}`, () => client.values.get(0) === count)));
+  let clients = await open();
+  try {
+    await expected(clients, 0);
+    await db.query(
+      "INSERT INTO messages(author, body, channel) SELECT 'psql', 'x', 'storm ' || n FROM generate_series(0, 149) AS n",
+    );
+    clients.forEach((client) => client.close());
+    clients = await open();
+    await expected(clients, 1);
+  } finally {
+    clients.forEach((client) => client.close());
   }
 });

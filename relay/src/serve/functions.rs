@@ -31,6 +31,8 @@ use super::{Relay, mutations, runs, wire};
 const PATIENCE: Duration = Duration::from_secs(70);
 /// Most queries of a batch.
 const MAX_BATCH: usize = 1_000;
+/// Calls are refused while so many transactions wait for a connection.
+const MOST_WAITING: u64 = 2_000;
 /// Attempts of a query that lost against a change of the schema.
 const QUERY_ATTEMPTS: u32 = 5;
 
@@ -302,6 +304,7 @@ async fn run_query(relay: &Relay, call: &Call) -> Result<FunctionResult, ApiErro
 
 /// Runs queries at one snapshot; the results are in their order.
 async fn run_queries(relay: &Relay, calls: &[Call]) -> Result<Vec<FunctionResult>, ApiError> {
+    admit(relay)?;
     let calls: Vec<runs::Call> = calls.iter().cloned().map(to_run).collect();
     let seat = Seat::default();
     let run = async {
@@ -340,7 +343,19 @@ fn to_run(call: Call) -> runs::Call {
     }
 }
 
+/// Whether there is room for another call.
+fn admit(relay: &Relay) -> Result<(), ApiError> {
+    if relay.metrics.waiting.get() < MOST_WAITING {
+        return Ok(());
+    }
+    Err(ApiError::overloaded(
+        "TooManyConcurrentRequests",
+        "Too many calls wait for the database. Try again in some seconds.",
+    ))
+}
+
 async fn run_mutation(relay: &Relay, call: &Call) -> Result<FunctionResult, ApiError> {
+    admit(relay)?;
     let Call {
         path, args, caller, ..
     } = call.clone();

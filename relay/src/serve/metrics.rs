@@ -52,6 +52,7 @@ metrics! {
         replica_tickets: "counter", "Times that the primary was asked for the present, for runs on replicas.";
         connections_unclean: "counter", "Connections closed because a mutation left something in their session.";
         sessions_total: "counter", "WebSocket sessions ever opened.";
+        sessions_refused: "counter", "WebSockets that were closed at once because too many runs waited.";
         sessions: "gauge", "Open WebSocket sessions.";
         subscriptions: "gauge", "Live queries of all sessions.";
         runs_waiting: "gauge", "Runs that wait to be executed; what several sessions wait for counts once.";

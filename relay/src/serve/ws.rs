@@ -29,6 +29,10 @@ const PING_AFTER: Duration = Duration::from_secs(25);
 const CLIENT_SILENCE: Duration = Duration::from_secs(120);
 /// A client that does not take a message for so long is gone.
 const SEND_PATIENCE: Duration = Duration::from_secs(60);
+/// While so many runs wait to be executed nobody else is let in: clients come back later, each after a time of its own.
+const MOST_WAITING: usize = 20_000;
+/// The relay has too much to do; the client connects again, later.
+const TRY_AGAIN_LATER: u16 = 1013;
 /// The relay goes away; the client connects again.
 const GOING_AWAY: u16 = 1001;
 
@@ -42,9 +46,24 @@ enum Outgoing {
     },
 }
 
+/// Tells a client that there is no room for it now, in the words of the protocol.
+async fn refuse(mut socket: WebSocket) {
+    let reason = Utf8Bytes::from_static("TooManyConcurrentRequests");
+    let close = Message::Close(Some(CloseFrame {
+        code: TRY_AGAIN_LATER,
+        reason,
+    }));
+    // It may have gone.
+    let _ = timeout(SEND_PATIENCE, socket.send(close)).await;
+}
+
 /// Serves one client until it leaves.
 /// `chunks`: whether it knows transitions in parts.
 pub(crate) async fn serve(relay: Arc<Relay>, socket: WebSocket, chunks: bool) {
+    if relay.executions.waiting() >= MOST_WAITING {
+        relay.metrics.sessions_refused.add(1);
+        return refuse(socket).await;
+    }
     let (events, incoming) = unbounded_channel();
     let (sink, stream) = socket.split();
     let (outgoing, to_write) = unbounded_channel();
