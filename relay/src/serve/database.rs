@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pg_live_session::sharing::Observed;
 use pg_live_session::{Failure, Moment, QueryResult};
+use serde_json::value::RawValue;
 use tokio_postgres::{Error, Row};
 use tokio_util::sync::CancellationToken;
 
@@ -81,9 +82,8 @@ pub(crate) struct FunctionResult {
 impl FunctionResult {
     fn from_row(row: &Row) -> Result<Self, Error> {
         let outcome = if row.try_get("ok")? {
-            Ok(row
-                .try_get::<_, Option<_>>("value")?
-                .unwrap_or_else(|| "null".to_owned()))
+            let value: Option<String> = row.try_get("value")?;
+            json(value.unwrap_or_else(|| "null".to_owned()))
         } else {
             let message = row.try_get::<_, Option<_>>("error")?;
             Err(Failure {
@@ -95,6 +95,17 @@ impl FunctionResult {
             .try_get::<_, Option<_>>("log_lines")?
             .unwrap_or_default();
         Ok(Self { outcome, log_lines })
+    }
+}
+
+/// A value of a function: looked at once, then written as it is to whoever is sent it.
+fn json(value: String) -> Result<String, Failure> {
+    match serde_json::from_str::<&RawValue>(&value) {
+        Ok(_) => Ok(value),
+        Err(error) => Err(Failure {
+            message: format!("a value of the database is not JSON: {error}"),
+            data: None,
+        }),
     }
 }
 

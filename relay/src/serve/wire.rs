@@ -99,11 +99,6 @@ fn modification(modification: QuerySetModification) -> Modification {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all_fields = "camelCase")]
 enum Frame<'a> {
-    Transition {
-        start_version: WireVersion,
-        end_version: WireVersion,
-        modifications: Vec<ModificationFrame<'a>>,
-    },
     MutationResponse {
         request_id: u32,
         success: bool,
@@ -138,13 +133,6 @@ enum Frame<'a> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all_fields = "camelCase")]
 enum ModificationFrame<'a> {
-    #[serde(rename = "QueryUpdated")]
-    Updated {
-        query_id: u32,
-        value: Box<RawValue>,
-        log_lines: &'a [String],
-        journal: Option<&'a str>,
-    },
     #[serde(rename = "QueryFailed")]
     Failed {
         query_id: u32,
@@ -177,22 +165,7 @@ struct WireVersion {
 /// Writes one text frame.
 pub(crate) fn encode(message: &ServerMessage) -> Result<String, serde_json::Error> {
     match message {
-        ServerMessage::Transition(Transition {
-            start,
-            end,
-            modifications,
-        }) => {
-            let modifications = modifications
-                .iter()
-                .map(modification_frame)
-                .collect::<Result<_, _>>()?;
-            let (start_version, end_version) = (version(start), version(end));
-            serde_json::to_string(&Frame::Transition {
-                start_version,
-                end_version,
-                modifications,
-            })
-        }
+        ServerMessage::Transition(transition) => transition_text(transition),
         ServerMessage::MutationResponse {
             request_id,
             result,
@@ -251,21 +224,62 @@ fn mutation_response(
     serde_json::to_string(&frame)
 }
 
-fn modification_frame(
+/// Values were found to be JSON when they came from the database, and go in as they are: each client costs no more than a
+/// copy of them.
+fn transition_text(transition: &Transition) -> Result<String, serde_json::Error> {
+    let Transition {
+        start,
+        end,
+        modifications,
+    } = transition;
+    let mut text = String::with_capacity(256 + modifications.iter().map(length).sum::<usize>());
+    text.push_str(r#"{"type":"Transition","startVersion":"#);
+    text.push_str(&version(start)?);
+    text.push_str(r#","endVersion":"#);
+    text.push_str(&version(end)?);
+    text.push_str(r#","modifications":["#);
+    for (n, modification) in modifications.iter().enumerate() {
+        if n > 0 {
+            text.push(',');
+        }
+        push_modification(&mut text, modification)?;
+    }
+    text.push_str("]}");
+    Ok(text)
+}
+
+/// About as many bytes as a modification will have.
+fn length(modification: &StateModification) -> usize {
+    match modification {
+        StateModification::Updated { answer, .. } => {
+            128 + answer.outcome.as_ref().map_or(512, String::len)
+        }
+        StateModification::Removed { .. } => 64,
+    }
+}
+
+fn push_modification(
+    text: &mut String,
     modification: &StateModification,
-) -> Result<ModificationFrame<'_>, serde_json::Error> {
-    Ok(match modification {
+) -> Result<(), serde_json::Error> {
+    let frame = match modification {
         StateModification::Updated {
             query_id,
             answer,
             journal,
         } => match &answer.outcome {
-            Ok(value) => ModificationFrame::Updated {
-                query_id: *query_id,
-                value: raw(value)?,
-                log_lines: &answer.log_lines,
-                journal: journal.as_deref(),
-            },
+            Ok(value) => {
+                text.push_str(r#"{"type":"QueryUpdated","queryId":"#);
+                text.push_str(&query_id.to_string());
+                text.push_str(r#","value":"#);
+                text.push_str(value);
+                text.push_str(r#","logLines":"#);
+                text.push_str(&serde_json::to_string(&answer.log_lines)?);
+                text.push_str(r#","journal":"#);
+                text.push_str(&serde_json::to_string(journal)?);
+                text.push('}');
+                return Ok(());
+            }
             Err(failure) => ModificationFrame::Failed {
                 query_id: *query_id,
                 error_message: error_text(&failure.message),
@@ -277,20 +291,22 @@ fn modification_frame(
         StateModification::Removed { query_id } => ModificationFrame::Removed {
             query_id: *query_id,
         },
-    })
+    };
+    text.push_str(&serde_json::to_string(&frame)?);
+    Ok(())
 }
 
-fn version(version: &Version) -> WireVersion {
+fn version(version: &Version) -> Result<String, serde_json::Error> {
     let Version {
         query_set,
         identity,
         ts,
     } = *version;
-    WireVersion {
+    serde_json::to_string(&WireVersion {
         query_set,
         identity,
         ts: encode_ts(ts),
-    }
+    })
 }
 
 /// A timestamp as base64 of its 8 bytes, little-endian: JavaScript's numbers are too narrow.
