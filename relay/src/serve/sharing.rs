@@ -257,8 +257,9 @@ async fn execute(relay: &Arc<Relay>, mut batch: Batch<Waiter>, mut reading: Opti
             let begun = executions.lock().sharing.split(now, &mut batch, culprit);
             relay.control.unregister(begun);
             dispatch(relay);
-            if batch.calls.len() < calls.len() {
-                calls = calls_of(&batch);
+            let is_smaller = batch.calls.len() < calls.len();
+            calls = calls_of(&batch);
+            if is_smaller {
                 strikes = Strikes::default();
                 continue;
             }
