@@ -89,7 +89,7 @@ impl ApiError {
     }
 
     /// The database refused a call.
-    pub(crate) fn database(message: String) -> Self {
+    pub(crate) fn refused_by_database(message: String) -> Self {
         Self {
             status: StatusCode::INTERNAL_SERVER_ERROR,
             code: "InternalServerError",

@@ -299,7 +299,7 @@ fn refusal(error: &tokio_postgres::Error) -> ApiError {
         // A table was truncated or redefined since: nobody can read it as it was.
         Verdict::Conflict => out_of_retention(),
         Verdict::Lost => ApiError::unavailable(),
-        Verdict::Final => ApiError::database(describe(error)),
+        Verdict::Final => ApiError::refused_by_database(describe(error)),
     }
 }
 
