@@ -17,7 +17,7 @@ BEGIN
 END $$;
 
 -- Waits until the worker has worked off all that was published; with MODE=wal, also for the decoder that a first write
--- has started: without it more is told.
+-- has started, and that may be busy with a large transaction: without its rows more is told.
 CREATE PROCEDURE settle() LANGUAGE plpgsql AS $$
 DECLARE
     status json;
@@ -26,7 +26,7 @@ BEGIN
         status := live.status();
         EXIT WHEN (status->'log'->>'lag_bytes')::bigint = 0 AND (status->>'unresolved')::int = 0
             AND (current_setting('pg_live.capture') <> 'wal' OR NOT (status->'decoder'->>'wanted')::boolean
-                OR status->'decoder'->>'state' = 'decoding');
+                OR (status->'decoder'->>'lag_bytes')::bigint < 65536);
         PERFORM pg_sleep(0.01);
     END LOOP;
 END $$;
