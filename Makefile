@@ -13,8 +13,8 @@ setup: ## install what is missing (as root) or say what is, and write .cargo/con
 build: setup ## build extension and relay, and a private copy of the server's files with the extension
 	@scripts/build.sh
 
-run: build ## run the chat example (or APP=tracker, APP=shop): Postgres, deploy, relay, page; Ctrl-C ends it
-	@$(TARGET)/release/pg-live dev examples/$(or $(APP),chat)
+run: build ## run the chat example (or APP=tracker, APP=shop; FRESH=1: with an empty database): Postgres, deploy, relay, page; Ctrl-C ends it
+	@$(TARGET)/release/pg-live dev examples/$(or $(APP),chat) $(if $(FRESH),--fresh)
 
 test: build ## run all tests; SUITES="unit e2e" runs only these
 	@scripts/test.sh $(SUITES)

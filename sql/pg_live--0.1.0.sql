@@ -37,8 +37,14 @@ CREATE TABLE live.deployments (
     -- What auth.config.ts exports: whose tokens are accepted. NULL: nobody's.
     auth        json,
     -- The deployment that was in force when this one was staged: it is prepared for that one only.
-    base        bigint
+    base        bigint,
+    -- The deployment that this one brings back.
+    rollback_of bigint,
+    -- What it added, changed and removed: see live.deployment_diff().
+    diff        json
 );
+COMMENT ON TABLE live.deployments IS
+    'Who deployed what and when: diff says what changed against the deployment before. live.rollback(id) goes back.';
 
 -- The deployment in force, by component; the row comes with live.setup(). `version` is drawn from a sequence at every change of the
 -- catalog, so a number never means two states; `code` at every change of what code sees while it is imported: the deployment and
@@ -152,13 +158,17 @@ CREATE VIEW live.pending_indexes AS
         p.phase,
         pg_catalog.round(100.0 * CASE WHEN p.blocks_total > 0 THEN p.blocks_done::numeric / p.blocks_total
             WHEN p.tuples_total > 0 THEN p.tuples_done::numeric / p.tuples_total END, 1) AS percent,
-        w.error, w.deployment, w.staged, w.relation
+        w.error, w.deployment, w.staged, w.relation,
+        CASE WHEN p.pid IS NOT NULL OR (i.indisvalid AND NOT w.dropped) THEN NULL
+             WHEN i.indexrelid IS NOT NULL THEN pg_catalog.format('DROP INDEX CONCURRENTLY %I.%I', w.schema, w.relation)
+             ELSE pg_catalog.format('CREATE INDEX CONCURRENTLY %I ON %s', w.relation, w.definition) END AS statement
     FROM (
         SELECT b.component, b.schema, b."table", coalesce(b.name, '(documents that do not match)') AS index,
-            b.relation, b.deployment, b.deployment IS NULL AS dropped, false AS staged, b.error
+            b.relation, b.deployment, b.deployment IS NULL AS dropped, false AS staged, b.error, b.definition
         FROM live.index_builds AS b
         UNION ALL
-        SELECT x.component, t.schema, x."table", x.name, x.relation, a.deployment, false, true, NULL
+        SELECT x.component, t.schema, x."table", x.name, x.relation, a.deployment, false, true, NULL,
+            pg_catalog.format('%I.%I (%s)', t.schema, t.relation, x.key)
         FROM live.indexes AS x JOIN live.tables AS t ON t.component = x.component AND t.name = x."table"
         LEFT JOIN live.active AS a ON a.component = x.component
         WHERE x.staged
@@ -168,7 +178,44 @@ CREATE VIEW live.pending_indexes AS
     LEFT JOIN pg_catalog.pg_stat_progress_create_index AS p ON p.index_relid = i.indexrelid
     WHERE NOT (w.dropped AND i.indexrelid IS NULL) AND NOT (w.staged AND i.indisvalid IS TRUE);
 COMMENT ON VIEW live.pending_indexes IS
-    'Indexes that deploys wait for, build in the background or have yet to drop; phase and percent while one is built.';
+    'Indexes that deploys wait for, build in the background or have yet to drop; phase and percent while one is built. Each statement is to be run by itself; an invalid index is dropped first.';
+
+-- Two deployments compared, by what their sources say.
+CREATE FUNCTION live.deployment_diff(before bigint, after bigint) RETURNS json
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH part (deployment, kind, name, content) AS (
+        SELECT f.deployment, 'functions', regexp_replace(f.module, '\.js$', '') || ':' || f.name,
+            concat_ws(' ', f.kind, f.visibility, f.args, f.returns, m.hash)
+        FROM live.functions AS f
+        LEFT JOIN live.modules AS m ON m.deployment = f.deployment AND m.component = f.component AND m.path = f.module
+        WHERE f.deployment IN (before, after) AND f.component = ''
+        UNION ALL
+        SELECT m.deployment, 'modules', m.path, concat_ws(' ', m.hash, m.environment) FROM live.modules AS m
+        WHERE m.deployment IN (before, after) AND m.component = ''
+            AND m.path NOT LIKE '\_deps/%' AND m.path NOT LIKE '\_generated/%'
+        UNION ALL
+        SELECT d.id, 'tables', t ->> 'tableName', concat_ws(' ', t -> 'documentType', d.schema -> 'schemaValidation')
+        FROM live.deployments AS d, json_array_elements(d.schema -> 'tables') AS t
+        WHERE d.id IN (before, after)
+        UNION ALL
+        SELECT d.id, 'indexes', concat_ws('.', t ->> 'tableName', i ->> 'indexDescriptor'), i::text
+        FROM live.deployments AS d, json_array_elements(d.schema -> 'tables') AS t,
+            json_array_elements(t -> 'indexes') AS i
+        WHERE d.id IN (before, after)
+    ), compared AS (
+        SELECT kind, name, CASE WHEN b.content IS NULL THEN 'added' WHEN a.content IS NULL THEN 'removed'
+            WHEN a.content <> b.content THEN 'changed' END AS change
+        FROM (SELECT * FROM part WHERE deployment = before) AS b
+        FULL JOIN (SELECT * FROM part WHERE deployment = after) AS a USING (kind, name)
+    )
+    SELECT json_object_agg(k.kind, (
+        SELECT coalesce(json_object_agg(x.change, x.names ORDER BY x.change), '{}')
+        FROM (SELECT c.change, json_agg(c.name ORDER BY c.name) AS names FROM compared AS c
+            WHERE c.kind = k.kind AND c.change IS NOT NULL GROUP BY c.change) AS x) ORDER BY k.place)
+    FROM unnest(ARRAY['functions', 'modules', 'tables', 'indexes']) WITH ORDINALITY AS k (kind, place)
+    $$;
+COMMENT ON FUNCTION live.deployment_diff IS
+    'What the second deployment adds to, changes in and removes from the first: functions, modules, tables, indexes.';
 
 -- owner: the role of the deployment; schema: where its tables are (public); handle_key: what function
 -- handles are made with.
@@ -325,9 +372,10 @@ BEGIN
     target := coalesce((SELECT value FROM live.settings WHERE name = 'schema'), 'public');
     EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO %I', target, owner);
     EXECUTE format('GRANT EXECUTE ON FUNCTION live.query(text, json), live.mutation(text, json),'
-        ' live.explain(text, json), live.deploy(json), live.deploy_start(json),'
+        ' live.explain(text, json), live.deploy(json, text, boolean), live.deploy_start(json),'
         ' live.deploy_stage(json), live.deploy_prepare(bigint), live.deploy_note(bigint, text),'
-        ' live.deploy_finish(bigint), live.deploy_abandon(bigint, text),'
+        ' live.deploy_finish(bigint), live.deploy_abandon(bigint, text), live.rollback(bigint, boolean),'
+        ' live.deployment_diff(bigint, bigint),'
         ' live.set_environment(text, text), live.auth_config(),'
         ' live.prune(integer, interval), live.status(), live.counters() TO %I', owner);
     EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA live TO %I', owner);
@@ -443,11 +491,18 @@ CREATE FUNCTION live.deploy_abandon(push bigint, reason text) RETURNS json
     AS 'MODULE_PATHNAME', 'live_deploy_abandon';
 COMMENT ON FUNCTION live.deploy_abandon IS
     'Gives a staged deployment up and returns the statements that remove what was built for it.';
-CREATE FUNCTION live.deploy(source json) RETURNS json
-    LANGUAGE c VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION live.deploy(source json, message text DEFAULT NULL, at_once boolean DEFAULT false) RETURNS json
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     SET lock_timeout = '100ms' SET deadlock_timeout = '50ms'
     AS 'MODULE_PATHNAME', 'live_deploy';
-COMMENT ON FUNCTION live.deploy IS 'live.deploy_start() and live.deploy_finish() in one call; reads and indexes tables while others wait.';
+COMMENT ON FUNCTION live.deploy IS
+    'Deploys JavaScript modules, {"messages.js": "..."}, or a bundle, in one call. If large tables must be read or indexed first it stays pending and says how; at_once: it does so while others wait.';
+CREATE FUNCTION live.rollback(deployment bigint, at_once boolean DEFAULT false) RETURNS json
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '100ms' SET deadlock_timeout = '50ms'
+    AS 'MODULE_PATHNAME', 'live_rollback';
+COMMENT ON FUNCTION live.rollback IS
+    'Brings code and schema of an earlier deployment (live.deployments) back into force, as a new deployment; documents stay as they are.';
 
 -- Sources go only if no deployment is being staged, which may use one that is there already.
 CREATE FUNCTION live.prune(keep integer DEFAULT 20, outcomes interval DEFAULT '7 days') RETURNS void
@@ -473,10 +528,11 @@ COMMENT ON FUNCTION live.prune IS
 REVOKE EXECUTE ON FUNCTION live.query(text, json), live.mutation(text, json), live.explain(text, json),
     live.run_query(text, text, text, bigint, bigint, bigint, text),
     live.run_mutation(text, text, text, text, bigint),
-    live.setup(name), live.deploy(json), live.deploy_start(json), live.deploy_finish(bigint),
+    live.setup(name), live.deploy(json, text, boolean), live.deploy_start(json), live.deploy_finish(bigint),
     live.deploy_stage(json), live.deploy_prepare(bigint), live.deploy_note(bigint, text),
     live.import_table(text, integer, boolean), live.import_documents(text, text[], json, boolean),
-    live.deploy_abandon(bigint, text), live.set_environment(text, text), live.auth_config(),
+    live.deploy_abandon(bigint, text), live.rollback(bigint, boolean), live.deployment_diff(bigint, bigint),
+    live.set_environment(text, text), live.auth_config(),
     live.prune(integer, interval) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION live.auth_config(), live.run_query(text, text, text, bigint, bigint, bigint, text),
     live.run_mutation(text, text, text, text, bigint), live.query(text, json), live.mutation(text, json)

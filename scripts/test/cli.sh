@@ -67,7 +67,25 @@ bad_folders() {
     cp "$bin/postgres" "$work/bare/usr/lib/postgresql/$postgres_version/bin/"
     says "Postgres without the extension" "has no extension pg_live" 1 \
         env PG_LIVE_SERVER_TREE="$work/bare" "$pg_live" dev "$apps/app"
-    says "help for a newcomer" "pg-live dev examples/chat" 2 "$pg_live"
+    says "help for a newcomer" "pg-live init my-app" 2 "$pg_live"
+    says "an unknown command" "unrecognized subcommand" 2 "$pg_live" deplyo
+    says "an error for machines" '{"code":1,"error":"' 1 env -u DATABASE_URL "$pg_live" env list --app-dir "$apps/app" --json
+}
+
+# What needs no database.
+offline() {
+    says "version" "pg-live 0." 0 "$pg_live" version
+    says "version for machines" '{"version":"0.' 0 "$pg_live" version --json
+    for shell in bash zsh fish; do
+        says "completions for $shell" "deployments" 0 "$pg_live" completions $shell
+    done
+    says "a project" "npm install" 0 "$pg_live" init "$apps/My Chat"
+    [ "$(node -p "require('$apps/My Chat/package.json').name")" = my-chat ] \
+        && ok "it has the folder's name" || not_ok "it has the folder's name" "$(cat "$apps/My Chat/package.json")"
+    says "a project over another" "exists: nothing was written" 1 "$pg_live" init "$apps/My Chat"
+    says "an existing database that nobody names" "give it by --url" 1 \
+        env -u DATABASE_URL "$pg_live" init "$apps/existing" --template existing --table t
+    says "types without a database" "no types of SQL tables" 0 env -u DATABASE_URL "$pg_live" codegen "$apps/app"
 }
 
 bad_databases() {
@@ -81,7 +99,7 @@ bad_databases() {
     says "serving a database that is not UTF8" "pg_live needs UTF8" 1 timeout 20 "$pg_live" serve --url "$url=ascii" --listen 127.0.0.1:0
     says "an extension that is not preloaded" "shared_preload_libraries" 3 \
         "$bin/psql" -h "$socket" -U postgres -v ON_ERROR_STOP=1 -d postgres <<<"CREATE EXTENSION pg_live"
-    says "a server that is not there" "cannot connect to the database" 1 \
+    says "a server that is not there" "cannot connect to the database" 3 \
         "$pg_live" deploy "$apps/app" --url "postgres://app@127.0.0.1:1/app"
 }
 
@@ -113,6 +131,8 @@ dev_server() {
         && ok "a change is deployed" || not_ok "a change is deployed" "$(tail -5 "$log")"
     grep -q 'typeof broken' "$app/convex/_generated/api.d.ts" && ok "its types are written" || not_ok "its types are written" ""
 
+    commands "$app"
+
     kill -9 "$(head -1 "$app/.pg-live/data/postmaster.pid")"
     until_true 30 "$bin/psql" "$DATABASE_URL" -Atc "SELECT live.query('notes:list', '{}')" \
         && ok "Postgres is started again after a kill" || not_ok "Postgres is started again after a kill" "$(tail -5 "$log")"
@@ -123,6 +143,112 @@ dev_server() {
     says "stop" "stopped process" 0 "$pg_live" stop "$app"
     says "stop when nothing runs" "nothing ran" 0 "$pg_live" stop "$app"
     [ ! -e "$app/.pg-live/data/postmaster.pid" ] && ok "Postgres has ended" || not_ok "Postgres has ended" ""
+}
+
+# Each command against a running development server.
+commands() {
+    local app=$1 first number
+    at() { "$pg_live" "$@" --app-dir "$app"; }
+    unset DATABASE_URL PG_LIVE_ADMIN_URL
+    says "a mutation" '"' 0 at run notes:add '{"text": "milk"}'
+    says "a query" '"text":"milk"' 0 at run notes.ts:list
+    says "a function that is not there" "notes:add" 1 at run notes:lst
+    says "arguments that are not JSON" "are not JSON" 1 at run notes:list '{text}'
+    says "arguments that do not fit" "ArgumentValidationError" 1 at run notes:add '{"text": 1}'
+    says "a read-set in words" "all of index by_creation_time" 0 at explain notes:list
+    says "a read-set for machines" '"kind":"range"' 0 at explain notes:list --json
+    says "a mutation has no read-set" "only queries" 1 at explain notes:add
+    says "psql as owner" "app|" 0 at sql -- -Atc "SELECT current_user || '|'"
+    says "psql as superuser" "postgres|" 0 at sql --admin -- -Atc "SELECT current_user || '|'"
+    at env set GREETING hello
+    says "an environment variable" "hello" 0 at env get GREETING
+    says "all of them for machines" '"GREETING":"hello"' 0 at env list --json
+    at env remove GREETING
+    says "one that is not set" "is not set" 1 at env get GREETING
+    says "status" "preload" 0 at status
+    says "status for machines" '"what":"extension"' 0 at status --json
+    says "no index is pending" "no index is pending" 0 at indexes
+    says "nothing to build" "no index is pending" 0 at indexes build
+    says "deployments" "in force" 0 at deployments
+    logs_of "$app"
+    types_of "$app"
+    looks_of "$app"
+    first=$(at deployments --json | node -e 'const ids = require("fs").readFileSync(0, "utf8").trim().split("\n").map((l) => JSON.parse(l)); console.log(ids.filter((d) => d.finished).at(-1).id)')
+    says "going back" "code and schema are those of deployment $first" 0 at rollback "$first"
+    says "what is gone" "there is no function broken:now" 1 at run broken:now
+    says "going forward" "code and schema" 0 at rollback
+    says "what is there again" "7" 0 at run broken:now
+    says "a deployment that is not there" "there is no deployment 999" 1 at rollback 999
+    large_table "$app"
+    says "a backup" "bytes" 0 at backup "$work/app.dump"
+    says "a restore over another" "is not empty" 1 at restore "$work/app.dump"
+    says "a file that is not there" "no such file" 1 at restore "$work/none.dump"
+    says "a restore" "functions, owned by app" 0 at restore "$work/app.dump" --into app_copy
+    . "$app/.pg-live/env"
+    says "the restored database works" '"text":"milk"' 0 \
+        "$pg_live" run notes:list --url "${DATABASE_URL%/app}/app_copy"
+    says "and takes deploys" "deployed" 0 "$pg_live" deploy "$app" --url "${DATABASE_URL%/app}/app_copy"
+}
+
+# live.logs is written some moments after a call.
+logs_of() {
+    at sql -- -qAtc "SELECT live.mutation('notes:add', '{}')" >/dev/null 2>&1
+    until_true 30 sh -c "'$pg_live' logs --app-dir '$1' | grep -q ArgumentValidationError" \
+        && ok "errors of functions in the log" || not_ok "errors of functions in the log" "$("$pg_live" logs --app-dir "$1" 2>&1)"
+    says "the log for machines" '"function":"notes:add"' 0 at logs --errors --json -n 5
+    # It goes on with lines that come later.
+    "$pg_live" logs -f -n 0 --app-dir "$1" > "$work/follow.log" 2>&1 &
+    local follower=$!
+    until_true 30 sh -c "'$pg_live' run notes:add '{}' --app-dir '$1' >/dev/null 2>&1; grep -q ArgumentValidationError '$work/follow.log'" \
+        && ok "a log that is followed" || not_ok "a log that is followed" "$(cat "$work/follow.log")"
+    kill $follower
+    wait $follower 2>/dev/null
+}
+
+types_of() {
+    at sql -- -qAtc "CREATE TYPE mood AS ENUM ('good', 'bad')" -c "CREATE TABLE people (id bigint PRIMARY KEY, mood mood, tags text[] NOT NULL)"
+    says "types of SQL tables" "sql.d.ts" 0 "$pg_live" codegen "$1"
+    grep -q '"mood": "good" | "bad" | null;' "$1/convex/sql.d.ts" && grep -q '"tags": string\[\];' "$1/convex/sql.d.ts" \
+        && ok "they are right" || not_ok "they are right" "$(cat "$1/convex/sql.d.ts")"
+    says "a project over an existing table" "sql/live.sql" 0 \
+        "$pg_live" init "$apps/existing" --template existing --table people --url "$(sed -n "s/^export DATABASE_URL='\(.*\)'/\1/p" "$1/.pg-live/env")"
+    says "over one that is not there" "there is no table nothing" 1 \
+        "$pg_live" init "$apps/existing2" --template existing --table nothing --url "$(sed -n "s/^export DATABASE_URL='\(.*\)'/\1/p" "$1/.pg-live/env")"
+}
+
+# Colours are for people at a terminal.
+looks_of() {
+    local escape=$'\e['
+    says "colours on a terminal" "$escape" 0 script -qec "'$pg_live' status --app-dir '$1'" /dev/null
+    "$pg_live" status --app-dir "$1" 2>&1 | grep -qF "$escape" \
+        && not_ok "no colours in a file" "" || ok "no colours in a file"
+    says "no colours if unwanted" "preload" 0 env NO_COLOR=1 script -qec "'$pg_live' status --app-dir '$1'" /dev/null
+}
+
+# A deploy from SQL leaves what a large table needs to `indexes build`.
+large_table() {
+    local source
+    at sql --admin -- -qc "ALTER ROLE app SET pg_live.small_table_kb = 0"
+    mkdir -p "$apps/indexed"
+    cp -r "$1/convex" "$1/package.json" "$1/node_modules" "$apps/indexed/" 2>/dev/null
+    sed -i 's/text: v.string() })/text: v.string(), stars: v.optional(v.number()) })/; s/.index("by_text", \["text"\])/&.index("by_stars", ["stars"])/' "$apps/indexed/convex/schema.ts"
+    source=$("$pg_live" deploy "$apps/indexed" --dry-run)
+    says "a deploy from SQL stays pending" '"pending":true' 0 at sql -- -X -q -At -v source="$source" -f - <<<"SELECT live.deploy(:'source')"
+    says "the index that it waits for" "CREATE INDEX CONCURRENTLY" 0 at indexes
+    says "building it" "new indexes: notes.by_stars" 0 at indexes build --finish
+    says "nothing is left" "no index is pending" 0 at indexes
+    at sql --admin -- -qc "ALTER ROLE app RESET pg_live.small_table_kb"
+}
+
+# A cluster of an earlier build of the same version.
+other_build() {
+    local app=$apps/app
+    echo "0.1.0 another" > "$app/.pg-live/data/pg_live.build"
+    says "a cluster of another build" "made by another build" 1 "$pg_live" dev "$app" --detach --port $PORT
+    says "an empty database instead" "ready" 0 "$pg_live" dev "$app" --fresh --detach --port $PORT
+    says "it is empty" "[]" 0 "$pg_live" run notes:list --app-dir "$app"
+    ls -d "$app"/.pg-live/data.old-* >/dev/null && ok "the old data is beside it" || not_ok "the old data is beside it" ""
+    says "stop it" "stopped process" 0 "$pg_live" stop "$app"
 }
 
 stop_all() {
@@ -139,6 +265,8 @@ trap stop_all EXIT
 export PG_LIVE_SERVER_TREE=$tree
 new_app app
 bad_folders
+offline
 bad_databases
 dev_server
+other_build
 exit $status

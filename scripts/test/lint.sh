@@ -37,8 +37,8 @@ runtime_bundles() {
     local web=src/js/runtime/web made
     made=$(mktemp -d) || return
     . pg_test/npm-packages.sh
-    npm_packages "$web" >/dev/null && node "$web/build.mjs" "$made/bundles" \
-        && diff -r "$made/bundles" src/js/runtime/bundles
+    npm_packages "$web" >/dev/null && npm_packages pg_test >/dev/null && node "$web/build.mjs" "$made/bundles" "$made/library" \
+        && diff -r "$made/bundles" src/js/runtime/bundles && diff -r "$made/library" src/deploy/library
     local result=$?
     rm -rf "$made"
     return $result

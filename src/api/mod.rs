@@ -36,4 +36,5 @@ sql_functions! {
     live_deploy_finish = crate::deploy::finish;
     live_deploy_abandon = crate::deploy::abandon;
     live_deploy = crate::deploy::deploy;
+    live_rollback = crate::deploy::rollback;
 }

@@ -7,7 +7,9 @@ mod builds;
 mod columns;
 mod faces;
 mod locks;
+mod plain;
 mod prepare;
+mod rollback;
 mod source;
 mod stage;
 mod switch;
@@ -21,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::pg::function::Call;
 use crate::pg::session;
 use crate::pg::spi::Access;
+use prepare::Statements;
 use source::Source;
 use stage::{Staged, Stored};
 use switch::Standing;
@@ -32,6 +35,14 @@ enum Mode {
     Beside,
     /// All in one transaction, while they wait.
     AtOnce,
+    /// All in one transaction if no large table has to be read or indexed; else what those need is left pending.
+    Small,
+}
+
+impl Mode {
+    fn of(at_once: bool) -> Mode {
+        if at_once { Mode::AtOnce } else { Mode::Small }
+    }
 }
 
 fn read_source(call: &Call) -> Result<Source> {
@@ -62,7 +73,7 @@ pub(crate) fn start(call: &mut Call) -> Result<Datum> {
             json!({"push": deployment, "unchanged": true, "statements": []})
         }
         Staged::New { push, statements } => {
-            json!({"push": push, "unchanged": false, "statements": statements})
+            json!({"push": push, "unchanged": false, "statements": statements.all()})
         }
     };
     Ok(respond(call, &answer))
@@ -87,10 +98,10 @@ pub(crate) fn prepare(call: &mut Call) -> Result<Datum> {
     needs_read_committed("live.deploy_prepare")?;
     let push: i64 = call.required(0, "push")?;
     let statements = match switch::standing(push)? {
-        Standing::InForce => Vec::new(),
+        Standing::InForce => Statements::default(),
         Standing::Staged => stage::prepare_for(push, Mode::Beside)?,
     };
-    Ok(respond(call, &json!({"statements": statements})))
+    Ok(respond(call, &json!({"statements": statements.all()})))
 }
 
 /// `live.deploy_finish(push bigint) -> json`
@@ -113,16 +124,45 @@ pub(crate) fn abandon(call: &mut Call) -> Result<Datum> {
     Ok(respond(call, &json!({"statements": statements})))
 }
 
-/// `live.deploy(source json) -> json`
+/// `live.deploy(source json, message text, at_once boolean) -> json`
 pub(crate) fn deploy(call: &mut Call) -> Result<Datum> {
     needs_read_committed("live.deploy")?;
-    let source = read_source(call)?;
-    let push = match stage::stage(&source, Mode::AtOnce)? {
-        Staged::Unchanged(deployment) => deployment,
-        Staged::New { push, .. } => push,
-    };
-    let answer = switch::switch(push, Mode::AtOnce)?;
+    let mut source = read_source(call)?;
+    source.message = call.optional::<String>(1).or(source.message);
+    let mode = Mode::of(call.required(2, "at_once")?);
+    let staged = stage::stage(&source, mode)?;
+    let answer = settle(&staged, mode)?;
     Ok(respond(call, &answer))
+}
+
+/// `live.rollback(deployment bigint, at_once boolean) -> json`
+pub(crate) fn rollback(call: &mut Call) -> Result<Datum> {
+    needs_read_committed("live.rollback")?;
+    let deployment: i64 = call.required(0, "deployment")?;
+    let mode = Mode::of(call.required(1, "at_once")?);
+    let staged = rollback::stage(deployment, mode)?;
+    let answer = settle(&staged, mode)?;
+    Ok(respond(call, &answer))
+}
+
+/// Switches to what was staged, unless indexes have to be built first.
+fn settle(staged: &Staged, mode: Mode) -> Result<Json> {
+    match staged {
+        Staged::Unchanged(deployment) => switch::switch(*deployment, mode),
+        Staged::New { push, statements } if statements.builds.is_empty() => {
+            switch::switch(*push, mode)
+        }
+        Staged::New { push, statements } => Ok(json!({
+            "deployment": push,
+            "pending": true,
+            "statements": statements.all(),
+            "hint": format!(
+                "Nothing has changed yet: large tables are to be read and indexed first, beside those who use them. Run \
+                 each of the statements by itself (in psql: SELECT statement FROM live.pending_indexes WHERE statement IS \
+                 NOT NULL \\gexec), then SELECT live.deploy_finish({push})"
+            ),
+        })),
+    }
 }
 
 /// A refusal with its reason.

@@ -33,12 +33,29 @@ pub(super) fn is_sound(catalog: &Catalog, definitions: &[Definition]) -> Result<
     Ok(true)
 }
 
+/// Statements to run before a switch, each by itself.
+#[derive(Default)]
+pub(super) struct Statements {
+    /// What earlier deploys left.
+    drops: Vec<String>,
+    /// Indexes without which the switch cannot be.
+    pub(super) builds: Vec<String>,
+}
+
+impl Statements {
+    /// In the order in which they are to be run.
+    pub(super) fn all(&self) -> Vec<&str> {
+        let all = self.drops.iter().chain(&self.builds);
+        all.map(String::as_str).collect()
+    }
+}
+
 /// Returns the statements to run before the switch: indexes of tables that are too large for it.
 pub(super) fn statements(
     catalog: &Catalog,
     push: i64,
     definitions: &[Definition],
-) -> Result<Vec<String>> {
+) -> Result<Statements> {
     with_short_locks(builds::begin)?;
     let (mut to_build, mut columns) = (Vec::new(), Vec::new());
     for (table, definition) in existing(catalog, definitions) {
@@ -55,9 +72,10 @@ pub(super) fn statements(
         columns.push((table, definition.columns(), needed));
     }
     change_unused(catalog, columns)?;
-    let mut statements = builds::drops()?;
-    statements.append(&mut to_build);
-    Ok(statements)
+    Ok(Statements {
+        drops: builds::drops()?,
+        builds: to_build,
+    })
 }
 
 /// Wants the indexes that a large table lacks. Returns the statements that build them and the new

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::deploy::refused;
+use crate::deploy::{plain, refused};
 use crate::error::Result;
 use crate::js::{Host, HostError, Interrupts, ModuleSource};
 use crate::pg::session;
@@ -58,7 +58,8 @@ impl Module {
 
     /// Whether functions may be looked for in it.
     pub(super) fn may_hold_functions(&self) -> bool {
-        self.environment == "isolate" && !self.path.starts_with("_deps/")
+        let by_us = ["_deps/", "_generated/"];
+        self.environment == "isolate" && !by_us.iter().any(|folder| self.path.starts_with(folder))
     }
 }
 
@@ -69,12 +70,15 @@ fn hex(bytes: &[u8]) -> String {
 impl Source {
     /// Reads the argument of the deploy functions.
     pub(super) fn parse(text: &str) -> Result<Source> {
-        let source: Source = serde_json::from_str(text).map_err(|error| {
-            refused(format!(
-                "the deploy's source is not of the form {{\"modules\":[{{\"path\",\"source\"}}],\
-                 \"schema\":{{\"path\",\"source\"}}}}: {error}"
-            ))
-        })?;
+        let source = match plain::parse(text)? {
+            Some(source) => source,
+            None => serde_json::from_str(text).map_err(|error| {
+                refused(format!(
+                    "the deploy's source is not of the form {{\"modules\":[{{\"path\",\"source\"}}],\
+                     \"schema\":{{\"path\",\"source\"}}}}: {error}"
+                ))
+            })?,
+        };
         let mut seen = BTreeMap::new();
         for module in &source.modules {
             let in_tree = module.path.ends_with(".js")

@@ -6,9 +6,10 @@ use std::rc::Rc;
 use pg_live_values::{Schema, Validator, auth_config};
 use serde_json::Value as Json;
 
+use crate::deploy::prepare::{self, Statements};
 use crate::deploy::source::{Module, Source, Workbench};
 use crate::deploy::tables::Definition;
-use crate::deploy::{Mode, prepare, refused};
+use crate::deploy::{Mode, refused};
 use crate::documents::catalog::{self, Catalog};
 use crate::documents::create;
 use crate::error::{Error, Result};
@@ -27,8 +28,8 @@ pub(super) enum Staged {
     New {
         /// Its number.
         push: i64,
-        /// Index builds to run, each by itself, before the switch.
-        statements: Vec<String>,
+        /// To run, each by itself, before the switch.
+        statements: Statements,
     },
 }
 
@@ -92,16 +93,16 @@ pub(super) fn store(source: &Source) -> Result<Stored> {
     Ok(Stored::New(push))
 }
 
-/// Checks the rows for a stored deployment; returns the index builds to run, each by itself, before the switch.
-pub(super) fn prepare_for(push: i64, mode: Mode) -> Result<Vec<String>> {
+/// Checks the rows for a stored deployment; returns what to run, each by itself, before the switch.
+pub(super) fn prepare_for(push: i64, mode: Mode) -> Result<Statements> {
     let catalog = Catalog::current(Access::Write)?;
     let definitions = stored_schema(push)?;
     prepare::check_rows(&catalog, &definitions)?;
     match mode {
-        Mode::Beside => prepare::statements(&catalog, push, &definitions),
+        Mode::Beside | Mode::Small => prepare::statements(&catalog, push, &definitions),
         Mode::AtOnce => {
             prepare::drop_unused(&catalog, &definitions)?;
-            Ok(Vec::new())
+            Ok(Statements::default())
         }
     }
 }

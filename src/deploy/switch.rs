@@ -62,7 +62,8 @@ fn attempt(push: i64, mode: Mode) -> Result<Changes> {
     }
     builds::end()?;
     spi::execute(
-        "UPDATE live.deployments SET finished_at = pg_catalog.now() WHERE id = $1",
+        "UPDATE live.deployments SET finished_at = pg_catalog.now(), \
+             diff = live.deployment_diff(base, id) WHERE id = $1",
         &[Param::Int8(push)],
     )?;
     faces::exchange(&catalog, push)?;
@@ -242,7 +243,7 @@ fn prove(push: i64, table: &Table, rule: &str, mode: Mode) -> Result<Proof> {
         return Ok(Proof::Index);
     }
     let has_index = tables::mismatches(table, rule).is_some();
-    if mode == Mode::Beside && has_index && !tables::is_small(table)? {
+    if mode != Mode::AtOnce && has_index && !tables::is_small(table)? {
         return Err(refused(format!(
             "the rows of table {} are not checked yet: the statements of live.deploy_start were not \
              run, another deploy was started since, or the table has grown. Start the deploy anew",
@@ -327,7 +328,8 @@ fn new_index(
     let relation = create::index_name(&table.name, &wanted.name, number);
     match mode {
         Mode::Beside if wanted.staged => return Ok((number, relation)),
-        Mode::Beside if !tables::is_small(table)? => {
+        Mode::Small if wanted.staged && !tables::is_small(table)? => return Ok((number, relation)),
+        Mode::Beside | Mode::Small if !tables::is_small(table)? => {
             return Err(refused(format!(
                 "index {}.{} is not built: the statements of live.deploy_start were not run, one of \
                  them failed, another deploy was started since, or the table has grown. Start the \
@@ -335,7 +337,7 @@ fn new_index(
                 table.name, wanted.name
             )));
         }
-        Mode::Beside | Mode::AtOnce => {}
+        Mode::Beside | Mode::Small | Mode::AtOnce => {}
     }
     let definition = builds::definition(table, key);
     let build = builds::create_statement(false, &relation, &definition);
@@ -385,7 +387,7 @@ fn remove_index(
 ) -> Result<()> {
     match mode {
         Mode::Beside => builds::drop_later(table, index)?,
-        Mode::AtOnce => {
+        Mode::Small | Mode::AtOnce => {
             let drop = format!(
                 "DROP INDEX IF EXISTS {}.{}",
                 quoted(&catalog.schema),

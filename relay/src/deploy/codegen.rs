@@ -55,7 +55,11 @@ pub(super) fn write(app: &App, entries: &EntryPoints) -> Result<usize, Error> {
     Ok(changed)
 }
 
-fn write_if_changed(path: &Path, text: &str) -> Result<bool, Error> {
+/// Writes a file unless its content is right; returns whether it did.
+///
+/// # Errors
+/// When the file cannot be written.
+pub(crate) fn write_if_changed(path: &Path, text: &str) -> Result<bool, Error> {
     if std::fs::read_to_string(path).is_ok_and(|old| old == text) {
         return Ok(false);
     }

@@ -122,12 +122,14 @@ pub enum Error {
     Sql(tokio_postgres::Error),
     /// Nobody said where to deploy to.
     #[error(
-        "no database to deploy to: give --url, set DATABASE_URL or start `pg-live dev {}` first",
+        "no database is known: give --url, set {variable} or start `pg-live dev {}` first",
         app.display()
     )]
     NoTarget {
         /// The app's folder.
         app: PathBuf,
+        /// The variable that may name it.
+        variable: &'static str,
     },
 }
 

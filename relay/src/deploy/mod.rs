@@ -15,8 +15,9 @@ pub use environment::{set_variable, variables};
 pub use error::Error;
 pub use push::{Changes, Deployed};
 
+pub(crate) use codegen::write_if_changed;
 pub(crate) use error::sql_reason;
-pub(crate) use push::{SETTINGS, connect};
+pub(crate) use push::{SETTINGS, connect, connect_anywhere, connect_with_notices};
 
 /// A bundle with what a person should hear about it.
 #[derive(Debug)]
@@ -43,6 +44,30 @@ pub async fn prepare(app: &App) -> Result<Prepared, Error> {
         )
     }));
     Ok(Prepared { source, notes })
+}
+
+/// Writes `_generated`; returns how many files changed.
+///
+/// # Errors
+/// When the folder breaks a rule or a file cannot be written.
+pub fn write_generated(app: &App) -> Result<usize, Error> {
+    codegen::write(app, &EntryPoints::find(app)?)
+}
+
+/// Puts a staged deployment into force whose indexes are built.
+///
+/// # Errors
+/// When it is not staged any more, or an index is missing.
+pub async fn finish(client: &tokio_postgres::Client, push: i64) -> Result<Deployed, Error> {
+    push::finish(client, push).await
+}
+
+/// Goes back to an earlier deployment; large tables are indexed beside those who use them.
+///
+/// # Errors
+/// When it is not kept, or documents do not fit its schema; what runs keeps running.
+pub async fn rollback(client: &tokio_postgres::Client, deployment: i64) -> Result<Deployed, Error> {
+    push::rollback(client, deployment).await
 }
 
 /// Deploys a prepared bundle to the database of `url`.

@@ -1,9 +1,13 @@
 //! Sends a bundle to the database: the one deploy is in the extension, this only calls it.
 
-use serde::Deserialize;
+use std::future::poll_fn;
+
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio_postgres::Client;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_postgres::error::DbError;
 use tokio_postgres::types::Json;
+use tokio_postgres::{AsyncMessage, Client};
 
 use super::{Error, Source};
 use crate::postgres::Target;
@@ -19,7 +23,7 @@ struct Started {
 }
 
 /// What a deploy changed.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deployed {
     /// Number of the deployment now in force.
     #[serde(default)]
@@ -37,8 +41,11 @@ pub struct Deployed {
     #[serde(default)]
     pub functions: Vec<String>,
     /// What is left to do now that it is in force.
-    #[serde(default)]
+    #[serde(default, skip_serializing)]
     statements: Vec<String>,
+    /// Whether nothing is in force yet: `statements` are to be run first.
+    #[serde(default, skip_serializing)]
+    pending: bool,
 }
 
 /// What `live.deploy_abandon` says is left to do.
@@ -49,7 +56,7 @@ struct Abandoned {
 }
 
 /// Names that a deploy added or removed.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {
     /// New ones.
     #[serde(default)]
@@ -66,14 +73,50 @@ pub struct Changes {
 /// # Errors
 /// When the server cannot be reached, or the database is not UTF8 or has no extension.
 pub(crate) async fn connect(url: &str) -> Result<Client, Error> {
+    let client = connect_anywhere(url).await?;
+    check(&client).await?;
+    Ok(client)
+}
+
+/// As [`connect`], to a database that may lack anything.
+///
+/// # Errors
+/// When the server cannot be reached.
+pub(crate) async fn connect_anywhere(url: &str) -> Result<Client, Error> {
+    open(url, None).await
+}
+
+/// As [`connect`], and passes on what the server tells beside its results.
+///
+/// # Errors
+/// As [`connect`].
+pub(crate) async fn connect_with_notices(
+    url: &str,
+) -> Result<(Client, UnboundedReceiver<DbError>), Error> {
+    let (sender, notices) = unbounded_channel();
+    let client = open(url, Some(sender)).await?;
+    check(&client).await?;
+    Ok((client, notices))
+}
+
+async fn open(url: &str, notices: Option<UnboundedSender<DbError>>) -> Result<Client, Error> {
     let target = Target::parse(url).map_err(Error::Url)?;
-    let (client, connection) = target.connect().await.map_err(Error::Connect)?;
+    let (client, mut connection) = target.connect().await.map_err(Error::Connect)?;
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "the connection ended");
+        while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+            match (message, &notices) {
+                (Ok(AsyncMessage::Notice(notice)), Some(notices)) => {
+                    // The receiver may have lost interest.
+                    let _ = notices.send(notice);
+                }
+                (Ok(_), _) => {}
+                (Err(error), _) => {
+                    tracing::debug!(%error, "the connection ended");
+                    return;
+                }
+            }
         }
     });
-    check(&client).await?;
     Ok(client)
 }
 
@@ -135,11 +178,51 @@ async fn switch(client: &Client, started: &Started) -> Result<Deployed, Error> {
         // One by one and outside of a transaction: indexes are built without blocking writers.
         client.batch_execute(statement).await.map_err(Error::sql)?;
     }
+    call_finish(client, started.push).await
+}
+
+async fn call_finish(client: &Client, push: i64) -> Result<Deployed, Error> {
     let row = client
-        .query_one("SELECT live.deploy_finish($1)", &[&started.push])
+        .query_one("SELECT live.deploy_finish($1)", &[&push])
         .await
         .map_err(Error::sql)?;
     reply(row.get(0))
+}
+
+/// Switches to a staged deployment and tidies up.
+pub(super) async fn finish(client: &Client, push: i64) -> Result<Deployed, Error> {
+    client.batch_execute(SETTINGS).await.map_err(Error::sql)?;
+    let deployed = call_finish(client, push).await?;
+    tidy(client, &deployed.statements).await;
+    Ok(deployed)
+}
+
+/// Goes back to an earlier deployment: builds what it needs, then switches.
+pub(super) async fn rollback(client: &Client, deployment: i64) -> Result<Deployed, Error> {
+    client.batch_execute(SETTINGS).await.map_err(Error::sql)?;
+    let row = client
+        .query_one("SELECT live.rollback($1)", &[&deployment])
+        .await
+        .map_err(Error::sql)?;
+    let rolled: Deployed = reply(row.get(0))?;
+    if !rolled.pending {
+        return Ok(rolled);
+    }
+    let started = Started {
+        push: rolled.deployment,
+        unchanged: false,
+        statements: rolled.statements,
+    };
+    match switch(client, &started).await {
+        Ok(deployed) => {
+            tidy(client, &deployed.statements).await;
+            Ok(deployed)
+        }
+        Err(error) => {
+            abandon(client, started.push, &error).await;
+            Err(error)
+        }
+    }
 }
 
 /// Removes what a failed deploy has built. What cannot be removed now, the next deploy removes.

@@ -73,6 +73,9 @@ pub async fn detach(options: &Options) -> Result<(), Error> {
     if let Some(dir) = &options.dir {
         command.arg("--dir").arg(dir);
     }
+    if options.fresh {
+        command.arg("--fresh");
+    }
     if !options.frontend {
         command.arg("--no-frontend");
     }

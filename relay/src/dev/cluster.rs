@@ -30,6 +30,9 @@ const STOP_PATIENCE: Duration = Duration::from_secs(30);
 /// The log starts anew when it is larger than this, in bytes.
 const MAX_LOG: u64 = 16 << 20;
 
+/// Says in the data folder which build of the extension made what is in it.
+const BUILD_FILE: &str = "pg_live.build";
+
 /// A private cluster and, while it runs, its process.
 pub(super) struct Cluster {
     server: Server,
@@ -47,12 +50,14 @@ pub(super) struct Server {
 }
 
 impl Cluster {
-    /// The cluster in `home`; makes it if there is none and ends what a crashed run left behind.
+    /// The cluster in `home`; makes it if there is none and ends what a crashed run left behind. `fresh`: data
+    /// that is there is moved aside.
     pub(super) fn open(
         home: &Home,
         files: ServerFiles,
         account: Account,
         secrets: &Secrets,
+        fresh: bool,
     ) -> Result<Self, Error> {
         let server = Server {
             home: home.clone(),
@@ -60,7 +65,17 @@ impl Cluster {
             account,
         };
         server.end_previous_run()?;
-        if !home.data().exists() {
+        if fresh && home.data().exists() {
+            let aside = home.aside();
+            fs::rename(home.data(), &aside).map_err(io(&aside))?;
+            say(
+                "postgres",
+                format!("the old data is in {} now", aside.display()),
+            );
+        }
+        if home.data().exists() {
+            server.check_build()?;
+        } else {
             say("postgres", "making a new cluster (only the first time)");
             server.make_data(secrets)?;
         }
@@ -196,8 +211,28 @@ impl Server {
         text.push_str("\n# Written at each start; what stands after this line wins over it.\n");
         text.push_str("include_if_exists = 'pg_live.conf'\n");
         fs::write(&conf, text).map_err(io(&conf))?;
+        let mark = new.join(BUILD_FILE);
+        fs::write(&mark, self.files.build()?).map_err(io(&mark))?;
         let data = self.home.data();
         fs::rename(&new, &data).map_err(io(&data))
+    }
+
+    /// An error if the extension in the cluster was made by another build of this version: there is no way from one
+    /// to the other. Between versions there may be one.
+    fn check_build(&self) -> Result<(), Error> {
+        let path = self.home.data().join(BUILD_FILE);
+        let made_by = fs::read_to_string(&path).unwrap_or_default();
+        let ours = self.files.build()?;
+        let version = |build: &str| build.split(' ').next().unwrap_or_default().to_owned();
+        if made_by == ours {
+            return Ok(());
+        }
+        if made_by.is_empty() || version(&made_by) == version(&ours) {
+            return Err(Error::OtherBuild {
+                home: self.home.dir.clone(),
+            });
+        }
+        fs::write(&path, ours).map_err(io(&path))
     }
 
     /// Writes the settings that may differ from start to start.

@@ -79,6 +79,17 @@ pub enum Error {
         /// What it wrote.
         output: String,
     },
+    /// The cluster's extension is of another build.
+    #[error(
+        "the database in {} was made by another build of this version of pg_live, and there is no upgrade between \
+         builds. To begin with an empty one: `pg-live dev --fresh` (in a clone: `make run FRESH=1`); the old data is \
+         then moved to {}/data.old-<time>. To keep it, go back to that build and save it by `pg-live backup`",
+        home.display(), home.display()
+    )]
+    OtherBuild {
+        /// The folder of the cluster.
+        home: PathBuf,
+    },
     /// The passwords of an existing cluster are lost.
     #[error(
         "{} is missing or broken, and with it the passwords of the cluster beside it. Restore the \

@@ -59,6 +59,14 @@ impl Home {
         self.dir.join("data")
     }
 
+    /// A place for data that is not used any more.
+    pub(super) fn aside(&self) -> PathBuf {
+        let now = std::time::SystemTime::now();
+        let seconds = now.duration_since(std::time::UNIX_EPOCH);
+        let seconds = seconds.map_or(0, |since| since.as_secs());
+        self.dir.join(format!("data.old-{seconds}"))
+    }
+
     /// The cluster's log.
     pub(super) fn postgres_log(&self) -> PathBuf {
         self.dir.join("postgres.log")

@@ -32,9 +32,16 @@ pub struct Options {
     pub port: u16,
     /// Whether to run the script `dev:frontend`, if there is one.
     pub frontend: bool,
+    /// Whether to begin with an empty database.
+    pub fresh: bool,
 }
 
-/// URL of the app's database for its owner, as the last `pg-live dev` of this app wrote it.
-pub fn known_database_url(app_dir: &Path) -> Option<String> {
-    env_files::read_env(&app_dir.join(".pg-live/env"), "DATABASE_URL")
+/// A URL of the app's database, as the last `pg-live dev` of this app wrote it under this name.
+pub fn known_url(app_dir: &Path, name: &str) -> Option<String> {
+    env_files::read_env(&app_dir.join(".pg-live/env"), name)
+}
+
+/// A program of the server that `pg-live dev` runs.
+pub fn server_program(name: &str) -> Option<PathBuf> {
+    server_files::program(name)
 }

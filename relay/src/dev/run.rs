@@ -72,7 +72,7 @@ pub async fn run(options: &Options) -> Result<(), Error> {
         ),
     );
     let secrets = Secrets::load(&home)?;
-    let mut cluster = Cluster::open(&home, files, account, &secrets)?;
+    let mut cluster = Cluster::open(&home, files, account, &secrets, options.fresh)?;
     if stop.is_cancelled() {
         return Ok(());
     }

@@ -200,13 +200,20 @@ fn load_graph<'s>(
     let mut open = vec![(path.to_owned(), root)];
     while let Some((referrer, module)) = open.pop() {
         for specifier in imports(scope, module) {
-            let target = specifier::resolve(&referrer, &specifier).ok_or_else(|| {
+            let not_held = || {
                 thrown(format!(
                     "\"{referrer}\" imports \"{specifier}\", which the bundle does not hold."
                 ))
-            })?;
+            };
+            let target = specifier::resolve(&referrer, &specifier).ok_or_else(not_held)?;
             if frame.loaded.borrow().by_path(&target).is_none() {
-                let module = load(scope, frame, &target)?.ok_or_else(|| missing(&target))?;
+                let module = load(scope, frame, &target)?.ok_or_else(|| {
+                    if specifier.starts_with('.') {
+                        missing(&target)
+                    } else {
+                        not_held()
+                    }
+                })?;
                 open.push((target, module));
             }
         }

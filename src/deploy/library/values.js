@@ -1,0 +1,1 @@
+import{CommitTsPlaceholder,ConvexError,asObjectValidator,base64_exports,compareValues,convexToJson,getConvexSize,getDocumentSize,jsonToConvex,v}from"./shared.js";export{base64_exports as Base64,CommitTsPlaceholder,ConvexError,asObjectValidator,compareValues,convexToJson,getConvexSize,getDocumentSize,jsonToConvex,v};
