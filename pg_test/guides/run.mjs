@@ -84,9 +84,9 @@ async function prepare(shell, name) {
     return [true, `${name}: nothing is needed`, ""];
   }
   const server = "psql ${PG_LIVE_ADMIN_URL%/shop}/postgres -X -q -v ON_ERROR_STOP=1";
-  const preload = name === "production" ? "pg_live" : "";
+  const preload = name === "production" ? "SET shared_preload_libraries = 'pg_live'" : "RESET shared_preload_libraries";
   const { code, output } = await shell.run(`
-${server} -c "ALTER SYSTEM SET shared_preload_libraries = '${preload}'" -c "DROP DATABASE IF EXISTS shop WITH (FORCE)" \\
+${server} -c "ALTER SYSTEM ${preload}" -c "DROP DATABASE IF EXISTS shop WITH (FORCE)" \\
   -c "CREATE DATABASE shop ENCODING 'UTF8' TEMPLATE template0"
 systemctl restart postgresql`);
   return [code === 0, `${name}: a server with database shop`, output];

@@ -69,7 +69,7 @@ bad_folders() {
         env PG_LIVE_SERVER_TREE="$work/bare" "$pg_live" dev "$apps/app"
     says "help for a newcomer" "pg-live init my-app" 2 "$pg_live"
     says "an unknown command" "unrecognized subcommand" 2 "$pg_live" deplyo
-    says "an error for machines" '{"code":1,"error":"' 1 env -u DATABASE_URL "$pg_live" env list --app-dir "$apps/app" --json
+    says "an error for machines" '","code":1}' 1 env -u DATABASE_URL "$pg_live" env list --app-dir "$apps/app" --json
 }
 
 # What needs no database.
@@ -148,7 +148,7 @@ dev_server() {
 # Each command against a running development server.
 commands() {
     local app=$1 first number
-    at() { "$pg_live" "$@" --app-dir "$app"; }
+    at() { "$pg_live" "$1" --app-dir "$app" "${@:2}"; }
     unset DATABASE_URL PG_LIVE_ADMIN_URL
     says "a mutation" '"' 0 at run notes:add '{"text": "milk"}'
     says "a query" '"text":"milk"' 0 at run notes.ts:list
@@ -187,7 +187,7 @@ commands() {
     . "$app/.pg-live/env"
     says "the restored database works" '"text":"milk"' 0 \
         "$pg_live" run notes:list --url "${DATABASE_URL%/app}/app_copy"
-    says "and takes deploys" "deployed" 0 "$pg_live" deploy "$app" --url "${DATABASE_URL%/app}/app_copy"
+    says "and takes deploys" "3 functions" 0 "$pg_live" deploy "$app" --url "${DATABASE_URL%/app}/app_copy"
 }
 
 # live.logs is written some moments after a call.
@@ -206,7 +206,7 @@ logs_of() {
 }
 
 types_of() {
-    at sql -- -qAtc "CREATE TYPE mood AS ENUM ('good', 'bad')" -c "CREATE TABLE people (id bigint PRIMARY KEY, mood mood, tags text[] NOT NULL)"
+    at sql -- -qAtc "CREATE TYPE mood AS ENUM ('good', 'bad')" -c "CREATE TABLE public.people (id bigint PRIMARY KEY, mood mood, tags text[] NOT NULL)"
     says "types of SQL tables" "sql.d.ts" 0 "$pg_live" codegen "$1"
     grep -q '"mood": "good" | "bad" | null;' "$1/convex/sql.d.ts" && grep -q '"tags": string\[\];' "$1/convex/sql.d.ts" \
         && ok "they are right" || not_ok "they are right" "$(cat "$1/convex/sql.d.ts")"
@@ -227,13 +227,13 @@ looks_of() {
 
 # A deploy from SQL leaves what a large table needs to `indexes build`.
 large_table() {
-    local source
     at sql --admin -- -qc "ALTER ROLE app SET pg_live.small_table_kb = 0"
     mkdir -p "$apps/indexed"
     cp -r "$1/convex" "$1/package.json" "$1/node_modules" "$apps/indexed/" 2>/dev/null
     sed -i 's/text: v.string() })/text: v.string(), stars: v.optional(v.number()) })/; s/.index("by_text", \["text"\])/&.index("by_stars", ["stars"])/' "$apps/indexed/convex/schema.ts"
-    source=$("$pg_live" deploy "$apps/indexed" --dry-run)
-    says "a deploy from SQL stays pending" '"pending":true' 0 at sql -- -X -q -At -v source="$source" -f - <<<"SELECT live.deploy(:'source')"
+    "$pg_live" deploy "$apps/indexed" --dry-run > "$work/source.json"
+    printf '%s\n' "\\set source \`cat $work/source.json\`" "SELECT live.deploy(:'source');" > "$work/deploy.sql"
+    says "a deploy from SQL stays pending" '"pending":true' 0 at sql -- -X -q -At -f "$work/deploy.sql"
     says "the index that it waits for" "CREATE INDEX CONCURRENTLY" 0 at indexes
     says "building it" "new indexes: notes.by_stars" 0 at indexes build --finish
     says "nothing is left" "no index is pending" 0 at indexes

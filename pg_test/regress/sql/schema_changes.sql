@@ -26,7 +26,7 @@ $$;
 -- Ids differ from run to run.
 CREATE FUNCTION fails(source json) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM live.deploy(source);
+    PERFORM live.deploy(source, at_once => true);
     RETURN 'went through';
 EXCEPTION WHEN OTHERS THEN
     RETURN SQLSTATE || ' ' || regexp_replace(SQLERRM, '[0-9a-z]{32}', '<id>', 'g');
@@ -76,7 +76,7 @@ SELECT live.deploy(source('{"documentType": {"type": "union", "value": [
             "bytes": {"fieldType": {"type": "bytes"}, "optional": true}, "flag": {"fieldType": {"type": "boolean"}, "optional": true},
             "number": {"fieldType": {"type": "number"}, "optional": true}, "nothing": {"fieldType": {"type": "null"}, "optional": true}}}]},
     "searchIndexes": [{"indexDescriptor": "words", "searchField": "kind", "filterFields": ["flag"]}],
-    "vectorIndexes": [{"indexDescriptor": "near", "vectorField": "list", "dimensions": 3, "filterFields": []}]}'))->'tables' AS tables;
+    "vectorIndexes": [{"indexDescriptor": "near", "vectorField": "list", "dimensions": 3, "filterFields": []}]}'), at_once => true)->'tables' AS tables;
 SELECT field, type FROM live.columns ORDER BY position;
 INSERT INTO t (kind, list) VALUES ('a', '[{"x": null, "y": {"$integer": "AQAAAAAAAAA="}}]');
 SELECT tries($$INSERT INTO t (kind, list) VALUES ('a', '[{"x": 1}]')$$);
@@ -143,11 +143,11 @@ SELECT tries($$INSERT INTO t (kind, flag) VALUES ('b', true)$$);
 
 -- Columns without fields are dropped by the next deploy; what a view shows stays.
 CREATE VIEW flags AS SELECT flag FROM t;
-SELECT live.deploy(typed('{"kind": "string", "stars": "number?", "more": "bigint?"}', '[{"indexDescriptor": "by_stars", "fields": ["stars"]}]'))->'indexes' AS indexes;
+SELECT live.deploy(typed('{"kind": "string", "stars": "number?", "more": "bigint?"}', '[{"indexDescriptor": "by_stars", "fields": ["stars"]}]'), at_once => true)->'indexes' AS indexes;
 SELECT attname FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum;
 TABLE state;
 -- A field that comes back has its column again, of the same type only.
-SELECT live.deploy(typed('{"kind": "string", "stars": "number?", "flag": "boolean?"}'))->'indexes' AS indexes;
+SELECT live.deploy(typed('{"kind": "string", "stars": "number?", "flag": "boolean?"}'), at_once => true)->'indexes' AS indexes;
 SELECT field, type FROM live.columns ORDER BY position;
 TABLE state;
 DROP VIEW flags;
@@ -213,7 +213,7 @@ SELECT statement FROM statements ORDER BY n \gexec
 TABLE pending;
 
 -- An index that read a field where it had no column is built anew when the field gets one.
-SELECT live.deploy(source('{"indexes": [{"indexDescriptor": "by_late", "fields": ["late"]}]}'))->'indexes' AS indexes;
+SELECT live.deploy(source('{"indexes": [{"indexDescriptor": "by_late", "fields": ["late"]}]}'), at_once => true)->'indexes' AS indexes;
 INSERT INTO t (kind, _extra) VALUES ('e', '{"late": "x"}');
 SELECT push FROM started(source('{"documentType": {"type": "union", "value": [{"type": "any"}, {"type": "object", "value":
     {"late": {"fieldType": {"type": "string"}, "optional": true}}}]}, "indexes": [{"indexDescriptor": "by_late", "fields": ["late"]}]}')) \gset
@@ -228,11 +228,11 @@ SELECT statement FROM statements ORDER BY n \gexec
 SELECT tries($$UPDATE t SET late = 'y' WHERE kind = 'e'$$);
 
 -- Without validation: columns and indexes, no check.
-SELECT live.deploy(source(json_build_object('documentType', object('{"kind": "boolean", "fresh": "string?"}')), false))->'tables' AS tables;
+SELECT live.deploy(source(json_build_object('documentType', object('{"kind": "boolean", "fresh": "string?"}')), false), at_once => true)->'tables' AS tables;
 TABLE state;
 SELECT field FROM live.columns WHERE field = 'fresh';
 -- A table that is taken out of the schema keeps its rows and loses its indexes and its check.
-SELECT live.deploy('{"modules": []}')->'indexes' AS indexes;
+SELECT live.deploy('{"modules": []}', at_once => true)->'indexes' AS indexes;
 SELECT count(*) FROM t;
 
 -- Only what is new is kept.
@@ -249,5 +249,5 @@ TABLE said;
 SELECT finished(:push);
 SELECT conname, convalidated FROM state;
 BEGIN ISOLATION LEVEL REPEATABLE READ;
-SELECT live.deploy('{"modules": []}');
+SELECT live.deploy('{"modules": []}', at_once => true);
 ROLLBACK;
