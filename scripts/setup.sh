@@ -8,7 +8,7 @@ set -euo pipefail
 packages=(
     build-essential pkg-config libclang-dev
     "postgresql-$postgres_version" "postgresql-server-dev-$postgres_version"
-    chromium haproxy openssl python3-venv
+    chromium haproxy openssl pgbouncer python3-venv
 )
 
 check_languages() {

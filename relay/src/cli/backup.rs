@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::database::{AdminTarget, with_database};
-use super::exit::{Code, Failure};
+use super::exit::Failure;
 use super::sql::program;
 use super::terminal::{note, print_line};
 use crate::deploy;
@@ -145,6 +145,5 @@ async fn check_is_empty(url: &str) -> Result<(), Failure> {
     Err(Failure::new(format!(
         "database {database} is not empty, and a restore would mix two deployments: name a new database with --into, \
          or an empty one with --url"
-    ))
-    .with(Code::Failed))
+    )))
 }

@@ -32,11 +32,6 @@ impl Failure {
         }
     }
 
-    /// The same with another exit code.
-    pub(super) fn with(self, code: Code) -> Self {
-        Self { code, ..self }
-    }
-
     /// Says it, as JSON for machines, and gives the exit code.
     pub(super) fn end(&self, json: bool) -> ExitCode {
         if json {
@@ -80,7 +75,6 @@ mod tests {
         let failure = Failure::from(std::io::Error::other("broken"));
         assert_eq!(failure.code, Code::Failed);
         assert_eq!(failure.message, "broken");
-        let later = Failure::new("down").with(Code::Unreachable);
-        assert_eq!(later.code, Code::Unreachable);
+        assert_eq!(Failure::new("down").code, Code::Failed);
     }
 }

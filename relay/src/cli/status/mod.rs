@@ -119,9 +119,11 @@ async fn all(client: &Client) -> Vec<Finding> {
         checks::encoding(client).await,
         checks::preload(client).await,
     ] {
-        findings.push(finding.unwrap_or_else(unreadable));
+        findings.push(finding.unwrap_or_else(|error| unreadable(&error)));
     }
-    let extension = checks::extension(client).await.unwrap_or_else(unreadable);
+    let extension = checks::extension(client)
+        .await
+        .unwrap_or_else(|error| unreadable(&error));
     let usable = extension.state != State::Broken;
     findings.push(extension);
     if !usable {
@@ -140,16 +142,16 @@ async fn all(client: &Client) -> Vec<Finding> {
         checks::standbys(client).await,
         checks::indexes(client).await,
     ] {
-        findings.push(finding.unwrap_or_else(unreadable));
+        findings.push(finding.unwrap_or_else(|error| unreadable(&error)));
     }
     findings
 }
 
 /// A check that the role may not make.
-fn unreadable(error: tokio_postgres::Error) -> Finding {
+fn unreadable(error: &tokio_postgres::Error) -> Finding {
     Finding::look(
         "(a check)",
-        format!("could not be made: {}", deploy::sql_reason(&error)),
+        format!("could not be made: {}", deploy::sql_reason(error)),
         "run `pg-live status` as the owner of the deployment, or as a superuser (--url)",
     )
 }
