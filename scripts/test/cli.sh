@@ -179,6 +179,7 @@ commands() {
     says "going forward" "code and schema" 0 at rollback
     says "what is there again" "7" 0 at run broken:now
     says "a deployment that is not there" "there is no deployment 999" 1 at rollback 999
+    misfit "$app"
     large_table "$app"
     says "a backup" "bytes" 0 at backup "$work/app.dump"
     says "a restore over another" "is not empty" 1 at restore "$work/app.dump"
@@ -223,6 +224,16 @@ looks_of() {
     "$pg_live" status --app-dir "$1" 2>&1 | grep -qF "$escape" \
         && not_ok "no colours in a file" "" || ok "no colours in a file"
     says "no colours if unwanted" "preload" 0 env NO_COLOR=1 script -qec "'$pg_live' status --app-dir '$1'" /dev/null
+}
+
+# A schema that the documents do not fit changes nothing, and the message names one.
+misfit() {
+    mkdir -p "$apps/misfit"
+    cp -r "$1/convex" "$1/package.json" "$1/node_modules" "$apps/misfit/" 2>/dev/null
+    sed -i 's/text: v.string()/text: v.number()/' "$apps/misfit/convex/schema.ts"
+    says "a schema that documents do not fit" 'in table "notes" does not match the schema' 1 \
+        "$pg_live" deploy "$apps/misfit" --url "$(sed -n "s/^export DATABASE_URL='\(.*\)'/\1/p" "$1/.pg-live/env")"
+    says "what ran keeps running" '"text":"milk"' 0 at run notes:list
 }
 
 # A deploy from SQL leaves what a large table needs to `indexes build`.
