@@ -16,18 +16,18 @@ SELECT live.deploy(json_build_object(
     'schema.js', $js$
 import { defineSchema, defineTable } from "convex/server";
 import { v } from "convex/values";
-export default defineSchema({ notes: defineTable({ text: v.string() }).index("by_text", ["text"]) });
+export default defineSchema({ memos: defineTable({ text: v.string() }).index("by_text", ["text"]) });
 $js$,
-    'notes.js', $js$
+    'memos.js', $js$
 import { query, mutation } from "./_generated/server";
 import { v, ConvexError } from "convex/values";
 import { shout } from "./lib/text";
-export const list = query({ args: {}, handler: async (ctx) => (await ctx.db.query("notes").withIndex("by_text").collect()).map((n) => shout(n.text)) });
+export const list = query({ args: {}, handler: async (ctx) => (await ctx.db.query("memos").withIndex("by_text").collect()).map((n) => shout(n.text)) });
 export const add = mutation({
   args: { text: v.string() },
   handler: async (ctx, { text }) => {
     if (text === "") throw new ConvexError("empty");
-    await ctx.db.insert("notes", { text });
+    await ctx.db.insert("memos", { text });
   },
 });
 $js$,
@@ -35,9 +35,9 @@ $js$,
 ), 'the first') AS answer \gset
 SELECT :'answer'::json->>'deployment' AS first \gset
 SELECT :'answer'::json->'tables' AS tables, :'answer'::json->'indexes' AS indexes, :'answer'::json->'functions' AS functions;
-SELECT live.mutation('notes:add', '{"text": "tea"}');
-SELECT live.query('notes:list');
-SELECT live.mutation('notes:add', '{"text": ""}');
+SELECT live.mutation('memos:add', '{"text": "tea"}');
+SELECT live.query('memos:list');
+SELECT live.mutation('memos:add', '{"text": ""}');
 SELECT author = session_user AS by_me, message, diff FROM live.deployments ORDER BY id DESC LIMIT 1;
 
 -- The names of the package, and a second version: one function changed, one gone, one new; another schema.
@@ -45,34 +45,34 @@ SELECT live.deploy(json_build_object(
     'schema.js', $js$
 import { defineSchema, defineTable } from "convex/server";
 import { v } from "convex/values";
-export default defineSchema({ notes: defineTable({ text: v.string(), stars: v.optional(v.number()) }).index("by_stars", ["stars"]), tags: defineTable({}) });
+export default defineSchema({ memos: defineTable({ text: v.string(), stars: v.optional(v.number()) }).index("by_stars", ["stars"]), tags: defineTable({}) });
 $js$,
-    'notes.js', $js$
+    'memos.js', $js$
 import { queryGeneric as query } from "convex/server";
 import schema from "./schema.js";
 import { shout } from "./lib/text.js";
-export const list = query(async (ctx) => (await ctx.db.query("notes").collect()).map((n) => shout(n.text) + (n.stars ?? "")));
+export const list = query(async (ctx) => (await ctx.db.query("memos").collect()).map((n) => shout(n.text) + (n.stars ?? "")));
 export const tables = query(() => Object.keys(schema.tables));
 $js$,
     'lib/text.js', 'export const shout = (text) => text + "!";'
 ), 'the second') AS answer \gset
 SELECT :'answer'::json->>'deployment' AS second \gset
 SELECT :'answer'::json->'indexes' AS indexes;
-SELECT live.query('notes:list'), live.query('notes:tables');
+SELECT live.query('memos:list'), live.query('memos:tables');
 SELECT diff FROM live.deployments ORDER BY id DESC LIMIT 1;
-INSERT INTO notes (text) VALUES ('milk');
+INSERT INTO memos (text) VALUES ('milk');
 
 -- The way back: code and schema together, the documents of today.
 SELECT live.rollback(:first)->'indexes' AS indexes;
-SELECT live.query('notes:list');
-SELECT live.query('notes:tables');
+SELECT live.query('memos:list');
+SELECT live.query('memos:tables');
 SELECT regexp_replace(message, '\d+', 'N') AS message, rollback_of = :first AS of_the_first, diff->'functions' AS functions FROM live.deployments ORDER BY id DESC LIMIT 1;
 SELECT max(id) AS third FROM live.deployments \gset
 -- To where it is: nothing changes.
 SELECT live.rollback(:third)->'unchanged' AS unchanged;
 -- Forward again; a document that only the second schema allows.
 SELECT live.rollback(:second) IS NOT NULL AS rolled;
-INSERT INTO notes (text, stars) VALUES ('jam', 5);
+INSERT INTO memos (text, stars) VALUES ('jam', 5);
 -- Refused with the reason; what ran keeps running.
 SET client_min_messages = notice;
 SET app.first = :first;
@@ -83,7 +83,7 @@ EXCEPTION WHEN check_violation THEN
     RAISE NOTICE '%', regexp_replace(sqlerrm, '"[0-9a-z]{30,}"', '"ID"');
 END $$;
 SET client_min_messages = warning;
-SELECT live.query('notes:list');
+SELECT live.query('memos:list');
 SELECT live.rollback(999999);
 SELECT live.rollback(NULL);
 SELECT (live.deploy_start(json_build_object('other.js', 'export const x = 1'))->>'push')::bigint AS staged \gset
@@ -100,9 +100,9 @@ SELECT diff IS NULL AS no_diff, finished_at IS NULL AS unfinished FROM live.depl
 
 -- What is wrong with a source.
 SELECT live.deploy('{}');
-SELECT live.deploy('{"notes.ts": "export const x: number = 1"}');
-SELECT live.deploy('{"notes.js": 1}');
-SELECT live.deploy('{"notes": "export const x = 1"}');
+SELECT live.deploy('{"memos.ts": "export const x: number = 1"}');
+SELECT live.deploy('{"memos.js": 1}');
+SELECT live.deploy('{"memos": "export const x = 1"}');
 SELECT live.deploy('{"_deps/x.js": ""}');
 SELECT live.deploy(json_build_object('a.js', 'import x from "lodash"'));
 SELECT live.deploy(json_build_object('a.js', 'import x from "./b"'));
@@ -115,29 +115,29 @@ SELECT live.deploy(json_build_object(
     'schema.js', $js$
 import { defineSchema, defineTable } from "convex/server";
 import { v } from "convex/values";
-export default defineSchema({ notes: defineTable({ text: v.string(), stars: v.optional(v.number()) }).index("by_text", ["text"]) });
+export default defineSchema({ memos: defineTable({ text: v.string(), stars: v.optional(v.number()) }).index("by_text", ["text"]) });
 $js$,
-    'notes.js', 'import { query } from "./_generated/server"; export const count = query(async (ctx) => (await ctx.db.query("notes").withIndex("by_text").collect()).length);'
+    'memos.js', 'import { query } from "./_generated/server"; export const count = query(async (ctx) => (await ctx.db.query("memos").withIndex("by_text").collect()).length);'
 )) AS answer \gset
 SELECT :'answer'::json->'pending' AS pending, json_array_length(:'answer'::json->'statements') AS statements,
     replace(:'answer'::json->>'hint', :'answer'::json->>'deployment', 'N') AS hint;
-SELECT live.query('notes:list');
+SELECT live.query('memos:list');
 SELECT "table", index, state, regexp_replace(statement, '_?\d+', 'N', 'g') AS statement FROM live.pending_indexes
-WHERE "table" = 'notes' AND state = 'waiting' ORDER BY index;
+WHERE "table" = 'memos' AND state = 'waiting' ORDER BY index;
 SELECT live.deploy_finish((:'answer'::json->>'deployment')::bigint);
 \set ECHO none
-SELECT statement FROM live.pending_indexes WHERE "table" = 'notes' AND statement LIKE 'CREATE%' ORDER BY index \gexec
+SELECT statement FROM live.pending_indexes WHERE "table" = 'memos' AND statement LIKE 'CREATE%' ORDER BY index \gexec
 \set ECHO all
 SELECT live.deploy_finish((:'answer'::json->>'deployment')::bigint)->'indexes' AS indexes;
-SELECT live.query('notes:count');
+SELECT live.query('memos:count');
 \set ECHO none
-SELECT statement FROM live.pending_indexes WHERE "table" = 'notes' AND statement IS NOT NULL \gexec
+SELECT statement FROM live.pending_indexes WHERE "table" = 'memos' AND statement IS NOT NULL \gexec
 \set ECHO all
-SELECT count(*) FROM live.pending_indexes WHERE "table" = 'notes';
+SELECT count(*) FROM live.pending_indexes WHERE "table" = 'memos';
 -- Back: the index of then is pending, too, and comes at once if that is wanted.
 SELECT live.rollback(:second)->'pending' AS pending;
 SELECT live.rollback(:second, at_once => true)->'indexes' AS indexes;
-SELECT live.query('notes:list');
+SELECT live.query('memos:list');
 RESET pg_live.small_table_kb;
 
 -- Only the owner deploys, goes back and reads environment variables.
