@@ -29,6 +29,9 @@ say "every mistake that was planted in the extension was noticed"
 HOSTILE_TIMEOUT_MS=3600000 PG_LIVE_GROWTH_CALLS=1000000 PG_LIVE_GROWTH_DEPLOYMENTS=200 scripts/test/hostile.sh hostile/growth.test.mjs
 say "1,000,000 calls and 200 deployments in one backend, without growth"
 
+PUSHES=200 scripts/test/convex-cli.sh convex-cli/large.test.mjs
+say "200 pushes of 5 MiB and 500 functions under load, no failed call, without growth"
+
 RACES_SUBSCRIPTIONS=${RACES_SUBSCRIPTIONS:-100000} RACES_TRANSITIONS=${RACES_TRANSITIONS:-1000000} scripts/test/races.sh
 say "${RACES_SUBSCRIPTIONS:-100000} subscriptions and ${RACES_TRANSITIONS:-1000000} transitions, none missed, none torn"
 

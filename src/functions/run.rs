@@ -180,7 +180,7 @@ fn execute(request: &Request<'_>, noted: &mut Noted) -> Result<Response> {
     let mut execution = Execution::new(Rc::clone(&catalog), request.kind, name, identity, definer);
     execution.pages = Pages::new(request.journal.clone());
     if let Ok(path) = &path
-        && request.caller == Caller::Admin
+        && matches!(request.caller, Caller::Admin | Caller::Sql)
         && request.kind == FunctionKind::Query
         && system::is_system(path)
     {

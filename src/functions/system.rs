@@ -1,5 +1,5 @@
 //! The functions `_system/...` that the package's command line asks for, answered here: they are queries as any
-//! other, so they can be live. For administrators only; to anybody else they do not exist.
+//! other, so they can be live. For administrators and from SQL only; to clients they do not exist.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -67,13 +67,16 @@ fn text<'a>(args: &'a Json, name: &str) -> std::result::Result<&'a str, JsError>
 
 /// The tables of the app.
 fn tables(catalog: &Catalog) -> Json {
-    let mut names: Vec<&str> = catalog
+    let mut tables: Vec<(&str, u32)> = catalog
         .tables()
-        .map(|table| table.name.as_str())
-        .filter(|name| !system_tables::is_system_name(name))
+        .map(|table| (table.name.as_str(), table.number))
+        .filter(|(name, _)| !system_tables::is_system_name(name))
         .collect();
-    names.sort_unstable();
-    let page: Vec<Json> = names.iter().map(|name| json!({"name": name})).collect();
+    tables.sort_unstable();
+    let page: Vec<Json> = tables
+        .iter()
+        .map(|(name, number)| json!({"name": name, "number": number}))
+        .collect();
     json!({"page": page, "isDone": true, "continueCursor": "end"})
 }
 

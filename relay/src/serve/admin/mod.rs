@@ -6,6 +6,10 @@
 
 mod analysis;
 mod environment;
+mod export;
+mod import;
+mod import_files;
+mod import_write;
 mod logs;
 mod owner;
 mod prepare;
@@ -44,6 +48,12 @@ pub(super) fn routes() -> Router<Arc<Relay>> {
         .route("/stream_function_logs", get(logs::stream))
         .route("/stream_udf_execution", get(logs::stream))
         .route("/v1/get_canonical_urls", get(urls::canonical))
+        .route("/import/start_upload", post(import::start))
+        .route("/import/upload_part", post(import::part))
+        .route("/import/finish_upload", post(import::finish))
+        .route("/perform_import", post(import::perform))
+        .route("/export/request/zip", post(export::request))
+        .route("/export/zip/{started}", get(export::download))
         .layer(RequestDecompressionLayer::new())
         .layer(DefaultBodyLimit::max(MAX_BODY))
 }
