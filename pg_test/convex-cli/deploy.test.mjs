@@ -61,7 +61,7 @@ test("a dry run changes nothing", async () => {
 });
 
 test("deploy type checks, makes tables and indexes, and switches", async () => {
-  const { stderr } = await project.ok(["deploy", "-m", "the first one"]);
+  const { stderr } = await project.ok(["deploy", "--message", "the first one"]);
   assert.match(stderr, /\[\+\] notes\.by_author/);
   assert.match(stderr, /Deployed Convex functions/);
   const { rows } = await db.query("SELECT message FROM live.deployments WHERE id = $1", [await active()]);

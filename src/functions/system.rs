@@ -100,9 +100,6 @@ fn table_data(execution: &mut Execution, args: &Json) -> Result<Answer> {
         Ok(table) => table,
         Err(error) => return Ok(Err(error)),
     };
-    if execution.catalog.table(table).is_none() && system_tables::number(table).is_none() {
-        return Ok(Err(JsError::plain(format!("There is no table {table}."))));
-    }
     let options = &args["paginationOpts"];
     let rows = options["numItems"].as_f64().unwrap_or(PAGE_ROWS as f64);
     let source = json!({

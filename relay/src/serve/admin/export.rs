@@ -135,7 +135,8 @@ async fn read(client: &Client, parts: &Sender<Part>) -> Result<(), ApiError> {
             let documents: Documents = ask(client, "_system/cli/tableData", &args).await?;
             let mut text = String::new();
             for document in &documents.page {
-                let value = Value::parse_encoded(document.get()).map_err(|_| ApiError::internal())?;
+                let value =
+                    Value::parse_encoded(document.get()).map_err(|_| ApiError::internal())?;
                 text.push_str(&Format::Export.write(&value));
                 text.push('\n');
             }

@@ -116,7 +116,11 @@ pub(super) async fn finish(
     client
         .execute(
             "INSERT INTO live.imports (id, request, state) VALUES ($1, $2, $3)",
-            &[&id, &SqlJson(&import), &SqlJson(json!({"state": "uploaded"}))],
+            &[
+                &id,
+                &SqlJson(&import),
+                &SqlJson(json!({"state": "uploaded"})),
+            ],
         )
         .await
         .map_err(owner::refusal)?;
@@ -138,7 +142,11 @@ pub(super) async fn finish(
 fn request_of(import: &JsonValue) -> Result<Request, ApiError> {
     let bad = |message: String| ApiError::bad_request("ImportNotUnderstood", message);
     let request = Request::deserialize(import).map_err(|error| bad(error.to_string()))?;
-    if request.component_path.as_deref().is_some_and(|path| !path.is_empty()) {
+    if request
+        .component_path
+        .as_deref()
+        .is_some_and(|path| !path.is_empty())
+    {
         return Err(bad(
             "Components are not available in pg_live yet (see LIMITATIONS.md)".to_owned(),
         ));
@@ -273,7 +281,9 @@ async fn summary(
     tables: &[(String, usize)],
 ) -> Result<(String, bool), String> {
     let present = import_write::counts(client).await?;
-    let mut text = "Import change summary:\ntable | create | delete |\n--------------------------\n".to_owned();
+    let mut text =
+        "Import change summary:\ntable | create | delete |\n--------------------------\n"
+            .to_owned();
     let mut deletes = false;
     for (name, create) in tables {
         let here = present.get(name).copied().unwrap_or(0);

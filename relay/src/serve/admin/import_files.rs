@@ -1,5 +1,6 @@
 //! The files that documents come from: CSV, JSON, and zips of exports.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};
 
@@ -139,7 +140,8 @@ fn csv_value(text: &str) -> Json {
 fn read_zip(file: File, take: Take<'_>) -> Result<(), String> {
     let broken = |error: zip::result::ZipError| format!("the zip cannot be read: {error}");
     let mut zip = ZipArchive::new(BufReader::new(file)).map_err(broken)?;
-    let names: Vec<String> = zip.file_names().map(str::to_owned).collect();
+    let names = zip.file_names().map(|name| name.map(Cow::into_owned));
+    let names: Vec<String> = names.collect::<Result<_, _>>().map_err(broken)?;
     let mut numbers = Vec::new();
     for name in &names {
         if table_of(name) == Some("_tables") {
@@ -154,11 +156,14 @@ fn read_zip(file: File, take: Take<'_>) -> Result<(), String> {
         if table == "_storage" {
             let mut text = String::new();
             let mut file = zip.by_name(name).map_err(broken)?;
-            file.read_to_string(&mut text).map_err(|error| error.to_string())?;
+            file.read_to_string(&mut text)
+                .map_err(|error| error.to_string())?;
             if !text.trim().is_empty() {
-                return Err("The export has files, and file storage is not available in pg_live yet \
+                return Err(
+                    "The export has files, and file storage is not available in pg_live yet \
                             (see LIMITATIONS.md): make it without --include-file-storage"
-                    .to_owned());
+                        .to_owned(),
+                );
             }
         }
         if table.starts_with('_') {
@@ -176,9 +181,11 @@ fn read_zip(file: File, take: Take<'_>) -> Result<(), String> {
         read_lines(BufReader::new(file), take)?;
     }
     if names.iter().any(|name| name.contains("_components/")) {
-        return Err("The export has documents of components, which are not available in pg_live yet \
+        return Err(
+            "The export has documents of components, which are not available in pg_live yet \
                     (see LIMITATIONS.md)"
-            .to_owned());
+                .to_owned(),
+        );
     }
     Ok(())
 }
@@ -249,7 +256,10 @@ mod tests {
             documents("\u{feff}{\"a\": 1}\n\n {\"a\": 2}", Format::JsonLines),
             [r#"{"a": 1}"#, r#"{"a": 2}"#]
         );
-        assert_eq!(documents("[{\"a\":1},{}]", Format::JsonArray), [r#"{"a":1}"#, "{}"]);
+        assert_eq!(
+            documents("[{\"a\":1},{}]", Format::JsonArray),
+            [r#"{"a":1}"#, "{}"]
+        );
         assert!(all(b"{}", Format::JsonArray).is_err());
         assert!(all(b"PK", Format::Zip).is_err());
     }

@@ -83,7 +83,10 @@ pub(super) async fn write(
         let replace = matches!(request.mode, Mode::Replace | Mode::ReplaceAll);
         let asked = number.and_then(|number| i32::try_from(number).ok());
         let row = transaction
-            .query_one("SELECT live.import_table($1, $2, $3)", &[name, &asked, &replace])
+            .query_one(
+                "SELECT live.import_table($1, $2, $3)",
+                &[name, &asked, &replace],
+            )
             .await
             .map_err(failed)?;
         let given: i32 = row.try_get(0).map_err(failed)?;
@@ -92,7 +95,10 @@ pub(super) async fn write(
         }
     }
     if request.mode == Mode::ReplaceAll {
-        for name in present.keys().filter(|name| tables.iter().all(|(t, _)| t != *name)) {
+        for name in present
+            .keys()
+            .filter(|name| tables.iter().all(|(t, _)| t != *name))
+        {
             let none: Option<i32> = None;
             transaction
                 .execute("SELECT live.import_table($1, $2, true)", &[name, &none])
