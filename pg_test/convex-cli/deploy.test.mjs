@@ -35,6 +35,12 @@ async function call(kind, path, args = {}) {
   return await response.json();
 }
 
+/** Changes what the query says if no variable is set. */
+async function setGreeting(text) {
+  const source = await readFile(project.path("convex/notes.ts"), "utf8");
+  await project.write("convex/notes.ts", source.replace(/\?\? ".*"/, `?? "${text}"`));
+}
+
 const active = async () => (await db.query("SELECT deployment::int AS n FROM live.active")).rows[0].n;
 
 async function value(path, args) {
@@ -177,7 +183,7 @@ async function cuttingProxy(path, times) {
 
 test("a network that is cut in the middle of a push: it is tried again", async () => {
   const proxy = await cuttingProxy("/api/deploy2/finish_push", 1);
-  await project.edit("convex/notes.ts", '?? "unset"', '?? "not set"');
+  await setGreeting("not set");
   await project.ok(["deploy", "--typecheck", "disable"], { env: { CONVEX_SELF_HOSTED_URL: proxy.url } });
   assert.equal(proxy.cuts, 1);
   assert.equal(await value("notes:greeting"), "not set");
@@ -187,7 +193,7 @@ test("a network that is cut in the middle of a push: it is tried again", async (
 test("a command line that is killed in the middle of a push leaves what ran before", async () => {
   const before = await active();
   const proxy = await cuttingProxy("/api/deploy2/finish_push", Infinity);
-  await project.edit("convex/notes.ts", '?? "not set"', '?? "never"');
+  await setGreeting("never");
   const terminal = project.terminal(["deploy", "--typecheck", "disable", "--url", proxy.url,
     "--admin-key", server.env.CONVEX_SELF_HOSTED_ADMIN_KEY]);
   await until("the push is cut", () => proxy.cuts > 0, { timeout: 120_000 });
@@ -211,13 +217,13 @@ test("an index on a table with documents is built, and dropped again", async () 
   await db.query("DELETE FROM notes WHERE author = 'bulk'");
 });
 
-test("dev in a terminal: pushes, follows files, shows logs, waits for data and variables", async () => {
+test("dev in a terminal: pushes, follows files, shows logs, waits for documents", async () => {
   const terminal = project.terminal(["dev", "--typecheck", "disable"]);
   await terminal.shows(/Convex functions ready!/);
   assert.match(await readFile(project.path(".env.local"), "utf8"), /CONVEX_URL=/);
 
   let mark = terminal.mark;
-  await project.edit("convex/notes.ts", '?? "never"', '?? "watched"');
+  await setGreeting("watched");
   await terminal.shows(/Convex functions ready!/, mark);
   assert.equal(await value("notes:greeting"), "watched");
 

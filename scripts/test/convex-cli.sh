@@ -10,4 +10,4 @@ cd "$root/pg_test"
 npm_packages .
 tests=("$@")
 [ ${#tests[@]} -gt 0 ] || tests=(convex-cli/*.test.mjs)
-exec node --test --test-concurrency=1 --test-timeout=600000 "${tests[@]}"
+exec node --test --test-concurrency=1 --test-timeout=1800000 "${tests[@]}"

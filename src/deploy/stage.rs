@@ -86,9 +86,9 @@ pub(super) fn store(source: &Source) -> Result<Stored> {
         .modules
         .iter()
         .try_for_each(|module| store_module(push, module))?;
-    for module in &analysis {
-        let proof = prove(source, &environment, module)?;
-        store_functions(push, module, &proof)?;
+    let proofs = prove_all(source, &environment, &analysis)?;
+    for (module, proof) in analysis.iter().zip(&proofs) {
+        store_functions(push, module, proof)?;
     }
     Ok(Stored::New(push))
 }
@@ -232,18 +232,40 @@ fn store_module(push: i64, module: &Module) -> Result<()> {
     )
 }
 
+/// Modules that are proven together: most of the cost of a proof is the context.
+const PROVEN_AT_ONCE: usize = 16;
+
 /// Whether calls of a module may share a context without seeing each other; else why not.
-fn prove(
+type Proof = std::result::Result<(), String>;
+
+/// The proofs of all modules, in their order. Where some that were looked at together are refused, each is looked at by itself.
+fn prove_all(
     source: &Source,
     environment: &Environment,
-    module: &AnalyzedModule,
-) -> Result<std::result::Result<(), String>> {
-    let has_queries = module.functions.iter().any(|f| f.udf_type == "Query");
-    if module.asks_for_reuse || !has_queries {
-        return Ok(Err(String::new()));
+    analysis: &[AnalyzedModule],
+) -> Result<Vec<Proof>> {
+    let has_queries =
+        |module: &AnalyzedModule| module.functions.iter().any(|f| f.udf_type == "Query");
+    let mut proofs: Vec<Proof> = vec![Err(String::new()); analysis.len()];
+    let candidates: Vec<usize> = (0..analysis.len())
+        .filter(|&n| !analysis[n].asks_for_reuse && has_queries(&analysis[n]))
+        .collect();
+    for together in candidates.chunks(PROVEN_AT_ONCE) {
+        let paths: Vec<&str> = together.iter().map(|&n| analysis[n].path.as_str()).collect();
+        let proof = prove(source, environment, &paths)?;
+        for (&n, path) in together.iter().zip(&paths) {
+            proofs[n] = match &proof {
+                Err(_) if paths.len() > 1 => prove(source, environment, &[*path])?,
+                Ok(()) | Err(_) => proof.clone(),
+            };
+        }
     }
+    Ok(proofs)
+}
+
+fn prove(source: &Source, environment: &Environment, paths: &[&str]) -> Result<Proof> {
     js::prove(
-        &module.path,
+        paths,
         &mut Workbench::new(source, environment),
         &run::limits(),
         import_time(),
@@ -254,7 +276,7 @@ fn prove(
 fn store_functions(
     push: i64,
     module: &AnalyzedModule,
-    proof: &std::result::Result<(), String>,
+    proof: &Proof,
 ) -> Result<()> {
     for function in &module.functions {
         let (context, reason) = match proof {

@@ -282,17 +282,18 @@ pub(crate) fn evaluate_auth_config(
     v8::evaluate_auth_config(path, host, limits, import_unix_ms)
 }
 
-/// Imports a module to find out whether calls of it can share a context ([`Sharing::Proven`]); else says why not.
+/// Imports modules, together, to find out whether calls of each can share a context ([`Sharing::Proven`]); else says
+/// why not those of one of them.
 ///
 /// # Errors
 /// [`Failure`] when the host stopped it.
 pub(crate) fn prove(
-    path: &str,
+    paths: &[&str],
     host: &mut dyn Host,
     limits: &Limits,
     import_unix_ms: f64,
 ) -> Result<Result<(), String>, Failure> {
-    v8::prove(path, host, limits, import_unix_ms)
+    v8::prove(paths, host, limits, import_unix_ms)
 }
 
 /// Lets no more calls of a module share a context, whatever [`prove`] found.

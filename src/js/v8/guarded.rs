@@ -13,7 +13,7 @@ use crate::js::{Failure, Host, JsError, Limits};
 
 /// See [`crate::js::prove`].
 pub(in crate::js) fn prove(
-    path: &str,
+    paths: &[&str],
     host: &mut dyn Host,
     limits: &Limits,
     import_unix_ms: f64,
@@ -23,7 +23,7 @@ pub(in crate::js) fn prove(
     let mut frame = Frame::new(engine, host, None, limits.interrupt_pending, seed);
     frame.guarded = true;
     let ended = context::run(&frame, limits, import_unix_ms, |scope, _| {
-        import(scope, &frame, path)
+        import_all(scope, &frame, paths)
     });
     match ended {
         Ok(ended) => Ok(ended
@@ -44,6 +44,16 @@ pub(super) fn import(
     frame: &Frame<'_>,
     path: &str,
 ) -> Result<(), Halt> {
+    import_all(scope, frame, &[path])
+}
+
+/// The same of several modules, one after the other. If none is refused, each would not be by itself either: its state
+/// is a part of what was looked at.
+fn import_all(
+    scope: &mut v8::PinScope<'_, '_>,
+    frame: &Frame<'_>,
+    paths: &[&str],
+) -> Result<(), Halt> {
     let finish = attempt(scope, frame, |scope| {
         let runtime = &frame.engine.runtime;
         let nothing = v8::undefined(scope).into();
@@ -55,14 +65,16 @@ pub(super) fn import(
         let finish = guard.call(scope, nothing, &[harden])?;
         v8::Local::<v8::Function>::try_from(finish).ok()
     })?;
-    modules::import(scope, frame, path).map_err(|halt| match (halt, frame.refusal.take()) {
-        (Halt::Stopped, _) => Halt::Stopped,
-        (Halt::Thrown(_), Some(reason)) => refused(reason),
-        (Halt::Thrown(error), None) => refused(format!(
-            "it cannot be imported while what is built in is frozen: {}",
-            error.message.lines().next().unwrap_or_default()
-        )),
-    })?;
+    for path in paths {
+        modules::import(scope, frame, path).map_err(|halt| match (halt, frame.refusal.take()) {
+            (Halt::Stopped, _) => Halt::Stopped,
+            (Halt::Thrown(_), Some(reason)) => refused(reason),
+            (Halt::Thrown(error), None) => refused(format!(
+                "it cannot be imported while what is built in is frozen: {}",
+                error.message.lines().next().unwrap_or_default()
+            )),
+        })?;
+    }
     let refusal = attempt(scope, frame, |scope| {
         let spaces = modules::namespaces(scope, frame);
         let mut pairs = Vec::with_capacity(spaces.len());
