@@ -326,6 +326,13 @@ CREATE FUNCTION live.mutation(path text, args json DEFAULT '{}') RETURNS json
     AS 'MODULE_PATHNAME', 'live_mutation';
 COMMENT ON FUNCTION live.mutation IS 'Runs a deployed mutation as a part of this transaction.';
 
+CREATE FUNCTION live.query_source(source text, args json DEFAULT '{}')
+    RETURNS TABLE (ok boolean, value text, error text, error_data text, log_lines text[])
+    LANGUAGE c STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'live_query_source';
+COMMENT ON FUNCTION live.query_source IS
+    'Runs the query that a module of JavaScript exports by default, without deploying it.';
+
 CREATE FUNCTION live.explain(path text, args json DEFAULT '{}')
     RETURNS TABLE (kind text, "table" text, index text, lower text, upper text)
     LANGUAGE c STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -380,7 +387,7 @@ BEGIN
         ' live.prune(integer, interval), live.status(), live.counters() TO %I', owner);
     EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA live TO %I', owner);
     EXECUTE format('GRANT EXECUTE ON FUNCTION live.import_table(text, integer, boolean),'
-        ' live.import_documents(text, text[], json, boolean) TO %I', owner);
+        ' live.import_documents(text, text[], json, boolean), live.query_source(text, json) TO %I', owner);
     EXECUTE format('GRANT INSERT, UPDATE, DELETE ON live.imports, live.import_parts TO %I', owner);
 END $$;
 COMMENT ON FUNCTION live.setup IS 'Names the role that owns the deployment: its functions run as it, its tables belong to it.';
@@ -531,6 +538,7 @@ REVOKE EXECUTE ON FUNCTION live.query(text, json), live.mutation(text, json), li
     live.setup(name), live.deploy(json, text, boolean), live.deploy_start(json), live.deploy_finish(bigint),
     live.deploy_stage(json), live.deploy_prepare(bigint), live.deploy_note(bigint, text),
     live.import_table(text, integer, boolean), live.import_documents(text, text[], json, boolean),
+    live.query_source(text, json),
     live.deploy_abandon(bigint, text), live.rollback(bigint, boolean), live.deployment_diff(bigint, bigint),
     live.set_environment(text, text), live.auth_config(),
     live.prune(integer, interval) FROM PUBLIC;

@@ -63,6 +63,21 @@ test("run: queries, mutations, internal functions, as somebody", async () => {
   assert.match(await project.fails(["run", "notes:list", "{author: 5}"]), /ArgumentValidationError/);
 });
 
+test("run --inline-query: an expression, statements, a module; it writes nothing", async () => {
+  await client.mutation("notes:add", { author: "ada", body: "inline" });
+  const inline = (query) => project.ok(["run", "--inline-query", query]);
+  const expression = 'await ctx.db.query("notes").withIndex("by_author", (q) => q.eq("author", "ada")).collect()';
+  assert.match((await inline(expression)).stdout, /"inline"/);
+  const statements = 'const notes = await ctx.db.query("notes").collect(); console.log(notes.length); return notes.length;';
+  const counted = await inline(statements);
+  assert.equal(counted.stdout, "1");
+  assert.match(counted.stderr, /\[LOG\] 1/);
+  assert.match((await inline('export default query({ handler: async () => 6 * 7 });')).stdout, /42/);
+  const said = await project.fails(["run", "--inline-query", 'await ctx.db.insert("notes", { author: "x", body: "y" })']);
+  assert.match(said, /insert is not a function|Writes are not allowed/);
+  await project.ok(["run", "notes:clear"]);
+});
+
 test("run --watch follows a query in a terminal", async () => {
   const terminal = project.terminal(["run", "--watch", "notes:list"]);
   await terminal.shows(/Watching query notes:list/);

@@ -5,6 +5,7 @@ mod explain;
 mod functions;
 mod import;
 mod index_key;
+mod inline;
 mod keep;
 mod relay;
 mod standby;
@@ -28,6 +29,7 @@ sql_functions! {
     live_explain = explain::explain;
     live_run_query = relay::run_query;
     live_run_mutation = relay::run_mutation;
+    live_query_source = inline::query_source;
     live_import_table = import::import_table;
     live_import_documents = import::import_documents;
     live_deploy_stage = crate::deploy::stage;

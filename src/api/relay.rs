@@ -207,9 +207,9 @@ fn carried(sub: Sub, snapshot: &Snapshot, reads: &ReadSet) -> Result<Columns> {
     ])
 }
 
-type Parts = (bool, Option<String>, Option<String>, Option<String>);
+pub(super) type Parts = (bool, Option<String>, Option<String>, Option<String>);
 
-fn split(result: std::result::Result<String, JsError>) -> Parts {
+pub(super) fn split(result: std::result::Result<String, JsError>) -> Parts {
     match result {
         Ok(value) => (true, Some(value), None, None),
         Err(error) => (false, None, Some(error.message), error.data),

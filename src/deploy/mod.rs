@@ -15,6 +15,8 @@ mod stage;
 mod switch;
 mod tables;
 
+pub(crate) use plain::library;
+
 use pgrx::pg_sys::Datum;
 use serde_json::{Value as Json, json};
 

@@ -24,6 +24,12 @@ const LIBRARY: [(&str, &str); 5] = [
     ),
 ];
 
+/// A module that may be imported by name, by its place in the tree.
+pub(crate) fn library(path: &str) -> Option<&'static str> {
+    let found = LIBRARY.iter().find(|(known, _)| *known == path);
+    found.map(|(_, text)| *text)
+}
+
 /// The source, if the text is an object of modules by path; `None`: it is what a bundler gives.
 pub(super) fn parse(text: &str) -> Result<Option<Source>> {
     let Ok(Json::Object(modules)) = serde_json::from_str(text) else {

@@ -15,6 +15,7 @@ use crate::functions::open_query::OpenQuery;
 use crate::functions::pages::Pages;
 use crate::functions::run::Observed;
 use crate::functions::syscalls;
+use crate::functions::undeployed::Undeployed;
 use crate::functions::usage::{Resource, Usage};
 use crate::js::{Code, Host, HostError, Interrupts, ModuleSource};
 use crate::pg::session::{self, UserGuard};
@@ -47,6 +48,8 @@ pub(crate) struct Execution {
     pub(crate) usage: Usage,
     /// How many functions called one another to get here; 0 for the outermost one.
     pub(crate) depth: usize,
+    /// The only module that can be run, if it is none of the deployment.
+    pub(crate) undeployed: Option<Undeployed>,
     definer: pg_sys::Oid,
     next_query: u64,
     seed: [u8; 32],
@@ -90,6 +93,7 @@ impl Execution {
             now_unix_ms: (session::now_us() / 1000) as f64,
             usage: Usage::new(),
             depth: 0,
+            undeployed: None,
             definer,
             next_query: 1,
             seed: rand::random(),
@@ -253,6 +257,9 @@ impl Host for Execution {
     }
 
     fn module(&mut self, path: &str) -> std::result::Result<Option<ModuleSource>, HostError> {
+        if let Some(undeployed) = &self.undeployed {
+            return Ok(undeployed.module(path));
+        }
         let Some(deployment) = self.catalog.deployment else {
             return Ok(None);
         };

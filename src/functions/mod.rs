@@ -10,4 +10,5 @@ pub(crate) mod sharing;
 mod source;
 mod syscalls;
 mod system;
+pub(crate) mod undeployed;
 mod usage;

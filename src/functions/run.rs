@@ -217,6 +217,14 @@ fn execute(request: &Request<'_>, noted: &mut Noted) -> Result<Response> {
     })
 }
 
+/// Arguments as functions take them: the array with one object, in the exact encoding.
+pub(crate) fn encoded_arguments(text: &str) -> std::result::Result<String, String> {
+    let refuse = |error: &dyn std::fmt::Display| format!("ArgumentValidationError: {error}");
+    let args = Value::from_json(arguments(text)?).map_err(|error| refuse(&error))?;
+    limits::check_arguments(&args).map_err(|error| refuse(&error))?;
+    Ok(format!("[{}]", args.to_encoded()))
+}
+
 /// One of the functions that the command line asks for.
 fn run_system(mut execution: Execution, path: &FunctionPath, args: &str) -> Result<Response> {
     let result = match arguments(args) {

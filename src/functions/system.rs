@@ -135,6 +135,7 @@ fn table_watch(execution: &mut Execution, args: &Json) -> Result<Answer> {
     if let Some(table) = execution.table(name) {
         execution.reads.table(table.oid);
     }
+    execution.observed.time = true;
     Ok(Ok(integer(now_ns()).to_string()))
 }
 

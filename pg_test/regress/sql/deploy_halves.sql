@@ -67,6 +67,19 @@ SELECT live.query('_system/cli/modules:apiSpec');
 SELECT live.query('_system/cli/queryImport:list');
 SELECT tries($$SELECT live.query('_system/cli/nothing')$$);
 
+-- A query that is not deployed.
+SELECT * FROM live.query_source($$
+    import { query } from "convex:/_system/repl/wrappers.js";
+    export default query({ handler: async (ctx, { by }) => {
+        console.log("there");
+        return (await ctx.db.query("t").collect()).map((t) => t.a * by);
+    } });
+$$, '{"by": 3}');
+SELECT ok, split_part(error, E'\n', 1) AS error FROM live.query_source('import "./m.js"; export default 1');
+SELECT ok, split_part(error, E'\n', 1) AS error FROM live.query_source($$
+    import { query } from "convex:/_system/repl/wrappers.js";
+    export default query(async (ctx) => await ctx.db.insert("t", { a: 1 }))$$);
+
 -- Documents from elsewhere: tables keep their numbers if they can, ids in them follow.
 SELECT live.import_table('u', 20000, false) AS u, live.import_table('t', 20001, false) AS t;
 SELECT live.import_table('v', NULL, false) AS v, live.import_table('w', 20000, false) AS w;
@@ -89,7 +102,7 @@ RESET SESSION AUTHORIZATION;
 SET ROLE live_relay;
 SELECT tries($$SELECT live.deploy_stage('{"modules": []}')$$), tries($$SELECT live.deploy_prepare(1)$$),
     tries($$SELECT live.deploy_note(1, 'x')$$), tries($$SELECT live.import_table('t', NULL, true)$$),
-    tries($$SELECT live.import_documents('t', ARRAY['{}'], '{}', true)$$) \gx
+    tries($$SELECT live.import_documents('t', ARRAY['{}'], '{}', true)$$), tries($$SELECT live.query_source('')$$) \gx
 RESET ROLE;
 \c postgres
 DROP DATABASE halves;

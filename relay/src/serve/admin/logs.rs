@@ -55,7 +55,7 @@ pub(super) async fn stream(
     loop {
         let rows = client.query(&sql, &[&after, &ROWS]).await;
         let rows = rows.map_err(owner::refusal)?;
-        if !rows.is_empty() || Instant::now() > end || relay.shutdown.is_cancelled() {
+        if !rows.is_empty() || Instant::now() > end || relay.draining.is_cancelled() {
             return answer(&rows, after);
         }
         sleep(PAUSE).await;

@@ -10,6 +10,7 @@ mod export;
 mod import;
 mod import_files;
 mod import_write;
+mod inline;
 mod logs;
 mod owner;
 mod prepare;
@@ -47,6 +48,7 @@ pub(super) fn routes() -> Router<Arc<Relay>> {
         .route("/update_environment_variables", post(environment::update))
         .route("/stream_function_logs", get(logs::stream))
         .route("/stream_udf_execution", get(logs::stream))
+        .route("/run_test_function", post(inline::run))
         .route("/v1/get_canonical_urls", get(urls::canonical))
         .route("/import/start_upload", post(import::start))
         .route("/import/upload_part", post(import::part))
