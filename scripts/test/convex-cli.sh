@@ -10,4 +10,5 @@ cd "$root/pg_test"
 npm_packages .
 tests=("$@")
 [ ${#tests[@]} -gt 0 ] || tests=(convex-cli/*.test.mjs)
-exec node --test --test-concurrency=1 --test-timeout=1800000 "${tests[@]}"
+# Each file has a server of its own.
+exec node --test --test-concurrency=3 --test-timeout=1800000 "${tests[@]}"

@@ -26,7 +26,7 @@ BEGIN
     EXECUTE statement;
     RETURN 'went through';
 EXCEPTION WHEN OTHERS THEN
-    RETURN SQLSTATE || ' ' || regexp_replace(SQLERRM, '[0-9a-z]{32}', '<id>', 'g');
+    RETURN SQLSTATE || ' ' || regexp_replace(SQLERRM, '[0-9a-z]{31,37}', '<id>', 'g');
 END $$;
 
 -- Staging puts nothing into force.
