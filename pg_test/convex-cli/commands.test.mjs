@@ -64,6 +64,7 @@ test("run: queries, mutations, internal functions, as somebody", async () => {
 });
 
 test("run --inline-query: an expression, statements, a module; it writes nothing", async () => {
+  await project.ok(["run", "notes:clear"]);
   await client.mutation("notes:add", { author: "ada", body: "inline" });
   const inline = (query) => project.ok(["run", "--inline-query", query]);
   const expression = 'await ctx.db.query("notes").withIndex("by_author", (q) => q.eq("author", "ada")).collect()';

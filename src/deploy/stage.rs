@@ -251,7 +251,10 @@ fn prove_all(
         .filter(|&n| !analysis[n].asks_for_reuse && has_queries(&analysis[n]))
         .collect();
     for together in candidates.chunks(PROVEN_AT_ONCE) {
-        let paths: Vec<&str> = together.iter().map(|&n| analysis[n].path.as_str()).collect();
+        let paths: Vec<&str> = together
+            .iter()
+            .map(|&n| analysis[n].path.as_str())
+            .collect();
         let proof = prove(source, environment, &paths)?;
         for (&n, path) in together.iter().zip(&paths) {
             proofs[n] = match &proof {
@@ -273,11 +276,7 @@ fn prove(source: &Source, environment: &Environment, paths: &[&str]) -> Result<P
     .map_err(run::failure)
 }
 
-fn store_functions(
-    push: i64,
-    module: &AnalyzedModule,
-    proof: &Proof,
-) -> Result<()> {
+fn store_functions(push: i64, module: &AnalyzedModule, proof: &Proof) -> Result<()> {
     for function in &module.functions {
         let (context, reason) = match proof {
             _ if module.asks_for_reuse => (

@@ -92,8 +92,9 @@ fn call(execution: &mut Execution, args: &str) -> Result<Outcome> {
     js::forget_others(catalog.code);
     let outcome = outcome.map_err(run::failure)?;
     let result = outcome.result.and_then(|text| {
-        let invalid =
-            |error: &dyn std::fmt::Display| JsError::plain(format!("Function return value is invalid: {error}"));
+        let invalid = |error: &dyn std::fmt::Display| {
+            JsError::plain(format!("Function return value is invalid: {error}"))
+        };
         let value = Value::parse_encoded(&text).map_err(|error| invalid(&error))?;
         limits::check_result(&value).map_err(|error| invalid(&error))?;
         Ok(text)

@@ -59,15 +59,22 @@ pub(super) async fn run(
         )
         .await
         .map_err(owner::refusal)?;
-    let text = |column| row.try_get::<_, Option<String>>(column).map_err(owner::refusal);
+    let text = |column| {
+        row.try_get::<_, Option<String>>(column)
+            .map_err(owner::refusal)
+    };
     let log_lines: Vec<String> = row.try_get(4).map_err(owner::refusal)?;
     let raw = |text: Option<String>| match text {
-        Some(text) => RawValue::from_string(text).map(Some).map_err(|_| ApiError::internal()),
+        Some(text) => RawValue::from_string(text)
+            .map(Some)
+            .map_err(|_| ApiError::internal()),
         None => Ok(None),
     };
     if row.try_get(0).map_err(owner::refusal)? {
         let value = raw(text(1)?)?;
-        return Ok(Json(json!({"status": "success", "value": value, "logLines": log_lines})));
+        return Ok(Json(
+            json!({"status": "success", "value": value, "logLines": log_lines}),
+        ));
     }
     let message = wire::error_text(&text(2)?.unwrap_or_default());
     let mut answer = json!({"status": "error", "errorMessage": message, "logLines": log_lines});
