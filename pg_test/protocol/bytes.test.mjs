@@ -11,7 +11,7 @@ import { random as generator } from "../lib/random.mjs";
 import { Server } from "../lib/server.mjs";
 import { until } from "../lib/wait.mjs";
 
-const OPENS = Number(process.env.PROTOCOL_OPENS ?? 3_000);
+const OPENS = Number(process.env.PROTOCOL_OPENS ?? 2_000);
 /** Opened at a time. */
 const ABREAST = 100;
 
@@ -291,7 +291,7 @@ test(`${OPENS} opens and closes leave nothing behind`, { timeout: 3_600_000 }, a
     }, { timeout: 60_000 });
     return await memoryOf(relay);
   };
-  const before = await round(Math.min(OPENS, 2_000));
+  const before = await round(Math.min(OPENS, 1_000));
   const grown = (await round(OPENS)) - before;
   assert.ok(grown < 24 * 2 ** 20, `the relay grew by ${Math.round(grown / 2 ** 20)} MiB over ${OPENS} connections`);
   const { rows } = await server.sql({ admin: true }).query("SELECT live.status() ->> 'live_queries' AS live");

@@ -14,8 +14,8 @@ import { startRelay } from "../lib/relay.mjs";
 import { copyApp, Server, TEST_APP } from "../lib/server.mjs";
 import { sleep, until } from "../lib/wait.mjs";
 
-const ROUNDS = Number(process.env.PROTOCOL_ROUNDS ?? 2);
-const DEPLOYMENTS = Number(process.env.PROTOCOL_DEPLOYMENTS ?? 4);
+const ROUNDS = Number(process.env.PROTOCOL_ROUNDS ?? 1);
+const DEPLOYMENTS = Number(process.env.PROTOCOL_DEPLOYMENTS ?? 3);
 const CONFIG = join(dirname(fileURLToPath(import.meta.url)), "../../packaging/haproxy.cfg");
 const SOCKETS = 12;
 const HTTP = 6;

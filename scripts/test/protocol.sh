@@ -11,4 +11,5 @@ cd "$root/pg_test"
 npm_packages .
 tests=("$@")
 [ ${#tests[@]} -gt 0 ] || tests=(protocol/*.test.mjs)
-exec node --test --test-concurrency=1 --test-timeout=900000 "${tests[@]}"
+# Two at a time: much of it is waiting.
+exec node --test --test-concurrency=2 --test-timeout=900000 "${tests[@]}"
