@@ -23,6 +23,12 @@ export class FunctionError extends Error {
   }
 }
 
+/**
+ * Whether the crate (which the package is built on) has given a call up because its connection ended just then. It does
+ * send it again, so that it is carried out, but it has forgotten who asked.
+ */
+export const isForgotten = (error) => /channel closed/.test(error.message);
+
 /** A client of the crate (`rust`) or of the PyPI package (`python`). Values are in the protocol's JSON. */
 export class ForeignClient {
   #next = 0;
@@ -31,6 +37,7 @@ export class ForeignClient {
   constructor(kind, url) {
     const [program, ...args] = PROGRAMS[kind];
     this.process = spawn(program, [...args, url], { stdio: ["pipe", "pipe", "pipe"] });
+    this.process.setMaxListeners(0);
     this.errors = "";
     this.process.stderr.on("data", (text) => (this.errors += text));
     this.process.stdin.on("error", () => {});

@@ -92,6 +92,9 @@ pub struct Session {
     pub(crate) unregistered_runs: u32,
     pub(crate) mutations: MutationQueue,
     pub(crate) acknowledgements: Acknowledgements,
+    /// A failed mutation was answered: a transition is to follow, even if it says nothing. The clients of Rust and
+    /// Python take up the answer with data only then.
+    pub(crate) owes_transition: bool,
     /// Unsent messages; true: a transition.
     pub(crate) unsent: VecDeque<bool>,
     pub(crate) counts: Counts,
@@ -123,6 +126,7 @@ impl Session {
             unregistered_runs: 0,
             mutations: MutationQueue::default(),
             acknowledgements: Acknowledgements::default(),
+            owes_transition: false,
             unsent: VecDeque::new(),
             counts: Counts::default(),
         }
@@ -368,7 +372,10 @@ impl Session {
                 }
                 (Ok((value, ts)), log_lines)
             }
-            MutationOutcome::Failed { failure, log_lines } => (Err(failure), log_lines),
+            MutationOutcome::Failed { failure, log_lines } => {
+                self.owes_transition |= failure.data.is_some();
+                (Err(failure), log_lines)
+            }
         };
         self.send(
             ServerMessage::MutationResponse {

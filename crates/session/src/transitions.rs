@@ -238,7 +238,7 @@ impl Session {
         let seen_ts = self.acknowledgements.seen_ts(moment);
         let (query_set, identity) = (run.query_set, run.identity);
         let news = (query_set, identity) != (self.sent.query_set, self.sent.identity);
-        if news || seen_ts > 0 || !modifications.is_empty() {
+        if news || seen_ts > 0 || self.owes_transition || !modifications.is_empty() {
             let ts = self.clock.of_transition(moment, seen_ts);
             self.send_transition(
                 Version {
@@ -291,7 +291,7 @@ impl Session {
         }
         let (query_set, identity) = (self.queries.accepted, self.identity_version);
         let news = (query_set, identity) != (self.sent.query_set, self.sent.identity);
-        if news || !self.acknowledgements.is_empty() {
+        if news || self.owes_transition || !self.acknowledgements.is_empty() {
             let ts = self
                 .clock
                 .of_unmoved_transition(self.acknowledgements.seen_ts(self.shown));
@@ -330,6 +330,7 @@ impl Session {
         out: &mut Vec<Command>,
     ) {
         debug_assert!(end.ts >= self.sent.ts, "timestamps never fall");
+        self.owes_transition = false;
         self.acknowledgements.cover(self.shown, end.ts);
         let start = std::mem::replace(&mut self.sent, end);
         self.counts.transitions += 1;

@@ -144,6 +144,7 @@ impl Client {
             tokio::select! {
                 // First, so that nobody is told of what failed only because the relay stops.
                 biased;
+                () = relay.shutdown.cancelled(), if !self.leaving => self.leave(),
                 () = relay.draining.cancelled(), if self.leaves_at.is_none() => {
                     let turn = relay.config.drain.spread.mul_f64(rand::random());
                     self.leaves_at = Some(Instant::now() + turn);
