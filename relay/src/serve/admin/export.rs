@@ -79,7 +79,7 @@ pub(super) async fn download(
         }
     });
     tokio::task::spawn_blocking(move || {
-        if let Err(error) = pack(to_pack, pieces) {
+        if let Err(error) = pack(to_pack, &pieces) {
             warn!(%error, "an export was given up");
         }
     });
@@ -166,7 +166,7 @@ async fn ask<T: for<'de> Deserialize<'de>>(
 }
 
 /// Makes the zip of what comes.
-fn pack(mut parts: Receiver<Part>, pieces: Sender<io::Result<Bytes>>) -> Result<(), ZipError> {
+fn pack(mut parts: Receiver<Part>, pieces: &Sender<io::Result<Bytes>>) -> Result<(), ZipError> {
     let options = SimpleFileOptions::default().large_file(true);
     let output = Pieces {
         waiting: Vec::with_capacity(PIECE_BYTES),

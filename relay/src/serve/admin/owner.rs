@@ -40,6 +40,10 @@ pub(super) async fn call(
 }
 
 /// An error of Postgres for an administrator, who is told all of it.
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "that is how map_err passes it"
+)]
 pub(super) fn refusal(error: tokio_postgres::Error) -> ApiError {
     let Some(db) = error.as_db_error() else {
         return ApiError::database(describe(&error));
