@@ -371,7 +371,10 @@ fn r14_mutations_run_in_order_one_at_a_time_and_failures_are_told() {
     };
     assert!(result.is_err());
     assert_eq!(next.request_id, 4);
-    assert_eq!((transition.start, &transition.modifications[..]), (transition.end, &[][..]));
+    assert_eq!(
+        (transition.start, &transition.modifications[..]),
+        (transition.end, &[][..])
+    );
 }
 
 #[test]
