@@ -54,13 +54,15 @@ pub(super) async fn run(args: LogsArgs, json: bool) -> Result<(), Failure> {
     for row in rows {
         last = show(&row, json);
     }
-    while args.follow {
+    if !args.follow {
+        return Ok(());
+    }
+    loop {
         tokio::time::sleep(POLL).await;
         for row in read(&client, last, i64::MAX).await? {
             last = show(&row, json);
         }
     }
-    Ok(())
 }
 
 /// Prints a line; returns its number.
