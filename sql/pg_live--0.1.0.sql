@@ -633,6 +633,13 @@ LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_watch';
 COMMENT ON FUNCTION live.watch(bigint, bigint, bigint, regclass[]) IS
 'Registers interest in whole tables at the snapshot of this REPEATABLE READ READ ONLY transaction: a live query written by hand. not_live: why it is not registered; if tables are yet to be captured, ask again in a new transaction.';
 
+CREATE FUNCTION live.watch(owner bigint, sub bigint, generation bigint, query text,
+    OUT result json, OUT error text, OUT registered boolean, OUT boot bigint, OUT pos bigint, OUT not_live text)
+RETURNS SETOF record
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_watch_query';
+COMMENT ON FUNCTION live.watch(bigint, bigint, bigint, text) IS
+'Runs any query at the snapshot of this REPEATABLE READ READ ONLY transaction and registers all that it reads. not_live: why it is not registered.';
+
 CREATE FUNCTION live.status() RETURNS json
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_status';
 COMMENT ON FUNCTION live.status() IS
@@ -858,6 +865,83 @@ BEGIN
 END
 $$;
 
+-- What functions read that a query calls. Those of LANGUAGE sql and plpgsql are seen as they run, IMMUTABLE ones read
+-- nothing, and neither do the system's functions that are named here; what others read must be declared. A row for
+-- each that was declared (reads) or that cannot be followed (reason).
+CREATE TABLE live.dependencies (
+    -- As regprocedure and regclass write them where nothing is in the search_path.
+    function  text COLLATE "C" PRIMARY KEY,
+    relations text[] NOT NULL
+);
+SELECT pg_catalog.pg_extension_config_dump('live.dependencies', '');
+
+CREATE FUNCTION live.function_reads(functions oid[], OUT function oid, OUT reads oid[], OUT reason text)
+RETURNS SETOF record
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT p.oid, ARRAY(SELECT to_regclass(r)::oid FROM unnest(d.relations) AS r WHERE to_regclass(r) IS NOT NULL),
+        CASE WHEN d.function IS NULL THEN format(
+            'function %s (LANGUAGE %s, %s) may read what is not seen; say what it reads by live.depends()',
+            p.oid::regprocedure, l.lanname, CASE p.provolatile WHEN 's' THEN 'STABLE' ELSE 'VOLATILE' END) END
+    FROM pg_proc AS p
+    JOIN pg_language AS l ON l.oid = p.prolang
+    LEFT JOIN live.dependencies AS d ON d.function = p.oid::regprocedure::text
+    WHERE p.oid = ANY (functions) AND (d.function IS NOT NULL
+        OR p.provolatile <> 'i' AND l.lanname NOT IN ('sql', 'plpgsql') AND NOT (
+            p.pronamespace = 'pg_catalog'::regnamespace AND p.proname = ANY ('{
+                age, anytextcat, array_in, array_out, array_to_json, array_to_string, cash_in, cash_out, concat, concat_ws,
+                convert, convert_from, convert_to, current_database, current_schema, current_schemas, current_setting,
+                current_user, date, date_cmp_timestamptz, date_eq_timestamptz, date_ge_timestamptz, date_gt_timestamptz,
+                date_in, date_le_timestamptz, date_lt_timestamptz, date_ne_timestamptz, date_out, date_part, date_trunc,
+                domain_in, enum_first, enum_in, enum_last, enum_out, enum_range, extract, format, format_type,
+                generate_series, getdatabaseencoding, in_range, interval_in, interval_out, interval_pl_timestamptz,
+                json_agg, json_agg_transfn, json_build_array, json_build_object, json_object_agg, json_object_agg_transfn,
+                json_populate_record, json_populate_recordset, json_to_record, json_to_recordset, json_to_tsvector,
+                jsonb_agg, jsonb_agg_finalfn, jsonb_agg_transfn, jsonb_build_array, jsonb_build_object,
+                jsonb_object_agg_finalfn, jsonb_object_agg_transfn, jsonb_path_exists_tz, jsonb_path_match_tz,
+                jsonb_path_query_array_tz, jsonb_path_query_first_tz, jsonb_path_query_tz, jsonb_populate_record,
+                jsonb_populate_recordset, jsonb_to_record, jsonb_to_recordset, jsonb_to_tsvector, length,
+                make_timestamptz, money, multirange_in, multirange_out, now, numeric, overlaps, pg_typeof,
+                phraseto_tsquery, plainto_tsquery, quote_literal, quote_nullable, range_in, range_out, record_in,
+                record_out, row_to_json, session_user, statement_timestamp, textanycat, time, time_in, timestamp,
+                timestamp_cmp_timestamptz, timestamp_eq_timestamptz, timestamp_ge_timestamptz, timestamp_gt_timestamptz,
+                timestamp_in, timestamp_le_timestamptz, timestamp_lt_timestamptz, timestamp_ne_timestamptz,
+                timestamp_out, timestamptz, timestamptz_cmp_date, timestamptz_cmp_timestamp, timestamptz_eq_date,
+                timestamptz_eq_timestamp, timestamptz_ge_date, timestamptz_ge_timestamp, timestamptz_gt_date,
+                timestamptz_gt_timestamp, timestamptz_in, timestamptz_le_date, timestamptz_le_timestamp,
+                timestamptz_lt_date, timestamptz_lt_timestamp, timestamptz_mi_interval, timestamptz_ne_date,
+                timestamptz_ne_timestamp, timestamptz_out, timestamptz_pl_interval, timetz, timetz_in, timezone, to_char,
+                to_date, to_json, to_jsonb, to_number, to_timestamp, to_tsquery, to_tsvector, transaction_timestamp,
+                ts_headline, ts_match_tq, ts_match_tt, version, websearch_to_tsquery, xml, xml_in}'::name[])
+            AND NOT 'xid'::regtype = ANY (p.proargtypes::oid[])))
+$$;
+
+CREATE FUNCTION live.depends(function regprocedure, tables regclass[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO live.dependencies AS d VALUES (depends.function::text, tables::text[])
+        ON CONFLICT ON CONSTRAINT dependencies_pkey DO UPDATE SET relations = excluded.relations;
+    PERFORM live.note_redefinition('pg_class'::regclass);
+END
+$$;
+COMMENT ON FUNCTION live.depends(regprocedure, regclass[]) IS
+'Says what a function reads, so that queries that call it can be live: all changes of these tables count, and no others.';
+
+-- The functions of a name, for clients that call them with named arguments.
+CREATE FUNCTION live.sql_functions(schema text, name text, OUT volatile boolean, OUT is_set boolean,
+    OUT is_composite boolean, OUT defaults integer, OUT parameters text)
+RETURNS SETOF record
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT p.provolatile = 'v', p.proretset, t.typtype = 'c' OR t.oid = 'record'::regtype, p.pronargdefaults::integer,
+        coalesce((SELECT json_agg(json_build_object('name', nullif(a.name, ''), 'of', format_type(a.of, NULL)) ORDER BY a.n)
+            FROM unnest(coalesce(p.proallargtypes, p.proargtypes::oid[]), p.proargnames, p.proargmodes::text[])
+                WITH ORDINALITY AS a(of, name, mode, n)
+            WHERE coalesce(a.mode, 'i') IN ('i', 'b')), '[]')::text
+    FROM pg_proc AS p
+    JOIN pg_namespace AS n ON n.oid = p.pronamespace
+    JOIN pg_type AS t ON t.oid = p.prorettype
+    WHERE n.nspname = schema AND p.proname = name AND p.prokind = 'f' AND p.provariadic = 0
+$$;
+
 -- Everything that shares rows with the table: partitions, partitioned tables, inheritance.
 CREATE FUNCTION live.capture_tree(relation regclass) RETURNS SETOF regclass
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -1061,6 +1145,26 @@ BEGIN
 END
 $$;
 
+-- Definitions: results of SQL depend on them all. What changes one counts as a change of pg_class. Indexes, triggers,
+-- statistics and comments change no result.
+CREATE FUNCTION live.on_definition() RETURNS event_trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF current_setting('pg_live.repairing', true) = 'on' OR tg_tag IN ('CREATE INDEX', 'DROP INDEX', 'ALTER INDEX',
+            'CREATE TRIGGER', 'DROP TRIGGER', 'ALTER TRIGGER', 'REINDEX', 'COMMENT', 'CREATE STATISTICS', 'DROP STATISTICS',
+            'ALTER STATISTICS', 'REFRESH MATERIALIZED VIEW') THEN
+        RETURN;
+    ELSIF tg_event = 'sql_drop' THEN
+        IF NOT EXISTS (SELECT FROM pg_event_trigger_dropped_objects() AS d WHERE NOT d.is_temporary) THEN
+            RETURN;
+        END IF;
+    ELSIF NOT EXISTS (SELECT FROM pg_event_trigger_ddl_commands() AS d WHERE d.schema_name IS DISTINCT FROM 'pg_temp') THEN
+        RETURN;
+    END IF;
+    PERFORM live.note_redefinition('pg_class'::regclass);
+END
+$$;
+
 -- A table that was dropped or that inherits no longer does not tell from what it inherited: all
 -- captured tables that have or had children count as redefined.
 CREATE FUNCTION live.note_redefined_parents() RETURNS void
@@ -1130,11 +1234,18 @@ ALTER EVENT TRIGGER pg_live_detach ENABLE ALWAYS;
 CREATE EVENT TRIGGER pg_live_drop ON sql_drop
     EXECUTE FUNCTION live.on_drop();
 ALTER EVENT TRIGGER pg_live_drop ENABLE ALWAYS;
+CREATE EVENT TRIGGER pg_live_definition ON ddl_command_end
+    EXECUTE FUNCTION live.on_definition();
+ALTER EVENT TRIGGER pg_live_definition ENABLE ALWAYS;
+CREATE EVENT TRIGGER pg_live_definition_drop ON sql_drop
+    EXECUTE FUNCTION live.on_definition();
+ALTER EVENT TRIGGER pg_live_definition_drop ENABLE ALWAYS;
 
 REVOKE ALL ON FUNCTION live.prepare_connection(), live.attach(bigint),
     live.next(bigint, bigint, bigint), live.unregister(bigint, bigint[]), live.last_commit(),
     live.clock(), live.watch(bigint, bigint, bigint, regclass[]), live.status(), live.counters(),
-    live.watermark(bigint, integer), live.import_snapshot(bigint),
+    live.watch(bigint, bigint, bigint, text), live.depends(regprocedure, regclass[]), live.on_definition(),
+    live.function_reads(oid[]), live.sql_functions(text, text), live.watermark(bigint, integer), live.import_snapshot(bigint),
     live.replica_ticket(), live.wait_for_replay(pg_lsn, bigint),
     live.register(bigint, bigint, bigint, bigint, bigint, bytea, bytea), live.catch_up(bytea, bigint, bigint),
     live.stop(), live.note_redefinition(oid), live.capture_table(regclass),

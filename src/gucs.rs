@@ -1,7 +1,10 @@
-//! Limits of functions as settings. Sessions may lower them, only a superuser may raise them.
+//! Settings of functions. Limits: sessions may lower them, only a superuser may raise them. Who may call what in SQL: a
+//! superuser's alone.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::sync::atomic::AtomicI32;
+
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 
 use crate::pg::guc::{self, Limit, Unit};
 
@@ -106,8 +109,50 @@ static IMAGE_CACHE_MB: Limit = limit(
     c"The oldest are removed. With 0 none are made or used: modules are evaluated in every call.",
 );
 
+static SQL_SCHEMAS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"api"));
+static ANONYMOUS_ROLE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+
+fn register_texts() {
+    GucRegistry::define_string_guc(
+        c"pg_live.sql_schemas",
+        c"Schemas whose functions clients may query as sql/schema:function.",
+        c"Names with commas between them. EXECUTE on the function decides who may.",
+        &SQL_SCHEMAS,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"pg_live.anonymous_role",
+        c"The role of clients whose token has no claim `role`, or who have none.",
+        c"It must be granted to the relay's login. Empty: they cannot query SQL functions.",
+        &ANONYMOUS_ROLE,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+}
+
+/// Schemas whose functions clients may query.
+pub(crate) fn sql_schemas() -> Vec<String> {
+    text(&SQL_SCHEMAS)
+        .split(',')
+        .map(|schema| schema.trim().to_owned())
+        .filter(|schema| !schema.is_empty())
+        .collect()
+}
+
+/// The role of callers that have none.
+pub(crate) fn anonymous_role() -> Option<String> {
+    Some(text(&ANONYMOUS_ROLE)).filter(|role| !role.is_empty())
+}
+
+fn text(setting: &GucSetting<Option<CString>>) -> String {
+    let text = setting.get().unwrap_or_default();
+    text.to_string_lossy().into_owned()
+}
+
 /// Registers the settings; called once when the library is loaded.
 pub(crate) fn register() {
+    register_texts();
     guc::register([
         &HEAP_SIZE_MB,
         &USER_TIME_MS,

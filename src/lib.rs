@@ -16,6 +16,7 @@ mod journal;
 mod js;
 mod language;
 mod pg;
+mod reads;
 
 ::pgrx::pg_module_magic!(name, version);
 
@@ -26,5 +27,6 @@ pub extern "C-unwind" fn _PG_init() {
     js::loaded();
     functions::sharing::register();
     pg::language::guard::install();
+    pg::executed::install();
     invalidator::start();
 }

@@ -21,6 +21,7 @@ use crate::pg::function::Call;
 use crate::pg::session::{self, Subtransaction};
 use crate::pg::snapshot::{self, Origin};
 use crate::pg::spi::{self, Access, Param};
+use crate::reads;
 
 fn text(value: Option<String>) -> Option<Datum> {
     value.and_then(IntoDatum::into_datum)
@@ -61,16 +62,18 @@ fn caller(identity: Option<&str>) -> Result<(Caller, Option<String>)> {
 /// the database.
 fn failed(message: String, access: Access) -> Result<Response> {
     let catalog = Catalog::current(access)?;
-    let mut reads = ReadSetBuilder::default();
-    reads.table(catalog.active_oid);
-    catalog.tables().for_each(|table| reads.table(table.oid));
+    let mut read = ReadSetBuilder::default();
+    read.table(catalog.active_oid);
+    catalog.tables().for_each(|table| read.table(table.oid));
+    reads::lost().into_iter().for_each(|rel| read.table(rel));
     Ok(Response {
         result: Err(JsError {
             message,
             data: None,
         }),
         log_lines: Vec::new(),
-        reads: reads.build(),
+        reads: read.build(),
+        not_live: None,
         observed: Observed {
             time: true,
             randomness: true,
@@ -128,13 +131,22 @@ pub(super) fn run_query(call: &mut Call) -> Result<Datum> {
         journal: call.optional(6),
     };
     let on_standby = matches!(origin, Origin::Standby(_));
+    reads::forget_lost();
     let Response {
         result,
         log_lines,
         reads,
         journal,
         observed,
+        not_live,
     } = run_contained(&request, on_standby)?;
+    let result = match not_live {
+        // What would go stale without a word is refused. The refusal is live: it goes when the reason goes.
+        Some(reason) if sub != 0 => Err(JsError::plain(format!(
+            "{path} cannot be a live query: {reason}. Query it once instead, see docs/sql.md."
+        ))),
+        Some(_) | None => result,
+    };
     let (ok, value, error, data) = split(result);
     let mut row = vec![
         ok.into_datum(),

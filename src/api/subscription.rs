@@ -16,6 +16,7 @@ use crate::invalidator::log::{Place, Refused};
 use crate::pg::function::{Call, sql_functions};
 use crate::pg::shmem::{self, Slot};
 use crate::pg::{latch, relation, residue, session, snapshot, worker};
+use crate::reads;
 
 /// How long `live.attach` waits for the worker to forget what an owner had before.
 const FORGET: Duration = Duration::from_secs(5);
@@ -30,6 +31,7 @@ sql_functions! {
     pg_live_attach = attach;
     pg_live_next = next;
     pg_live_watch = watch;
+    pg_live_watch_query = watch_query;
     pg_live_unregister = unregister;
     pg_live_last_commit = last_commit;
     pg_live_clock = clock;
@@ -167,6 +169,51 @@ fn watch(call: &mut Call) -> Result<pg_sys::Datum> {
         place.and_then(|(boot, _)| boot.cast_signed().into_datum()),
         place.and_then(|(_, position)| position.cast_signed().into_datum()),
         not_live.into_datum(),
+    ]]))
+}
+
+/// `live.watch(owner, sub, generation, query)`: any query as a live one, run and registered at the transaction's
+/// snapshot.
+fn watch_query(call: &mut Call) -> Result<pg_sys::Datum> {
+    let owner: Owner = call.required(0, "owner")?;
+    let sub: Sub = call.required(1, "sub")?;
+    let generation: Generation = call.required(2, "generation")?;
+    let query: String = call.required(3, "query")?;
+    shmem::memory()?;
+    let snapshot = snapshot::transaction_snapshot()?;
+    // R2: after the snapshot was taken.
+    let place = invalidator::position();
+    let (outcome, sources) = reads::run(&query, &[], true)?;
+    let (result, error) = match outcome {
+        Ok(rows) => (Some(reads::rows_to_value(rows)?.to_encoded()), None),
+        Err(failed) => (None, Some(failed.message)),
+    };
+    let mut set = ReadSetBuilder::default();
+    sources.add_to(&mut set);
+    let set = set.build();
+    if capture::ddl_conflict(&snapshot, &set) {
+        return Err(Error::Redefined); // R17
+    }
+    let mut not_live = sources.not_live;
+    let mut registered = None;
+    // R18
+    if not_live.is_none() && !capture::may_register(&set)? {
+        not_live = Some(
+            "not all tables were captured yet at this snapshot; that was asked for, try again"
+                .to_owned(),
+        );
+    }
+    if not_live.is_none() {
+        let name = (owner, sub, generation);
+        registered = invalidator::register(name, place, snapshot, set).ok();
+    }
+    Ok(call.rows(vec![vec![
+        result.and_then(IntoDatum::into_datum),
+        error.and_then(IntoDatum::into_datum),
+        registered.is_some().into_datum(),
+        registered.and_then(|done| done.boot.cast_signed().into_datum()),
+        registered.and_then(|done| done.position.cast_signed().into_datum()),
+        not_live.and_then(IntoDatum::into_datum),
     ]]))
 }
 

@@ -24,6 +24,9 @@ pub(crate) enum Coverage {
     Never(String),
 }
 
+/// The first oid that is not one of the system's own objects.
+const FIRST_USER_OID: RelId = 16384;
+
 thread_local! {
     /// Relations found to be captured from a snapshot on, as long as no definition changes.
     static KNOWN: RefCell<HashMap<RelId, (u64, Moment)>> = RefCell::default();
@@ -89,7 +92,10 @@ pub(crate) fn ensure_captured(relations: &[RelId]) -> Result<Coverage> {
 /// Whether a query's result may be registered: nothing that it read has yet to be captured. Its tables are those
 /// of documents, which are captured from the start; what somebody has put in the place of one counts as it is.
 pub(crate) fn may_register(reads: &ReadSet) -> Result<bool> {
-    let mut relations: Vec<RelId> = reads.entries.iter().map(ReadEntry::rel).collect();
+    // Those of the system stand for definitions: what changes them is told by event triggers.
+    let of_users = |rel: &RelId| *rel >= FIRST_USER_OID;
+    let rels = reads.entries.iter().map(ReadEntry::rel);
+    let mut relations: Vec<RelId> = rels.filter(of_users).collect();
     relations.sort_unstable();
     relations.dedup();
     match ensure_captured(&relations)? {

@@ -20,6 +20,7 @@ use crate::functions::usage::{Resource, Usage};
 use crate::js::{Code, Host, HostError, Interrupts, ModuleSource};
 use crate::pg::session::{self, UserGuard};
 use crate::pg::spi::{self, Access, Param};
+use crate::reads::Sources;
 
 /// A running function's view of the database, and of the functions that it calls: those take their
 /// turns with what belongs to one function alone (`nested::Outer`).
@@ -32,6 +33,8 @@ pub(crate) struct Execution {
     pub(crate) access: Access,
     /// What has been read by id and by whole table; scans are added when they close.
     pub(crate) reads: ReadSetBuilder,
+    /// Why changes of what was read by SQL cannot all be seen.
+    pub(crate) not_live: Option<String>,
     /// Queries whose rows are being read.
     pub(crate) open: HashMap<u64, OpenQuery>,
     /// The pages that were read.
@@ -85,6 +88,7 @@ impl Execution {
                 FunctionKind::Mutation | FunctionKind::Action => Access::Write,
             },
             reads,
+            not_live: None,
             open: HashMap::new(),
             pages: Pages::default(),
             identity,
@@ -149,6 +153,12 @@ impl Execution {
         self.next_query += 1;
         self.open.insert(number, query);
         number
+    }
+
+    /// Adds what was read by SQL.
+    pub(crate) fn add_sources(&mut self, sources: Sources) {
+        sources.add_to(&mut self.reads);
+        self.not_live = self.not_live.take().or(sources.not_live);
     }
 
     /// Ends an open query: what it read joins the read-set.

@@ -23,6 +23,7 @@ use crate::pg::after_reply;
 use crate::pg::session::{self, UserGuard};
 use crate::pg::shmem::{self, Counter};
 use crate::pg::spi::Access;
+use crate::reads::{self, Address};
 
 /// Who may call what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub(crate) struct Response {
     pub(crate) log_lines: Vec<String>,
     /// What it read.
     pub(crate) reads: ReadSet,
+    /// Why it cannot follow all that it read.
+    pub(crate) not_live: Option<String>,
     /// What else the result depends on.
     pub(crate) observed: Observed,
     /// Where its pages ended; `None` if it read none.
@@ -167,7 +170,8 @@ fn execute(request: &Request<'_>, noted: &mut Noted) -> Result<Response> {
     };
     let definer = session::current_user();
     let catalog = Catalog::current(access)?;
-    if catalog.deployment.is_none() && request.caller == Caller::Sql {
+    let sql = sql_function(&catalog, request);
+    if catalog.deployment.is_none() && request.caller == Caller::Sql && sql.is_none() {
         return Err(Error::NothingDeployed);
     }
     let path = FunctionPath::parse(request.path);
@@ -185,6 +189,11 @@ fn execute(request: &Request<'_>, noted: &mut Noted) -> Result<Response> {
         && system::is_system(path)
     {
         return run_system(execution, path, request.args);
+    }
+    if let Some(address) = sql {
+        noted.found = true;
+        let result = call_sql(&mut execution, &address, request)?;
+        return Ok(finished(execution, result, Vec::new()));
     }
     let target = path.map_err(|error| error.to_string()).and_then(|path| {
         let args = arguments(request.args)?;
@@ -206,15 +215,61 @@ fn execute(request: &Request<'_>, noted: &mut Noted) -> Result<Response> {
         }
         Err(message) => (Err(JsError::plain(message)), Vec::new()),
     };
+    Ok(finished(execution, result, log_lines))
+}
+
+fn finished(
+    mut execution: Execution,
+    result: std::result::Result<String, JsError>,
+    log_lines: Vec<String>,
+) -> Response {
     let observed = execution.observed;
+    let not_live = execution.not_live.take();
     let (reads, journal) = execution.into_reads();
-    Ok(Response {
+    Response {
         result,
         log_lines,
         observed,
+        not_live,
         reads,
         journal,
-    })
+    }
+}
+
+/// The SQL function that a query's path names, unless a function of the deployment has that path.
+fn sql_function(catalog: &Catalog, request: &Request<'_>) -> Option<Address> {
+    let address = Address::parse(request.path).filter(|_| request.kind == FunctionKind::Query)?;
+    let deployed = FunctionPath::parse(request.path)
+        .is_ok_and(|path| catalog.function(path.module(), path.function()).is_some());
+    (!deployed).then_some(address)
+}
+
+fn call_sql(
+    execution: &mut Execution,
+    address: &Address,
+    request: &Request<'_>,
+) -> Result<std::result::Result<String, JsError>> {
+    let refuse = |error: &dyn std::fmt::Display| {
+        Ok(Err(JsError::plain(format!(
+            "ArgumentValidationError: {error}"
+        ))))
+    };
+    let args = match arguments(request.args).map(Value::from_json) {
+        Ok(Ok(Value::Object(args))) => args,
+        Ok(Ok(_)) => return refuse(&"the arguments must be an object"),
+        Ok(Err(error)) => return refuse(&error),
+        Err(message) => return Ok(Err(JsError::plain(message))),
+    };
+    // Role and claims decide what it sees.
+    execution.observed.identity = true;
+    let identity = request.identity.as_deref();
+    let (result, sources) = reads::call(address, args, request.caller, identity)?;
+    execution.add_sources(sources);
+    Ok(result.map_err(JsError::plain).and_then(|value| {
+        let invalid = |error| JsError::plain(format!("Function return value is invalid: {error}"));
+        limits::check_result(&value).map_err(invalid)?;
+        Ok(value.to_encoded())
+    }))
 }
 
 /// Arguments as functions take them: the array with one object, in the exact encoding.
@@ -231,15 +286,7 @@ fn run_system(mut execution: Execution, path: &FunctionPath, args: &str) -> Resu
         Ok(args) => system::run(&mut execution, path, &args)?,
         Err(message) => Err(JsError::plain(message)),
     };
-    let observed = execution.observed;
-    let (reads, journal) = execution.into_reads();
-    Ok(Response {
-        result,
-        log_lines: Vec::new(),
-        reads,
-        observed,
-        journal,
-    })
+    Ok(finished(execution, result, Vec::new()))
 }
 
 /// The one object in the arguments of a request: itself, or in an array.

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::js::{Data, Routine, Shape, Version};
 use crate::pg::function::Call;
 use crate::pg::language::proc::{self, Proc, Wanted};
-use crate::pg::language::statement::Prepared;
+use crate::pg::language::statement::{Allowed, Prepared};
 use crate::pg::language::trigger;
 use crate::pg::language::types::Converter;
 
@@ -267,7 +267,7 @@ impl Function {
         if let Some(known) = known.filter(|known| known.fits_now()) {
             return Ok(known);
         }
-        let made = Rc::new(Prepared::new(sql)?);
+        let made = Rc::new(Prepared::new(sql, Allowed::All)?);
         let mut statements = self.statements.borrow_mut();
         if statements.len() >= MAX_STATEMENTS {
             statements.clear();

@@ -6,6 +6,7 @@ mod databases;
 pub(crate) mod datum;
 pub(crate) mod decoding;
 pub(crate) mod definition;
+pub(crate) mod executed;
 pub(crate) mod executor;
 pub(crate) mod function;
 pub(crate) mod guc;

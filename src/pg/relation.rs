@@ -63,6 +63,26 @@ pub(crate) fn read_with(rel: u32) -> Vec<u32> {
     closure(rel, Way::ToChildren)
 }
 
+/// Whether a relation has rows of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ViewOrTable {
+    /// None: it shows those of others.
+    View,
+    /// It has, or there is no such relation.
+    Other,
+}
+
+/// What a relation is.
+pub(crate) fn view_or_table(rel: u32) -> ViewOrTable {
+    // SAFETY: a catalog lookup in a transaction.
+    let kind = unsafe { pg_sys::get_rel_relkind(pg_sys::Oid::from(rel)) };
+    if kind.cast_unsigned() == b'v' {
+        ViewOrTable::View
+    } else {
+        ViewOrTable::Other
+    }
+}
+
 /// A number that changes with every change of a relation's definition that this process learns of.
 pub(crate) fn definitions() -> u64 {
     watch();

@@ -39,27 +39,47 @@ impl Drop for UserGuard {
 }
 
 /// The settings as they were before it was made, put back on drop.
-struct SettingsGuard(std::ffi::c_int);
+pub(crate) struct SettingsGuard(std::ffi::c_int);
+
+/// A setting and the value that it gets.
+pub(crate) struct Setting<'a> {
+    /// Its name.
+    pub(crate) name: &'static std::ffi::CStr,
+    /// The text of its value; what follows a NUL character is cut off.
+    pub(crate) value: &'a str,
+}
 
 impl SettingsGuard {
     /// Names are looked up in pg_catalog only, whatever the session's search_path is.
     fn pinned_search_path() -> SettingsGuard {
-        // SAFETY: a level of settings that drop closes; an abort of the transaction closes it as well. The
-        // parameter and its value are C strings.
-        unsafe {
-            let level = pg_sys::NewGUCNestLevel();
-            pg_sys::set_config_option(
-                c"search_path".as_ptr(),
-                c"pg_catalog, pg_temp".as_ptr(),
-                pg_sys::GucContext::PGC_USERSET,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_SAVE,
-                true,
-                0,
-                false,
-            );
-            SettingsGuard(level)
+        SettingsGuard::with(&[Setting {
+            name: c"search_path",
+            value: "pg_catalog, pg_temp",
+        }])
+    }
+
+    /// Settings that hold until drop.
+    pub(crate) fn with(settings: &[Setting<'_>]) -> SettingsGuard {
+        // SAFETY: opens a level of settings that drop closes; an abort of the transaction closes it as well.
+        let guard = SettingsGuard(unsafe { pg_sys::NewGUCNestLevel() });
+        for Setting { name, value } in settings {
+            let value = value.split('\0').next().unwrap_or_default();
+            let value = std::ffi::CString::new(value).unwrap_or_default();
+            // SAFETY: the parameter and its value are C strings, which Postgres copies.
+            unsafe {
+                pg_sys::set_config_option(
+                    name.as_ptr(),
+                    value.as_ptr(),
+                    pg_sys::GucContext::PGC_USERSET,
+                    pg_sys::GucSource::PGC_S_SESSION,
+                    pg_sys::GucAction::GUC_ACTION_SAVE,
+                    true,
+                    0,
+                    false,
+                );
+            }
         }
+        guard
     }
 }
 
@@ -70,6 +90,59 @@ impl Drop for SettingsGuard {
             unsafe { pg_sys::AtEOXact_GUC(true, self.0) };
         }
     }
+}
+
+/// Makes the transaction read-only until drop: no statement of any function can write.
+pub(crate) struct ReadOnly(bool);
+
+impl ReadOnly {
+    /// From now on.
+    pub(crate) fn new() -> ReadOnly {
+        // SAFETY: a plain setting of the transaction; the end of a subtransaction puts it back as well.
+        unsafe {
+            let before = ReadOnly(pg_sys::XactReadOnly);
+            pg_sys::XactReadOnly = true;
+            before
+        }
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        // SAFETY: as in `new`; no Postgres function is called.
+        unsafe { pg_sys::XactReadOnly = self.0 };
+    }
+}
+
+/// The role that called, outside of all functions that change it.
+pub(crate) fn outer_user() -> pg_sys::Oid {
+    // SAFETY: a plain read.
+    unsafe { pg_sys::GetOuterUserId() }
+}
+
+/// Whether this session's login was granted the role: it is neither the login itself nor a superuser.
+pub(crate) fn may_become(role: pg_sys::Oid) -> bool {
+    // SAFETY: catalog lookups in a transaction.
+    unsafe {
+        let login = pg_sys::GetSessionUserId();
+        role != login
+            && !pg_sys::superuser_arg(role)
+            && pg_sys::is_member_of_role_nosuper(login, role)
+    }
+}
+
+/// Raises an ERROR with a SQLSTATE, as a panic.
+pub(crate) fn raise(state: [u8; 5], message: &str) -> ! {
+    let code = state.iter().rev().fold(0_i32, |code, character| {
+        (code << 6) | i32::from(character.wrapping_sub(b'0') & 0x3f)
+    });
+    pgrx::pg_sys::panic::ErrorReport::new(
+        pgrx::PgSqlErrorCode::from(code),
+        message.to_owned(),
+        "statement",
+    )
+    .report(pgrx::PgLogLevel::ERROR);
+    unreachable!("ereport(ERROR) returned")
 }
 
 /// Runs `body` as the bootstrap superuser with a safe search_path: for reads of the extension's own tables on

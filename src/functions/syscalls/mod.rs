@@ -3,6 +3,7 @@
 mod meta;
 mod page;
 mod read;
+mod sql;
 mod write;
 
 use pg_live_values::json::halves_as_nul;
@@ -132,6 +133,7 @@ pub(super) fn asynchronous(execution: &mut Execution, op: &str, args: &str) -> A
         "1.0/auditLog" => Ok("null".to_owned()),
         "1.0/getTransactionMetrics" => Ok(execution.usage.metrics().to_string()),
         "1.0/queryPage" => page::query_page(execution, &args),
+        "pg_live/sql" => sql::run(execution, &args),
         "1.0/runUdf" => nested::run_udf(execution, &args),
         "1.0/createFunctionHandle" => meta::create_function_handle(execution, &args),
         "1.0/schedule" | "1.0/cancel_job" => Err(not_yet("the scheduler")),

@@ -10,7 +10,7 @@ use pgrx::pg_sys;
 
 use crate::error::{Error, Result};
 use crate::invalidator;
-use crate::pg::{databases, function, residue};
+use crate::pg::{databases, executed, function, residue};
 
 /// Session-level advisory locks and unlocks of `pg_proc.dat`, by oid.
 const ADVISORY: std::ops::RangeInclusive<u32> = 2880..=2892;
@@ -101,6 +101,7 @@ unsafe extern "C-unwind" fn process_utility(
             }
             residue::note();
         }
+        executed::note_command((*statement).utilityStmt);
         if let Some(emptied) = databases::emptied_by((*statement).utilityStmt) {
             invalidator::make_way(emptied.database, emptied.by_force);
         }
@@ -140,6 +141,9 @@ unsafe extern "C-unwind" fn object_access(
 ) {
     let executes = access == pg_sys::ObjectAccessType::OAT_FUNCTION_EXECUTE;
     let function = object.to_u32();
+    if executes {
+        executed::note_function(function);
+    }
     let outlives = executes && (ADVISORY.contains(&function) || function == SETSEED);
     if outlives && DEPTH.get() == 0 {
         residue::note();

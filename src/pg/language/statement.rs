@@ -59,14 +59,23 @@ fn search_path() -> Vec<u8> {
         .to_vec()
 }
 
+/// Which statements may be prepared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Allowed {
+    /// All that SPI runs.
+    All,
+    /// SELECT, VALUES, INSERT, UPDATE, DELETE, MERGE: no definitions, no other commands.
+    QueriesAndWrites,
+}
+
 impl Prepared {
     /// Prepares a statement; the types of its parameters follow from where they stand.
-    pub(crate) fn new(sql: &str) -> Result<Prepared> {
+    pub(crate) fn new(sql: &str, allowed: Allowed) -> Result<Prepared> {
         free_unused();
         let text = CString::new(sql).map_err(|_| {
             Error::Untranslatable("the text of a statement cannot hold a NUL character".to_owned())
         })?;
-        let mut types = parameter_types(&text)?;
+        let mut types = parameter_types(&text, allowed)?;
         let params: Vec<Rc<Converter>> = types.iter().map(|of| Converter::of(*of, -1)).collect();
         let shapes: Result<Vec<Shape>> = params.iter().map(|param| param.shape()).collect();
         let shapes = shapes?.into();
@@ -184,7 +193,7 @@ impl Prepared {
 }
 
 /// Parses and analyses one statement: the types of its parameters. Refuses what a function must not run.
-fn parameter_types(text: &CString) -> Result<Vec<pg_sys::Oid>> {
+fn parameter_types(text: &CString, allowed: Allowed) -> Result<Vec<pg_sys::Oid>> {
     // SAFETY: the text outlives the calls; the list holds RawStmt nodes.
     unsafe {
         let placed = |mut error: PgError| {
@@ -208,6 +217,15 @@ fn parameter_types(text: &CString) -> Result<Vec<pg_sys::Oid>> {
         })
         .map_err(placed)?;
         guard::check_query(query)?;
+        if allowed == Allowed::QueriesAndWrites
+            && (*query).commandType == pg_sys::CmdType::CMD_UTILITY
+        {
+            return Err(Error::FeatureNotSupported(
+                "only queries, INSERT, UPDATE, DELETE and MERGE can be run here: no definitions (CREATE, ALTER, DROP, \
+                 ...), no transaction control, no other commands"
+                    .to_owned(),
+            ));
+        }
         let count = usize::try_from(count).unwrap_or(0);
         let types: Vec<pg_sys::Oid> = (0..count).map(|index| *types.add(index)).collect();
         let undecided = |of: &pg_sys::Oid| [pg_sys::UNKNOWNOID, pg_sys::InvalidOid].contains(of);

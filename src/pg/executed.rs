@@ -1,0 +1,283 @@
+//! What statements read, seen at the executor: every plan that starts and every function that is set up to be
+//! called while a recording runs, those of functions called by the statement included.
+//!
+//! Nothing is looked up here: hooks run within Postgres' frames, where an ERROR must not become a panic.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::ffi::{c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use pgrx::pg_sys;
+use pgrx::pg_sys::NodeTag as Tag;
+
+/// The system column `tableoid`: unlike the others it changes with the row's table only.
+const TABLE_OID: i16 = -6;
+
+/// What a statement does that no read-set can stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Oddity {
+    /// `ctid`, `xmin` and the like: VACUUM FULL and updates that change nothing change them.
+    SystemColumn,
+    /// TABLESAMPLE: which rows it takes depends on where they are stored.
+    Sample,
+    /// A command that is no query, such as EXPLAIN.
+    Command,
+}
+
+/// What was seen.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    /// Relations of the plans; views, too.
+    pub(crate) relations: BTreeSet<u32>,
+    /// Functions that were set up to be called, operators' ones included.
+    pub(crate) functions: BTreeSet<u32>,
+    /// What cannot be followed.
+    pub(crate) oddities: BTreeSet<Oddity>,
+}
+
+impl Seen {
+    fn join(&mut self, other: &Seen) {
+        self.relations.extend(&other.relations);
+        self.functions.extend(&other.functions);
+        self.oddities.extend(&other.oddities);
+    }
+}
+
+thread_local! {
+    static SEEN: RefCell<Option<Seen>> = const { RefCell::new(None) };
+    static RECORDING: Cell<bool> = const { Cell::new(false) };
+    static NEXT_START: Cell<pg_sys::ExecutorStart_hook_type> = const { Cell::new(None) };
+}
+
+type Walker<T> = unsafe extern "C-unwind" fn(*mut T, *mut c_void) -> bool;
+
+unsafe extern "C-unwind" {
+    fn standard_ExecutorStart(query: *mut pg_sys::QueryDesc, flags: c_int);
+    fn planstate_tree_walker(
+        state: *mut pg_sys::PlanState,
+        walker: Walker<pg_sys::PlanState>,
+        context: *mut c_void,
+    ) -> bool;
+    fn expression_tree_walker(
+        node: *mut pg_sys::Node,
+        walker: Walker<pg_sys::Node>,
+        context: *mut c_void,
+    ) -> bool;
+}
+
+/// Puts the hook in place; called once when the library is loaded.
+pub(crate) fn install() {
+    // SAFETY: hooks are chained as Postgres wants it, before any statement runs.
+    unsafe {
+        NEXT_START.set(pg_sys::ExecutorStart_hook);
+        pg_sys::ExecutorStart_hook = Some(executor_start);
+    }
+}
+
+/// Parallel workers are other processes, in which nothing is recorded: none is started until drop, whatever a
+/// kept plan says.
+struct Alone {
+    workers: c_int,
+    per_gather: c_int,
+}
+
+impl Alone {
+    fn new() -> Alone {
+        // SAFETY: plain settings of this single-threaded backend.
+        unsafe {
+            let before = Alone {
+                workers: pg_sys::max_parallel_workers,
+                per_gather: pg_sys::max_parallel_workers_per_gather,
+            };
+            pg_sys::max_parallel_workers = 0;
+            pg_sys::max_parallel_workers_per_gather = 0;
+            before
+        }
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        // SAFETY: as in `new`; no Postgres function is called.
+        unsafe {
+            pg_sys::max_parallel_workers = self.workers;
+            pg_sys::max_parallel_workers_per_gather = self.per_gather;
+        }
+    }
+}
+
+/// Runs `body` and tells what it has read, even if it panicked. A recording around it sees that, too.
+pub(crate) fn record<T>(body: impl FnOnce() -> T) -> (std::thread::Result<T>, Seen) {
+    let _alone = Alone::new();
+    let outer = SEEN.replace(Some(Seen::default()));
+    RECORDING.set(true);
+    let result = catch_unwind(AssertUnwindSafe(body));
+    let seen = SEEN.take().unwrap_or_default();
+    RECORDING.set(outer.is_some());
+    SEEN.set(outer.map(|mut outer| {
+        outer.join(&seen);
+        outer
+    }));
+    (result, seen)
+}
+
+/// Runs `body` without recording: what it reads belongs to the extension, not to the statement.
+pub(crate) fn unrecorded<T>(body: impl FnOnce() -> T) -> T {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            RECORDING.set(self.0);
+        }
+    }
+    let _restore = Restore(RECORDING.replace(false));
+    body()
+}
+
+fn note(change: impl FnOnce(&mut Seen)) {
+    SEEN.with_borrow_mut(|seen| {
+        if let Some(seen) = seen {
+            change(seen);
+        }
+    });
+}
+
+/// A function is set up to be called.
+pub(super) fn note_function(function: u32) {
+    if RECORDING.get() {
+        note(|seen| {
+            seen.functions.insert(function);
+        });
+    }
+}
+
+/// A command that is no query runs.
+///
+/// # Safety
+/// The node must be valid.
+pub(super) unsafe fn note_command(node: *mut pg_sys::Node) {
+    if !RECORDING.get() {
+        return;
+    }
+    // SAFETY: as the caller promises.
+    let harmless = unsafe {
+        matches!(
+            (*node).type_,
+            Tag::T_DeclareCursorStmt
+                | Tag::T_FetchStmt
+                | Tag::T_ClosePortalStmt
+                | Tag::T_VariableSetStmt
+                | Tag::T_VariableShowStmt
+        )
+    };
+    if !harmless {
+        note(|seen| {
+            seen.oddities.insert(Oddity::Command);
+        });
+    }
+}
+
+/// # Safety
+/// Called by Postgres as its hook. The frame owns nothing, so errors may jump over it.
+unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags: c_int) {
+    let recording = RECORDING.get();
+    // SAFETY: the arguments go on as they came. A query has a plan, and once it was started the plan's state.
+    unsafe {
+        if recording {
+            // Before the start, which may fail for want of rights.
+            note_relations((*query).plannedstmt);
+        }
+        match NEXT_START.get() {
+            Some(next) => next(query, flags),
+            None => standard_ExecutorStart(query, flags),
+        }
+        if recording {
+            visit((*query).planstate, std::ptr::null_mut());
+        }
+    }
+}
+
+/// The relations of a plan: those that were expanded, pruned or found to be unneeded are among them.
+///
+/// # Safety
+/// The plan must be valid.
+unsafe fn note_relations(plan: *mut pg_sys::PlannedStmt) {
+    // SAFETY: the range table is a list of its entries, the relations are a list of oids.
+    unsafe {
+        let table = (*plan).rtable;
+        for index in 0..length(table) {
+            let entry = (*(*table).elements.add(index))
+                .ptr_value
+                .cast::<pg_sys::RangeTblEntry>();
+            if (*entry).rtekind == pg_sys::RTEKind::RTE_RELATION {
+                let relation = (*entry).relid.to_u32();
+                note(|seen| {
+                    seen.relations.insert(relation);
+                });
+            }
+        }
+        let relations = (*plan).relationOids;
+        for index in 0..length(relations) {
+            let relation = (*(*relations).elements.add(index)).oid_value.to_u32();
+            note(|seen| {
+                seen.relations.insert(relation);
+            });
+        }
+    }
+}
+
+/// # Safety
+/// The list must be valid or null.
+unsafe fn length(list: *mut pg_sys::List) -> usize {
+    if list.is_null() {
+        return 0;
+    }
+    // SAFETY: as the caller promises.
+    usize::try_from(unsafe { (*list).length }).unwrap_or(0)
+}
+
+/// # Safety
+/// Called with the state of a plan that was started, or null. The frame owns nothing.
+unsafe extern "C-unwind" fn visit(state: *mut pg_sys::PlanState, context: *mut c_void) -> bool {
+    if state.is_null() {
+        return false;
+    }
+    // SAFETY: a state has its plan; the walker takes this function for what is below it.
+    unsafe {
+        let plan = (*state).plan;
+        let oddity = match (*plan).type_ {
+            Tag::T_SampleScan => Some(Oddity::Sample),
+            Tag::T_TidScan | Tag::T_TidRangeScan => Some(Oddity::SystemColumn),
+            _ => {
+                let found = has_system_column((*plan).targetlist.cast(), context)
+                    || has_system_column((*plan).qual.cast(), context);
+                found.then_some(Oddity::SystemColumn)
+            }
+        };
+        if let Some(oddity) = oddity {
+            note(|seen| {
+                seen.oddities.insert(oddity);
+            });
+        }
+        planstate_tree_walker(state, visit, context)
+    }
+}
+
+/// # Safety
+/// Called with a valid node, or null. The frame owns nothing.
+unsafe extern "C-unwind" fn has_system_column(
+    node: *mut pg_sys::Node,
+    context: *mut c_void,
+) -> bool {
+    if node.is_null() {
+        return false;
+    }
+    // SAFETY: the tag tells the type of a node; the walker takes this function for what is below it.
+    unsafe {
+        if (*node).type_ == Tag::T_Var {
+            let attribute = (*node.cast::<pg_sys::Var>()).varattno;
+            return attribute < 0 && attribute != TABLE_OID;
+        }
+        expression_tree_walker(node, has_system_column, context)
+    }
+}

@@ -1,0 +1,12 @@
+//! What a result read by SQL depends on, and running such SQL: statements of functions, functions as live queries.
+
+mod caller;
+mod function;
+mod sources;
+mod statement;
+mod values;
+
+pub(crate) use function::{Address, call};
+pub(crate) use sources::{Sources, forget_lost, lost};
+pub(crate) use statement::run;
+pub(crate) use values::rows_to_value;

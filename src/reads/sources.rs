@@ -1,0 +1,187 @@
+//! From what the executor saw to entries of a read-set, or the reason why there can be none.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::panic::resume_unwind;
+
+use pg_live_readset::{ReadSetBuilder, RelId};
+use pgrx::pg_sys;
+
+use crate::capture::{self, Coverage};
+use crate::error::Result;
+use crate::pg::executed::{self, Oddity, Seen};
+use crate::pg::relation::{self, ViewOrTable};
+use crate::pg::session;
+use crate::pg::spi::{self, Access, Param};
+
+/// Stands for all definitions (tables, views, functions, policies, grants): every change of one publishes a change
+/// of pg_class, and every result of SQL depends on it.
+pub(crate) const DEFINITIONS: RelId = 1259;
+/// The first oid that is not one of the system's own objects.
+const FIRST_USER_OID: u32 = 16384;
+
+/// What a result depends on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sources {
+    /// Whole tables, with all that a read of them shows.
+    pub(crate) relations: BTreeSet<RelId>,
+    /// Why changes of what was read cannot all be seen.
+    pub(crate) not_live: Option<String>,
+}
+
+impl Sources {
+    /// What every result of SQL depends on.
+    pub(crate) fn of_definitions() -> Sources {
+        Sources {
+            relations: BTreeSet::from([DEFINITIONS]),
+            not_live: None,
+        }
+    }
+
+    /// Adds what something else has read.
+    pub(crate) fn join(&mut self, other: Sources) {
+        self.relations.extend(other.relations);
+        self.not_live = self.not_live.take().or(other.not_live);
+    }
+
+    /// Adds them to a read-set.
+    pub(crate) fn add_to(&self, reads: &mut ReadSetBuilder) {
+        self.relations.iter().for_each(|rel| reads.table(*rel));
+    }
+}
+
+thread_local! {
+    /// What statements have read whose failure took the read-set of their call with it.
+    static LOST: RefCell<BTreeSet<RelId>> = const { RefCell::new(BTreeSet::new()) };
+    /// The system's functions that read nothing but their arguments.
+    static HARMLESS: RefCell<HashSet<u32>> = RefCell::default();
+    /// What a read of a relation shows, as of a number of definitions.
+    static SHOWN: RefCell<(u64, HashMap<RelId, Shown>)> = RefCell::default();
+}
+
+/// What a relation in a plan stands for: itself and what inherits from it; a view for nothing, its tables are in
+/// the plan, too.
+type Shown = std::rc::Rc<[RelId]>;
+
+/// Forgets what was lost before.
+pub(crate) fn forget_lost() {
+    LOST.take();
+}
+
+/// What failed statements have read since [`forget_lost`].
+pub(crate) fn lost() -> BTreeSet<RelId> {
+    LOST.with_borrow(Clone::clone)
+}
+
+/// Runs `body`, which runs SQL, and tells what the SQL has read. What it read before a panic is in [`lost`].
+pub(crate) fn record<T>(body: impl FnOnce() -> T) -> Result<(T, Sources)> {
+    let (result, seen) = executed::record(body);
+    match result {
+        Ok(value) => {
+            let sources = executed::unrecorded(|| resolve(&seen))?;
+            Ok((value, sources))
+        }
+        Err(panic) => {
+            // No catalog can be read now: a view, which nobody writes, does no harm, and what inherits from a table
+            // publishes that, too.
+            LOST.with_borrow_mut(|lost| {
+                lost.extend(&seen.relations);
+                lost.insert(DEFINITIONS);
+            });
+            resume_unwind(panic)
+        }
+    }
+}
+
+fn resolve(seen: &Seen) -> Result<Sources> {
+    let mut relations = BTreeSet::new();
+    for rel in &seen.relations {
+        relations.extend(shown(*rel).iter());
+    }
+    let mut reasons: Vec<String> = seen.oddities.iter().map(describe).collect();
+    judge_functions(seen, &mut relations, &mut reasons)?;
+    let tables: Vec<RelId> = relations.iter().copied().collect();
+    if let Coverage::Never(reason) = capture::ensure_captured(&tables)? {
+        reasons.push(reason);
+    }
+    relations.insert(DEFINITIONS);
+    Ok(Sources {
+        relations,
+        not_live: (!reasons.is_empty()).then(|| reasons.join("; ")),
+    })
+}
+
+fn describe(oddity: &Oddity) -> String {
+    match oddity {
+        Oddity::SystemColumn => {
+            "it reads a system column (ctid, xmin, ...), which changes without a change of the row"
+        }
+        Oddity::Sample => "TABLESAMPLE takes rows by where they are stored",
+        Oddity::Command => "it runs a command that is no query",
+    }
+    .to_owned()
+}
+
+fn shown(rel: RelId) -> Shown {
+    let definitions = relation::definitions();
+    let known = SHOWN.with_borrow(|(as_of, known)| {
+        (*as_of == definitions)
+            .then(|| known.get(&rel).cloned())
+            .flatten()
+    });
+    if let Some(known) = known {
+        return known;
+    }
+    let shown: Shown = match relation::view_or_table(rel) {
+        ViewOrTable::View => [].into(),
+        ViewOrTable::Other => relation::read_with(rel).into(),
+    };
+    SHOWN.with_borrow_mut(|(as_of, known)| {
+        if *as_of != definitions {
+            *as_of = definitions;
+            known.clear();
+        }
+        known.insert(rel, Shown::clone(&shown));
+    });
+    shown
+}
+
+/// Functions of LANGUAGE sql and plpgsql were seen as they ran. What others read has to be declared, unless they are
+/// IMMUTABLE or known.
+fn judge_functions(
+    seen: &Seen,
+    relations: &mut BTreeSet<RelId>,
+    reasons: &mut Vec<String>,
+) -> Result<()> {
+    let unknown: Vec<u32> = HARMLESS.with_borrow(|harmless| {
+        let unknown = seen.functions.iter().filter(|f| !harmless.contains(f));
+        unknown.copied().collect()
+    });
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<String> = unknown.iter().map(u32::to_string).collect();
+    let ids = format!("{{{}}}", ids.join(","));
+    let mut told = HashSet::new();
+    session::as_superuser(|| {
+        spi::query(
+            "SELECT function, reads, reason FROM live.function_reads($1::pg_catalog.oid[])",
+            &[Param::Text(&ids)],
+            Access::Read,
+            |row| {
+                told.insert(row.need::<pg_sys::Oid>(0)?.to_u32());
+                let reads: Option<Vec<pg_sys::Oid>> = row.get(1);
+                for rel in reads.into_iter().flatten() {
+                    relations.extend(shown(rel.to_u32()).iter());
+                }
+                reasons.extend(row.get::<String>(2));
+                Ok(())
+            },
+        )
+    })?;
+    HARMLESS.with_borrow_mut(|harmless| {
+        let of_system = unknown.iter().filter(|oid| **oid < FIRST_USER_OID);
+        harmless.extend(of_system.filter(|oid| !told.contains(oid)));
+    });
+    Ok(())
+}
