@@ -5,3 +5,9 @@ npm_packages() {
     cp "$1/package-lock.json" "$1/node_modules/.installed-lock"
   fi
 }
+
+# own_package: puts the project's own npm package beside those of pg_test, as an install of it would.
+own_package() {
+  rm -rf node_modules/pg-live
+  cp -R ../packages/pg-live node_modules/pg-live
+}

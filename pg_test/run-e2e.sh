@@ -4,5 +4,6 @@ set -eu
 cd "$(dirname "$0")"
 . ./npm-packages.sh
 npm_packages .
+own_package
 [ $# -gt 0 ] || set -- e2e/*.test.mjs
 exec node --test --test-concurrency=1 --test-timeout=600000 "$@"

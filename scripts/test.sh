@@ -6,7 +6,7 @@ set -uo pipefail
 cd "$root"
 
 suites=("$@")
-[ ${#suites[@]} -gt 0 ] || suites=(lint unit cli guides regress dump isolation capture wal hostile chaos races protocol standby e2e convex-cli browser)
+[ ${#suites[@]} -gt 0 ] || suites=(lint unit cli guides regress dump isolation capture wal oracle hostile chaos races protocol standby e2e convex-cli browser)
 export PG_LIVE_BIN=${PG_LIVE_BIN:-$target/release/pg-live}
 logs=$target/test
 mkdir -p "$logs"

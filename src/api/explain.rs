@@ -1,6 +1,6 @@
 //! `live.explain`: the read-set of a query as rows.
 
-use pg_live_readset::ReadEntry;
+use pg_live_readset::{ReadEntry, RelId};
 use pgrx::IntoDatum;
 use pgrx::pg_sys::Datum;
 
@@ -8,7 +8,8 @@ use crate::documents::catalog::{Catalog, FunctionKind};
 use crate::error::{Error, Result};
 use crate::functions::run::{self, Caller, Request};
 use crate::pg::function::Call;
-use crate::pg::spi::Access;
+use crate::pg::spi::{self, Access, Param};
+use crate::reads::DEFINITIONS;
 
 /// `live.explain(path text, args json) -> TABLE (kind, "table", index, lower, upper)`
 pub(super) fn explain(call: &mut Call) -> Result<Datum> {
@@ -29,11 +30,12 @@ pub(super) fn explain(call: &mut Call) -> Result<Datum> {
         });
     }
     let catalog = Catalog::current(Access::Read)?;
-    let reads = response
+    let reads: Result<Vec<_>> = response
         .reads
         .entries
         .iter()
-        .map(|entry| row(&catalog, entry));
+        .map(|entry| row(&catalog, entry))
+        .collect();
     let observed = response.observed;
     let outside = [
         (observed.time, "clock"),
@@ -42,10 +44,12 @@ pub(super) fn explain(call: &mut Call) -> Result<Datum> {
     ];
     let outside = outside.into_iter().filter(|(looked_at, _)| *looked_at);
     let outside = outside.map(|(_, what)| vec![what.into_datum(), None, None, None, None]);
-    Ok(call.rows(reads.chain(outside).collect()))
+    let why = response.not_live.into_iter();
+    let why = why.map(|reason| vec!["not live".into_datum(), None, None, reason.into_datum(), None]);
+    Ok(call.rows(reads?.into_iter().chain(outside).chain(why).collect()))
 }
 
-fn row(catalog: &Catalog, entry: &ReadEntry) -> Vec<Option<Datum>> {
+fn row(catalog: &Catalog, entry: &ReadEntry) -> Result<Vec<Option<Datum>>> {
     let (kind, rel, index, lower, upper) = match entry {
         ReadEntry::Key { rel, pk } => (
             "key",
@@ -72,18 +76,29 @@ fn row(catalog: &Catalog, entry: &ReadEntry) -> Vec<Option<Datum>> {
     let name = match table {
         Some(table) => table.name.clone(),
         None if rel == catalog.active_oid => "live.active".to_owned(),
-        None => rel.to_string(),
+        None if rel == DEFINITIONS => "(definitions)".to_owned(),
+        None => relation_name(rel)?,
     };
     let index = index
         .and_then(|number| table.and_then(|table| table.index_by_number(number)))
         .map(|index| index.name.clone());
-    vec![
+    Ok(vec![
         kind.into_datum(),
         name.into_datum(),
         index.into_datum(),
         lower.into_datum(),
         upper.into_datum(),
-    ]
+    ])
+}
+
+fn relation_name(rel: RelId) -> Result<String> {
+    let name = spi::query_one(
+        "SELECT $1::pg_catalog.oid::pg_catalog.regclass::pg_catalog.text",
+        &[Param::Int8(rel.into())],
+        Access::Read,
+        |row| row.need(0),
+    )?;
+    Ok(name.unwrap_or_else(|| rel.to_string()))
 }
 
 fn hex(bytes: &[u8]) -> String {

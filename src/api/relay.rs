@@ -143,7 +143,7 @@ pub(super) fn run_query(call: &mut Call) -> Result<Datum> {
     let result = match not_live {
         // What would go stale without a word is refused. The refusal is live: it goes when the reason goes.
         Some(reason) if sub != 0 => Err(JsError::plain(format!(
-            "{path} cannot be a live query: {reason}. Query it once instead, see docs/sql.md."
+            "{path} cannot be a live query: {reason}. Query it once instead, see docs/reactive-sql.md."
         ))),
         Some(_) | None => result,
     };

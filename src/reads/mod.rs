@@ -7,6 +7,6 @@ mod statement;
 mod values;
 
 pub(crate) use function::{Address, call};
-pub(crate) use sources::{Sources, forget_lost, lost};
+pub(crate) use sources::{DEFINITIONS, Sources, forget_lost, lost};
 pub(crate) use statement::run;
 pub(crate) use values::rows_to_value;

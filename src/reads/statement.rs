@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use pg_live_values::Value;
@@ -16,8 +17,12 @@ use crate::pg::session::{self, ReadOnly, Subtransaction};
 /// Statements whose plans are kept in a backend before all are dropped.
 const KEPT_MAX: usize = 500;
 
+/// Statements by text.
+type Statements = RefCell<HashMap<String, Vec<Rc<Prepared>>>>;
+
 thread_local! {
-    static KEPT: RefCell<HashMap<String, Vec<Rc<Prepared>>>> = RefCell::default();
+    // Never dropped: at the end of the process Postgres' memory has gone.
+    static KEPT: ManuallyDrop<Statements> = ManuallyDrop::default();
 }
 
 /// An ERROR that the statement's author caused; the subtransaction of the statement was rolled back.
@@ -84,7 +89,8 @@ fn attempt(sql: &str, params: &[Value], read_only: bool) -> Result<Rows> {
 }
 
 fn prepared(sql: &str) -> Result<Rc<Prepared>> {
-    let known = KEPT.with_borrow(|kept| {
+    let known = KEPT.with(|kept| {
+        let kept = kept.borrow();
         let fitting = kept.get(sql)?.iter().find(|prepared| prepared.fits_now());
         fitting.cloned()
     });
@@ -92,7 +98,8 @@ fn prepared(sql: &str) -> Result<Rc<Prepared>> {
         return Ok(known);
     }
     let made = Rc::new(Prepared::new(sql, Allowed::QueriesAndWrites)?);
-    KEPT.with_borrow_mut(|kept| {
+    KEPT.with(|kept| {
+        let mut kept = kept.borrow_mut();
         if kept.len() >= KEPT_MAX {
             kept.clear();
         }

@@ -1,4 +1,4 @@
-//! SQL values as values of clients and back, by the rules of LANGUAGE js (`docs/sql.md`).
+//! SQL values as values of clients and back, by the rules of LANGUAGE js (`docs/reactive-sql.md`).
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,126 @@
+// Generated tables: what each has, and how it is made. All choices come from a seeded generator.
+
+/** Small sets of values, so that conditions hit and NULLs, duplicates and key changes are common. */
+export class Dice {
+  constructor(random) {
+    this.random = random;
+  }
+  int(below) {
+    return Math.floor(this.random() * below);
+  }
+  chance(part) {
+    return this.random() < part;
+  }
+  pick(list) {
+    return list[this.int(list.length)];
+  }
+  some(list, most) {
+    const count = 1 + this.int(most);
+    return Array.from({ length: count }, () => this.pick(list));
+  }
+}
+
+const WORDS = ["", "a", "ab", "abc", "b", "ba", "Ab", "ä", "z%", "z_"];
+
+/** Column types with a literal of each, and whether LIKE and arithmetic make sense. */
+const TYPES = {
+  int: (dice) => String(dice.int(12)),
+  bigint: (dice) => String(dice.int(12)),
+  smallint: (dice) => String(dice.int(12)),
+  text: (dice) => `'${dice.pick(WORDS)}'`,
+  'text COLLATE "C"': (dice) => `'${dice.pick(WORDS)}'`,
+  "varchar(10)": (dice) => `'${dice.pick(WORDS)}'`,
+  "char(4)": (dice) => `'${dice.pick(["", "a", "a ", "ab"])}'`,
+  boolean: (dice) => dice.pick(["true", "false"]),
+  numeric: (dice) => dice.pick(["0", "1", "1.0", "1.00", "2.5", "'NaN'", "-3"]),
+  float8: (dice) => dice.pick(["0", "'-0'", "1", "2.5", "'NaN'", "'Infinity'"]),
+  date: (dice) => `'2024-01-0${1 + dice.int(9)}'`,
+  timestamptz: (dice) => `'2024-01-0${1 + dice.int(9)} 12:00+00'`,
+  uuid: (dice) => `'00000000-0000-0000-0000-00000000000${dice.int(9)}'`,
+};
+
+export const literal = (dice, type) => (dice.chance(0.1) ? "NULL" : `${TYPES[type](dice)}::${type}`);
+export const constant = (dice, type) => `${TYPES[type](dice)}::${type.replace(' COLLATE "C"', "")}`;
+export const isText = (type) => type.startsWith("text") || type.startsWith("varchar");
+
+function columns(dice) {
+  const list = [{ name: "a", type: "int" }, { name: "b", type: "int" }];
+  for (const name of ["c", "d", "e", "f"]) {
+    list.push({ name, type: dice.pick(Object.keys(TYPES)) });
+  }
+  return list;
+}
+
+/** A schema: tables, views and functions to query, and the statements that make them. */
+export function makeSchema(dice) {
+  const statements = ["CREATE SCHEMA o", "SET search_path = o, public"];
+  const tables = [];
+  const add = (table) => tables.push(table);
+  for (const name of ["t0", "t1", "t2", "t3"]) {
+    const table = { name, columns: columns(dice), writable: true };
+    // t1 and t2 follow t0 when it changes.
+    const action = { t1: "CASCADE", t2: "SET NULL" }[name];
+    const key = action ? `, fk int REFERENCES t0 (id) ON DELETE ${action} ON UPDATE ${action}` : "";
+    const list = table.columns.map((column) => `${column.name} ${column.type}`).join(", ");
+    statements.push(`CREATE TABLE ${name} (id int PRIMARY KEY, ${list}${key})`);
+    if (action) {
+      table.columns.push({ name: "fk", type: "int", references: true });
+    }
+    if (dice.chance(0.7)) {
+      statements.push(`CREATE INDEX ON ${name} (${dice.pick(table.columns).name}, a)`);
+    }
+    add(table);
+  }
+  const partitioned = { name: "p", columns: columns(dice), writable: true };
+  const list = partitioned.columns.map((column) => `${column.name} ${column.type}`).join(", ");
+  statements.push(
+    `CREATE TABLE p (id int, ${list}, PRIMARY KEY (id)) PARTITION BY RANGE (id)`,
+    "CREATE TABLE p_low PARTITION OF p FOR VALUES FROM (MINVALUE) TO (10)",
+    "CREATE TABLE p_mid PARTITION OF p FOR VALUES FROM (10) TO (25) PARTITION BY HASH (id)",
+    "CREATE TABLE p_mid0 PARTITION OF p_mid FOR VALUES WITH (MODULUS 2, REMAINDER 0)",
+    "CREATE TABLE p_mid1 PARTITION OF p_mid FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
+    "CREATE TABLE p_rest PARTITION OF p DEFAULT",
+  );
+  add(partitioned);
+  add({ name: "p_mid", columns: partitioned.columns, range: [10, 25], writable: true });
+  add({ name: "p_low", columns: partitioned.columns, range: [0, 10], writable: true });
+  statements.push(
+    // Inheritance.
+    "CREATE TABLE child (LIKE t3 INCLUDING ALL) INHERITS (t3)",
+    // A trigger that writes elsewhere, and a table that only it writes.
+    "CREATE TABLE log (id int PRIMARY KEY, a int, b int)",
+    `CREATE FUNCTION count_writes() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+       INSERT INTO o.log VALUES (coalesce(new.id, old.id) % 5, 1, coalesce(new.a, old.a))
+         ON CONFLICT (id) DO UPDATE SET a = o.log.a + 1, b = excluded.b;
+       RETURN NULL; END $$`,
+    "CREATE TRIGGER counted AFTER INSERT OR UPDATE OR DELETE ON t2 FOR EACH ROW EXECUTE FUNCTION count_writes()",
+    // Rights by rows: the policy reads another table.
+    "CREATE TABLE members (id int PRIMARY KEY, a int, b int)",
+    "CREATE TABLE secrets (id int PRIMARY KEY, a int, b int)",
+    "ALTER TABLE secrets ENABLE ROW LEVEL SECURITY",
+    `CREATE POLICY mine ON secrets USING (EXISTS (SELECT FROM o.members AS m
+       WHERE m.a = secrets.a AND m.b::text = current_setting('request.who', true)))`,
+    // Views, one over the other, and a materialized one.
+    "CREATE VIEW v_join AS SELECT x.id, x.a, y.b FROM t0 AS x LEFT JOIN t1 AS y ON y.fk = x.id",
+    "CREATE VIEW v_sum AS SELECT a AS id, a, count(*)::int AS b FROM v_join GROUP BY a",
+    "CREATE MATERIALIZED VIEW m AS SELECT id, a, b FROM t3 WHERE a > 3",
+    // Functions: one that is inlined, one that is not, one in PL/pgSQL.
+    "CREATE FUNCTION f_inline(x int) RETURNS SETOF t0 LANGUAGE sql STABLE AS 'SELECT * FROM o.t0 WHERE a = x'",
+    "CREATE FUNCTION f_sql(x int) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM o.t1 WHERE a = x'",
+    `CREATE FUNCTION f_plpgsql(x int) RETURNS int LANGUAGE plpgsql STABLE AS $$ DECLARE r int; BEGIN
+       IF x > 5 THEN SELECT sum(b) INTO r FROM o.t2; ELSE EXECUTE 'SELECT max(a) FROM o.log' INTO r; END IF;
+       RETURN r; END $$`,
+    "CREATE ROLE oracle_reader",
+    "GRANT USAGE ON SCHEMA o, live TO oracle_reader",
+    "GRANT SELECT ON ALL TABLES IN SCHEMA o TO oracle_reader",
+    "GRANT EXECUTE ON FUNCTION live.watch(bigint, bigint, bigint, text) TO oracle_reader",
+  );
+  const small = [{ name: "a", type: "int" }, { name: "b", type: "int" }];
+  add({ name: "child", columns: tables.find(({ name }) => name === "t3").columns, writable: true });
+  add({ name: "members", columns: small, writable: true });
+  add({ name: "secrets", columns: small, writable: true, byRow: true });
+  for (const name of ["log", "v_join", "v_sum", "m"]) {
+    add({ name, columns: small, writable: false });
+  }
+  return { statements, tables };
+}

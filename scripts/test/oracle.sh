@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Live queries in SQL against fresh runs of them, after every commit of a generated schedule. PG_LIVE_SEED repeats one;
+# ORACLE_COMMITS and ORACLE_QUERIES set its size.
+set -euo pipefail
+. "$(dirname "$0")/../common.sh"
+. "$root/scripts/test/cluster.sh"
+
+cd "$root/pg_test"
+. ./npm-packages.sh
+npm_packages .
+
+trap stop_cluster EXIT
+choose_account
+export CAPTURE_BIN=$tree/usr/lib/postgresql/$postgres_version/bin CAPTURE_WORK=$work CAPTURE_ACCOUNT=${account[2]:-}
+export MODE=${MODE:-trigger}
+node --test --test-concurrency=1 --test-timeout=3600000 oracle/*.test.mjs
