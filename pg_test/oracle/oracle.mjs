@@ -16,9 +16,10 @@ export class Oracle {
   reruns = {};
   needless = {};
 
-  constructor(seed, { queries = 60, folder }) {
+  constructor(seed, { queries = 60, folder, definitions = true }) {
     this.dice = new Dice(random(seed));
     this.folder = folder;
+    this.definitions = definitions;
     this.schema = makeSchema(this.dice);
     this.queries = makeQueries(this.dice, this.schema, queries).map((query, sub) => ({ ...query, sub: sub + 1, generation: 0 }));
     this.after = 0;
@@ -51,7 +52,7 @@ export class Oracle {
 
   /** One transaction of the schedule. */
   async write() {
-    const { statements, commits } = makeTransaction(this.dice, this.schema, this.folder);
+    const { statements, commits } = makeTransaction(this.dice, this.schema, this);
     this.last = statements;
     await this.writer.query("BEGIN");
     for (const statement of statements) {

@@ -9,7 +9,7 @@ import { Oracle } from "./oracle.mjs";
 const COMMITS = Number(process.env.ORACLE_COMMITS ?? 600);
 const QUERIES = Number(process.env.ORACLE_QUERIES ?? 60);
 /** Enough writes for a planted mistake to show. */
-const PLANTED_COMMITS = 400;
+const PLANTED_COMMITS = 2_000;
 
 async function start(name) {
   const cluster = await Cluster.start(name, { autovacuum: "off", max_prepared_transactions: 0 });
@@ -46,31 +46,29 @@ test("what is not invalidated has not changed", async (t) => {
   assert.ok(oracle.comparisons > COMMITS * QUERIES / 20, "most queries were invalidated by every commit");
 });
 
-// The suite must notice when something is not told.
+// The suite must notice when something is not told. Nothing else may put it right: without definitions that change,
+// what depends on one table alone is registered once.
 const MISTAKES = {
   "a table's triggers do not fire": {
     plant: "ALTER TABLE o.t0 DISABLE TRIGGER USER",
     query: "SELECT count(*), sum(a), sum(b) FROM t0",
   },
-  "a partitioned table's triggers do not fire": {
-    plant: "ALTER TABLE ONLY o.p DISABLE TRIGGER USER",
+  "no trigger of a partition tree fires": {
+    plant: "ALTER TABLE o.p DISABLE TRIGGER USER; ALTER TABLE ONLY o.p DISABLE TRIGGER USER",
     query: "SELECT count(*), sum(a), sum(b) FROM p",
-  },
-  "TRUNCATE is not told": {
-    plant: "ALTER TABLE o.members DISABLE TRIGGER pg_live_truncate; ALTER TABLE o.members DISABLE TRIGGER pg_live_delete",
-    query: "SELECT count(*) FROM members",
   },
   "definitions change without a word": {
     plant: "ALTER EVENT TRIGGER pg_live_definition DISABLE; ALTER EVENT TRIGGER pg_live_definition_drop DISABLE",
     query: "SELECT f_sql(2) AS n",
+    definitions: true,
   },
 };
 
-for (const [index, [mistake, { plant, query }]] of Object.entries(MISTAKES).entries()) {
+for (const [index, [mistake, { plant, query, definitions = false }]] of Object.entries(MISTAKES).entries()) {
   test(`planted: ${mistake}`, async (t) => {
     const { cluster, writer, reader } = await start(`oracle${index}`);
     t.after(() => cluster.stop());
-    const oracle = new Oracle(SEED, { queries: 0, folder: cluster.socket });
+    const oracle = new Oracle(SEED, { queries: 0, folder: cluster.socket, definitions });
     await oracle.begin(writer, reader, [query]);
     // The tables' own triggers would be put right again at once.
     await writer.query("SET pg_live.repairing = on");

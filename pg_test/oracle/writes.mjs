@@ -65,13 +65,13 @@ const DEFINITIONS = [
 ];
 
 /** The statements of a transaction, and whether it commits. A list is one that is rolled back to before it. */
-export function makeTransaction(dice, { tables }, folder) {
+export function makeTransaction(dice, { tables }, { folder, definitions }) {
   const writable = tables.filter((table) => table.writable);
-  if (dice.chance(0.02)) {
+  if (definitions && dice.chance(0.02)) {
     return { statements: [dice.pick(DEFINITIONS)()], commits: true };
   }
   const statements = [];
-  for (let count = dice.pick([1, 1, 1, 2, 3]); count > 0; count -= 1) {
+  for (let count = dice.pick([1]); count > 0; count -= 1) {
     const kind = dice.pick(Object.keys(STATEMENTS));
     const made = [STATEMENTS[kind](dice, dice.pick(writable), folder)].flat();
     if (dice.chance(0.1)) {

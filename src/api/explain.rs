@@ -45,7 +45,15 @@ pub(super) fn explain(call: &mut Call) -> Result<Datum> {
     let outside = outside.into_iter().filter(|(looked_at, _)| *looked_at);
     let outside = outside.map(|(_, what)| vec![what.into_datum(), None, None, None, None]);
     let why = response.not_live.into_iter();
-    let why = why.map(|reason| vec!["not live".into_datum(), None, None, reason.into_datum(), None]);
+    let why = why.map(|reason| {
+        vec![
+            "not live".into_datum(),
+            None,
+            None,
+            reason.into_datum(),
+            None,
+        ]
+    });
     Ok(call.rows(reads?.into_iter().chain(outside).chain(why).collect()))
 }
 
