@@ -71,7 +71,7 @@ export function makeTransaction(dice, { tables }, { folder, definitions }) {
     return { statements: [dice.pick(DEFINITIONS)()], commits: true };
   }
   const statements = [];
-  for (let count = dice.pick([1]); count > 0; count -= 1) {
+  for (let count = dice.pick([1, 1, 1, 2, 3]); count > 0; count -= 1) {
     const kind = dice.pick(Object.keys(STATEMENTS));
     const made = [STATEMENTS[kind](dice, dice.pick(writable), folder)].flat();
     if (dice.chance(0.1)) {
