@@ -218,7 +218,8 @@ fn execute(request: &Request<'_>, noted: &mut Noted) -> Result<Response> {
     Ok(finished(execution, result, log_lines))
 }
 
-fn finished(
+/// A call that has ended, with all that it has read.
+pub(crate) fn finished(
     mut execution: Execution,
     result: std::result::Result<String, JsError>,
     log_lines: Vec<String>,

@@ -56,15 +56,7 @@ pub(crate) fn run(source: &str, args: &str) -> Result<Response> {
         Ok(args) => call(&mut execution, &args)?,
         Err(message) => (Err(JsError::plain(message)), Vec::new()),
     };
-    let observed = execution.observed;
-    let (reads, journal) = execution.into_reads();
-    Ok(Response {
-        result,
-        log_lines,
-        reads,
-        observed,
-        journal,
-    })
+    Ok(run::finished(execution, result, log_lines))
 }
 
 type Outcome = (std::result::Result<String, JsError>, Vec<String>);
