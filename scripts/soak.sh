@@ -26,6 +26,9 @@ say "$runs random seeds in $minutes minutes, none wrong"
 scripts/test/planted.sh
 say "every mistake that was planted in the extension was noticed"
 
+ORACLE_COMMITS=${ORACLE_COMMITS:-10000} scripts/test/oracle.sh
+say "${ORACLE_COMMITS:-10000} commits beside live queries in SQL, none stale"
+
 HOSTILE_TIMEOUT_MS=3600000 PG_LIVE_GROWTH_CALLS=1000000 PG_LIVE_GROWTH_DEPLOYMENTS=200 scripts/test/hostile.sh hostile/growth.test.mjs
 say "1,000,000 calls and 200 deployments in one backend, without growth"
 

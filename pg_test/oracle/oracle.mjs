@@ -78,6 +78,7 @@ export class Oracle {
     try {
       const { rows: [mark] } = await reader.query("SELECT * FROM live.watermark($1, 1000)", [OWNER]);
       if (!mark.clear || Number(mark.boot) !== this.boot) {
+        await reader.query("ROLLBACK");
         return false;
       }
       await this.#fetch();

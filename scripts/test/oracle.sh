@@ -11,6 +11,7 @@ npm_packages .
 
 trap stop_cluster EXIT
 choose_account
-export CAPTURE_BIN=$tree/usr/lib/postgresql/$postgres_version/bin CAPTURE_WORK=$work CAPTURE_ACCOUNT=${account[2]:-}
+bin=$tree/usr/lib/postgresql/$postgres_version/bin
+export CAPTURE_BIN=$bin CAPTURE_WORK=$work CAPTURE_ACCOUNT=${account[2]:-}
 export MODE=${MODE:-trigger}
 node --test --test-concurrency=1 --test-timeout=3600000 oracle/*.test.mjs
