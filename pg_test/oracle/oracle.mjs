@@ -16,21 +16,20 @@ export class Oracle {
   reruns = {};
   needless = {};
 
-  constructor(seed, { queries = 60, folder, definitions = true }) {
+  constructor(seed, { queries = 60, folder }) {
     this.dice = new Dice(random(seed));
     this.folder = folder;
-    this.definitions = definitions;
     this.schema = makeSchema(this.dice);
     this.queries = makeQueries(this.dice, this.schema, queries).map((query, sub) => ({ ...query, sub: sub + 1, generation: 0 }));
     this.after = 0;
   }
 
   /** Makes the schema, with some rows, and registers all queries. `extra`: queries beside the generated ones. */
-  async begin(writer, reader, extra = []) {
+  async begin(writer, reader, extra = [], rows = []) {
     this.writer = writer;
     this.reader = reader;
-    for (const sql of extra) {
-      this.queries.push({ of: "extra", sql, role: null, sub: this.queries.length + 1, generation: 0 });
+    for (const { sql, role } of extra) {
+      this.queries.push({ of: "extra", sql, role, sub: this.queries.length + 1, generation: 0 });
     }
     await writer.query("SELECT live.prepare_connection()");
     for (const statement of this.schema.statements) {
@@ -38,6 +37,9 @@ export class Oracle {
     }
     for (let count = 0; count < 60; count += 1) {
       await this.write();
+    }
+    for (const statement of rows) {
+      await writer.query(statement);
     }
     await reader.query("SET search_path = o, public");
     await reader.query("SELECT set_config('request.who', '3', false)");
@@ -52,7 +54,7 @@ export class Oracle {
 
   /** One transaction of the schedule. */
   async write() {
-    const { statements, commits } = makeTransaction(this.dice, this.schema, this);
+    const { statements, commits } = makeTransaction(this.dice, this.schema, this.folder);
     this.last = statements;
     await this.writer.query("BEGIN");
     for (const statement of statements) {
@@ -91,7 +93,6 @@ export class Oracle {
     } catch (error) {
       await reader.query("ROLLBACK");
       if (error instanceof Divergence) {
-        error.fatal = true;
         this.divergence = error;
         return true;
       }

@@ -65,9 +65,9 @@ const DEFINITIONS = [
 ];
 
 /** The statements of a transaction, and whether it commits. A list is one that is rolled back to before it. */
-export function makeTransaction(dice, { tables }, { folder, definitions }) {
+export function makeTransaction(dice, { tables }, folder) {
   const writable = tables.filter((table) => table.writable);
-  if (definitions && dice.chance(0.02)) {
+  if (dice.chance(0.02)) {
     return { statements: [dice.pick(DEFINITIONS)()], commits: true };
   }
   const statements = [];
