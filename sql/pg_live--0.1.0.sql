@@ -633,11 +633,11 @@ LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_watch';
 COMMENT ON FUNCTION live.watch(bigint, bigint, bigint, regclass[]) IS
 'Registers interest in whole tables at the snapshot of this REPEATABLE READ READ ONLY transaction: a live query written by hand. not_live: why it is not registered; if tables are yet to be captured, ask again in a new transaction.';
 
-CREATE FUNCTION live.watch(owner bigint, sub bigint, generation bigint, query text,
+CREATE FUNCTION live.watch_query(owner bigint, sub bigint, generation bigint, query text,
     OUT result json, OUT error text, OUT registered boolean, OUT boot bigint, OUT pos bigint, OUT not_live text)
 RETURNS SETOF record
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_watch_query';
-COMMENT ON FUNCTION live.watch(bigint, bigint, bigint, text) IS
+COMMENT ON FUNCTION live.watch_query(bigint, bigint, bigint, text) IS
 'Runs any query at the snapshot of this REPEATABLE READ READ ONLY transaction and registers all that it reads. not_live: why it is not registered.';
 
 CREATE FUNCTION live.status() RETURNS json
@@ -1244,7 +1244,7 @@ ALTER EVENT TRIGGER pg_live_definition_drop ENABLE ALWAYS;
 REVOKE ALL ON FUNCTION live.prepare_connection(), live.attach(bigint),
     live.next(bigint, bigint, bigint), live.unregister(bigint, bigint[]), live.last_commit(),
     live.clock(), live.watch(bigint, bigint, bigint, regclass[]), live.status(), live.counters(),
-    live.watch(bigint, bigint, bigint, text), live.depends(regprocedure, regclass[]), live.on_definition(),
+    live.watch_query(bigint, bigint, bigint, text), live.depends(regprocedure, regclass[]), live.on_definition(),
     live.function_reads(oid[]), live.sql_functions(text, text), live.watermark(bigint, integer), live.import_snapshot(bigint),
     live.replica_ticket(), live.wait_for_replay(pg_lsn, bigint),
     live.register(bigint, bigint, bigint, bigint, bigint, bytea, bytea), live.catch_up(bytea, bigint, bigint),

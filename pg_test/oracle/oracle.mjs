@@ -160,7 +160,7 @@ export class Oracle {
     const { reader } = this;
     query.generation += 1;
     await reader.query(query.role === null ? "RESET ROLE" : `SET LOCAL ROLE ${query.role}`);
-    const { rows: [row] } = await reader.query("SELECT registered, not_live FROM live.watch($1::bigint, $2::bigint, $3::bigint, $4::text)", [
+    const { rows: [row] } = await reader.query("SELECT registered, not_live FROM live.watch_query($1::bigint, $2::bigint, $3::bigint, $4::text)", [
       OWNER, query.sub, query.generation, query.sql,
     ]);
     await reader.query("RESET ROLE");

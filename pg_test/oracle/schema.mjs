@@ -113,7 +113,7 @@ export function makeSchema(dice) {
     "CREATE ROLE oracle_reader",
     "GRANT USAGE ON SCHEMA o, live TO oracle_reader",
     "GRANT SELECT ON ALL TABLES IN SCHEMA o TO oracle_reader",
-    "GRANT EXECUTE ON FUNCTION live.watch(bigint, bigint, bigint, text) TO oracle_reader",
+    "GRANT EXECUTE ON FUNCTION live.watch_query(bigint, bigint, bigint, text) TO oracle_reader",
   );
   const small = [{ name: "a", type: "int" }, { name: "b", type: "int" }];
   add({ name: "child", columns: tables.find(({ name }) => name === "t3").columns, writable: true });

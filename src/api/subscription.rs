@@ -172,7 +172,7 @@ fn watch(call: &mut Call) -> Result<pg_sys::Datum> {
     ]]))
 }
 
-/// `live.watch(owner, sub, generation, query)`: any query as a live one, run and registered at the transaction's
+/// `live.watch_query(owner, sub, generation, query)`: any query as a live one, run and registered at the transaction's
 /// snapshot.
 fn watch_query(call: &mut Call) -> Result<pg_sys::Datum> {
     let owner: Owner = call.required(0, "owner")?;

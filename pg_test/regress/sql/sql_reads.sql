@@ -83,7 +83,7 @@ CREATE FUNCTION sql_plans() RETURNS SETOF text LANGUAGE plpgsql STABLE AS $$ BEG
 CREATE FUNCTION why(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE found record;
 BEGIN
-    SELECT * INTO found FROM live.watch(77, 1, 1, query);
+    SELECT * INTO found FROM live.watch_query(77, 1, 1, query);
     RETURN CASE WHEN found.error IS NOT NULL THEN 'error: ' || found.error
         WHEN found.not_live LIKE '%try again' THEN 'live' ELSE coalesce(found.not_live, 'live') END;
 END $$;
