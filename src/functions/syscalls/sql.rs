@@ -6,8 +6,9 @@ use pg_live_values::Value;
 use serde_json::Value as Json;
 
 use super::{Answer, from_error, refuse, text};
-use crate::documents::catalog::FunctionKind;
+use crate::documents::catalog::{FunctionKind, quoted};
 use crate::functions::execution::Execution;
+use crate::pg::session::{Setting, SettingsGuard};
 use crate::reads;
 
 /// `{sql, params}`: one statement and the values of its placeholders, as the wire encodes values. Gives
@@ -21,6 +22,12 @@ pub(super) fn run(execution: &mut Execution, args: &Json) -> Answer {
     let params = params.map_err(|error| refuse(format!("a parameter of sql: {error}")))?;
     execution.count_query().map_err(refuse)?;
     let read_only = execution.kind == FunctionKind::Query;
+    // Names are those of the tables of documents, then of `public`, whatever the session's path is.
+    let path = format!("{}, public, pg_temp", quoted(&execution.catalog.schema));
+    let _settings = SettingsGuard::with(&[Setting {
+        name: c"search_path",
+        value: &path,
+    }]);
     let (outcome, sources) = reads::run(statement, &params, read_only).map_err(from_error)?;
     execution.add_sources(sources);
     let rows = outcome
