@@ -111,7 +111,7 @@ enum Command {
     ///
     /// Example:
     ///   pg-live explain messages:list '{"channel": "general"}'
-    /// For deployed queries. Statements of SQL are not live yet, so there is nothing to explain of them.
+    /// For deployed queries, and SQL functions: pg-live explain sql/api:orders '{"customer": 5}'
     #[command(verbatim_doc_comment)]
     Explain(explain::ExplainArgs),
     /// Open psql on the database, or run it with arguments: `pg-live sql -- -c "SELECT 1"`
@@ -136,8 +136,8 @@ enum Command {
     /// Write convex/_generated, and types of the database's tables to convex/sql.d.ts
     ///
     /// sql.d.ts has a type for each table and view, as the npm package `pg` gives their rows. It is
-    /// beside _generated, which the npm tool empties of files that it does not know. There are no
-    /// live SQL functions yet, so there are no types of them.
+    /// beside _generated, which the npm tool empties of files that it does not know. SQL functions that
+    /// clients query have no types of their own yet.
     #[command(verbatim_doc_comment)]
     Codegen(codegen::CodegenArgs),
     /// Serve clients of an existing database: the relay alone, as in production
