@@ -160,6 +160,9 @@ impl Drop for Waiting<'_> {
 impl Metrics {
     /// Takes over what a session counted.
     pub(crate) fn add_counts(&self, counts: Counts) {
+        if counts == Counts::default() {
+            return;
+        }
         let Counts {
             transitions,
             results_sent,

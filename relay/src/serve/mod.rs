@@ -27,6 +27,7 @@ mod sessions;
 mod settings;
 mod sharing;
 mod snapshots;
+mod socket;
 mod sql_error;
 #[cfg(test)]
 mod tests;
@@ -250,6 +251,7 @@ async fn drain(relay: &Relay) {
     info!(sessions = relay.metrics.sessions.get(), "stopping");
     tokio::time::sleep(delay).await;
     relay.draining.cancel();
+    relay.sessions.drain();
     relay.tasks.close();
     if tokio::time::timeout(spread + patience, relay.tasks.wait())
         .await

@@ -41,7 +41,14 @@ impl Sessions {
     pub(crate) fn send_all(&self, event: &Event) {
         for events in self.lock().open.values() {
             // One that has just ended needs it no more.
-            let _ = events.send(News::Event(event.clone()));
+            let _ = events.send(News::Event(Box::new(event.clone())));
+        }
+    }
+
+    /// Tells every session that the relay drains. Those that are opened later see it by themselves.
+    pub(crate) fn drain(&self) {
+        for events in self.lock().open.values() {
+            let _ = events.send(News::Drains);
         }
     }
 
@@ -64,7 +71,10 @@ mod tests {
         assert_ne!(first, second);
         sessions.close(second);
         sessions.send_all(&Event::Timer);
-        assert!(matches!(received.try_recv(), Ok(News::Event(Event::Timer))));
+        let Ok(News::Event(event)) = received.try_recv() else {
+            panic!("nothing was told");
+        };
+        assert!(matches!(*event, Event::Timer));
         assert!(received.try_recv().is_err());
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use pg_live_session::sharing::{
     Ask, Asked, Asker, Batch, Hold, Observed, Outcome, Owner, Sharing, Told,
 };
-use pg_live_session::{Event, Millis, Moment, QueryResult, Run, Sub};
+use pg_live_session::{Event, Millis, Moment, QueryResult, Run, RunNumber, Sub};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::sleep;
 use tracing::debug;
@@ -16,11 +16,19 @@ use super::nodes::{Reading, Seat};
 use super::runs::{self, Attempt, Next, Strikes};
 use super::transaction::{Executed, Open};
 
-/// Something that a session is told.
+/// Something that a session is told. Small: each session has room for some of them.
 pub(crate) enum News {
-    Event(Event),
+    /// As [`Event::Invalidated`].
+    Invalidated {
+        sub: Sub,
+        generation: RunNumber,
+        moment: Moment,
+    },
+    Event(Box<Event>),
+    /// The relay is about to stop.
+    Drains,
     /// Of its run. The snapshot is held until the session has taken it in, if it keeps results (R11).
-    Run(Told<Waiter>, Option<Arc<Open>>),
+    Run(Box<(Told<Waiter>, Option<Arc<Open>>)>),
 }
 
 /// The way to a session.
@@ -92,13 +100,12 @@ impl Executions {
         let now = self.now();
         let holders = self.lock().sharing.invalidated(now, execution, moment);
         for (waiter, sub, generation) in holders {
-            let event = Event::Invalidated {
+            // One that has just ended needs it no more.
+            let _ = waiter.events.send(News::Invalidated {
                 sub,
                 generation,
                 moment,
-            };
-            // One that has just ended needs it no more.
-            let _ = waiter.events.send(News::Event(event));
+            });
         }
     }
 }
@@ -311,7 +318,10 @@ fn finish(relay: &Arc<Relay>, batch: &Batch<Waiter>, executed: Executed, took: D
 fn tell(told: impl IntoIterator<Item = Told<Waiter>>, open: Option<Arc<Open>>) {
     for told in told {
         let events = told.asker.events.clone();
-        if events.send(News::Run(told, open.clone())).is_err() {
+        if events
+            .send(News::Run(Box::new((told, open.clone()))))
+            .is_err()
+        {
             debug!("a session ended before its run");
         }
     }

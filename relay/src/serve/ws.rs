@@ -1,34 +1,31 @@
 //! One WebSocket: carries events to its session and commands from it.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use convex_sync_types::AuthenticationToken;
 use futures_util::future::BoxFuture;
-use futures_util::stream::{FuturesUnordered, SplitSink, SplitStream};
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use pg_live_session::sharing::{Hold, Told};
 use pg_live_session::{
     Authentication, ClientMessage, Command, Event, Limits, Millis, Run, ServerMessage, Session, Sub,
 };
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, info};
 
 use super::sharing::{self, News, Waiter};
+use super::socket::{Happened, SEND_PATIENCE, Socket};
 use super::transaction::Open;
 use super::wire::Heard;
 use super::{Relay, mutations, wire};
 
-/// A client hears something at least this often: it gives a silent server up after 60 s, and
-/// browsers do not show it pings of the WebSocket layer.
-const PING_AFTER: Duration = Duration::from_secs(25);
 /// A client from which nothing comes, not even the answer to a ping, is gone.
 const CLIENT_SILENCE: Duration = Duration::from_secs(120);
-/// A client that does not take a message for so long is gone.
-const SEND_PATIENCE: Duration = Duration::from_secs(60);
 /// While so many runs wait to be executed nobody else is let in: clients come back later, each after a time of its own.
 const MOST_WAITING: usize = 20_000;
 /// The relay has too much to do; the client connects again, later.
@@ -36,15 +33,8 @@ const TRY_AGAIN_LATER: u16 = 1013;
 /// The relay goes away; the client connects again.
 const GOING_AWAY: u16 = 1001;
 
-/// What the writing half of a socket is given.
-enum Outgoing {
-    /// One message, in one frame or several.
-    Text(Vec<String>),
-    Close {
-        code: u16,
-        reason: &'static str,
-    },
-}
+/// Nothing is due: whatever happens first decides when to look again.
+const FAR: Duration = Duration::from_secs(86_400);
 
 /// Tells a client that there is no room for it now, in the words of the protocol.
 async fn refuse(mut socket: WebSocket) {
@@ -65,13 +55,10 @@ pub(crate) async fn serve(relay: Arc<Relay>, socket: WebSocket, chunks: bool) {
         return refuse(socket).await;
     }
     let (events, incoming) = unbounded_channel();
-    let (sink, stream) = socket.split();
-    let (outgoing, to_write) = unbounded_channel();
-    relay.tasks.spawn(write(sink, to_write, events.clone()));
     let number = relay.sessions.open(events.clone());
     relay.metrics.sessions.add(1);
     relay.metrics.sessions_total.add(1);
-    let client = Client {
+    let mut client = Client {
         session: Session::new(number, Limits::default()),
         number,
         started: Instant::now(),
@@ -80,7 +67,8 @@ pub(crate) async fn serve(relay: Arc<Relay>, socket: WebSocket, chunks: bool) {
         snapshot: None,
         judging: false,
         news_since: None,
-        outgoing,
+        socket: Socket::new(socket),
+        connected: true,
         live_queries: 0,
         chunks,
         leaves_at: None,
@@ -94,7 +82,10 @@ pub(crate) async fn serve(relay: Arc<Relay>, socket: WebSocket, chunks: bool) {
         served: None,
         relay,
     };
-    client.drive(stream, incoming).await;
+    if client.relay.draining.is_cancelled() {
+        client.plan_to_leave();
+    }
+    client.drive(incoming).await;
 }
 
 /// The session and everything that it has under way.
@@ -111,7 +102,8 @@ struct Client {
     judging: bool,
     /// Since when there is news that the client has not been shown.
     news_since: Option<Instant>,
-    outgoing: UnboundedSender<Outgoing>,
+    socket: Socket,
+    connected: bool,
     live_queries: u64,
     /// Whether the client knows transitions in parts.
     chunks: bool,
@@ -129,45 +121,77 @@ struct Client {
 }
 
 impl Client {
-    async fn drive(
-        mut self,
-        mut stream: SplitStream<WebSocket>,
-        mut events: UnboundedReceiver<News>,
-    ) {
-        let mut connected = true;
+    async fn drive(mut self, mut events: UnboundedReceiver<News>) {
+        let mut timer = pin!(sleep_until(self.started + FAR));
         while !self.session.is_finished() {
-            let wake = self.session.wake_at();
-            let wake = wake.map(|at| self.started + Duration::from_millis(at));
-            let listening = connected && !self.judging && self.session.accepts_messages();
-            let relay = Arc::clone(&self.relay);
-            let leaves_at = self.leaves_at.unwrap_or(self.started);
+            // The timer is moved only if it would be late: most of the time what it is for moves on.
+            let due = self.due();
+            if due < timer.deadline() {
+                timer.as_mut().reset(due);
+            }
+            let (connected, listening) = (self.connected, self.is_listening());
             tokio::select! {
-                // First, so that nobody is told of what failed only because the relay stops.
                 biased;
-                () = relay.shutdown.cancelled(), if !self.leaving => self.leave(),
-                () = relay.draining.cancelled(), if self.leaves_at.is_none() => {
-                    let turn = relay.config.drain.spread.mul_f64(rand::random());
-                    self.leaves_at = Some(Instant::now() + turn);
-                }
-                () = sleep_until(leaves_at), if self.leaves_at.is_some() && !self.leaving => self.leave(),
                 Some(news) = events.recv() => self.take_in(news),
                 Some(event) = self.work.next() => self.handle(event),
-                () = sleep_until(wake.unwrap_or(self.started)), if wake.is_some() => {
-                    self.handle(Event::Timer);
+                () = &mut timer => {
+                    self.on_time();
+                    timer.as_mut().reset(self.due());
                 }
-                frame = stream.next(), if listening => match frame {
-                    Some(Ok(frame)) => self.hear(frame),
-                    Some(Err(_)) | None => {
-                        connected = false;
-                        self.handle(Event::Disconnected);
-                    }
+                happened = self.socket.next(listening), if connected => match happened {
+                    Happened::Sent => self.handle(Event::Sent),
+                    Happened::Heard(frame) => self.hear(frame),
+                    Happened::Ended => self.disconnect(),
                 },
-                () = sleep_until(self.last_heard + CLIENT_SILENCE), if listening => {
-                    connected = false;
-                    self.handle(Event::Disconnected);
-                }
             }
         }
+    }
+
+    /// The relay drains: the sessions leave one after the other.
+    fn plan_to_leave(&mut self) {
+        let turn = self.relay.config.drain.spread.mul_f64(rand::random());
+        self.leaves_at.get_or_insert(Instant::now() + turn);
+    }
+
+    fn is_listening(&self) -> bool {
+        self.connected && !self.judging && self.session.accepts_messages()
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        let at = self.session.wake_at()?;
+        Some(self.started + Duration::from_millis(at))
+    }
+
+    /// When the next of the things that are to be done at a time is to be done.
+    fn due(&self) -> Instant {
+        let leaves_at = self.leaves_at.filter(|_| !self.leaving);
+        let socket = self.connected.then(|| self.socket.deadline());
+        let silence = self
+            .is_listening()
+            .then(|| self.last_heard + CLIENT_SILENCE);
+        let due = [leaves_at, self.wake_at(), socket, silence];
+        let due = due.into_iter().flatten().min();
+        due.unwrap_or_else(|| Instant::now() + FAR)
+    }
+
+    fn on_time(&mut self) {
+        let now = Instant::now();
+        if !self.leaving && self.leaves_at.is_some_and(|at| at <= now) {
+            self.leave();
+        }
+        if self.wake_at().is_some_and(|at| at <= now) {
+            self.handle(Event::Timer);
+        }
+        let is_silent = self.is_listening() && self.last_heard + CLIENT_SILENCE <= now;
+        if self.connected && (self.socket.on_time(now) || is_silent) {
+            self.disconnect();
+        }
+    }
+
+    fn disconnect(&mut self) {
+        self.connected = false;
+        self.socket.give_up();
+        self.handle(Event::Disconnected);
     }
 
     fn now(&self) -> Millis {
@@ -197,8 +221,18 @@ impl Client {
 
     fn take_in(&mut self, news: News) {
         match news {
-            News::Event(event) => self.handle(event),
-            News::Run(told, open) => self.finish(told, open),
+            News::Invalidated {
+                sub,
+                generation,
+                moment,
+            } => self.handle(Event::Invalidated {
+                sub,
+                generation,
+                moment,
+            }),
+            News::Event(event) => self.handle(*event),
+            News::Drains => self.plan_to_leave(),
+            News::Run(told) => self.finish(told.0, told.1),
         }
     }
 
@@ -271,9 +305,11 @@ impl Client {
         }
         self.relay.metrics.add_counts(self.session.take_counts());
         let live_queries = self.session.live_queries() as u64;
-        self.relay.metrics.subscriptions.add(live_queries);
-        self.relay.metrics.subscriptions.subtract(self.live_queries);
-        self.live_queries = live_queries;
+        if live_queries != self.live_queries {
+            self.relay.metrics.subscriptions.add(live_queries);
+            self.relay.metrics.subscriptions.subtract(self.live_queries);
+            self.live_queries = live_queries;
+        }
     }
 
     fn carry_out(&mut self, command: Command) {
@@ -300,21 +336,18 @@ impl Client {
             }
             Command::Close { code, reason } => {
                 debug!(session = self.number, code, reason, "closing a session");
-                self.put(Outgoing::Close { code, reason });
+                self.socket.close(code, reason);
             }
         }
     }
 
-    fn send(&self, message: &ServerMessage) {
+    fn send(&mut self, message: &ServerMessage) {
         let frames = wire::encode(message).and_then(|text| wire::frames(text, self.chunks));
         match frames {
-            Ok(frames) => self.put(Outgoing::Text(frames)),
+            Ok(frames) => self.socket.put(frames),
             Err(error) => {
                 error!(session = self.number, %error, "a value of the database is not JSON");
-                self.put(Outgoing::Close {
-                    code: 1011,
-                    reason: "InternalServerError",
-                });
+                self.socket.close(1011, "InternalServerError");
             }
         }
     }
@@ -322,15 +355,7 @@ impl Client {
     /// The relay stops: says so, and lets what is under way come to its end.
     fn leave(&mut self) {
         self.leaving = true;
-        self.put(Outgoing::Close {
-            code: GOING_AWAY,
-            reason: "ServerStopping",
-        });
-    }
-
-    fn put(&self, outgoing: Outgoing) {
-        // The writer has ended only if the socket is gone; it has said so.
-        let _ = self.outgoing.send(outgoing);
+        self.socket.close(GOING_AWAY, "ServerStopping");
     }
 }
 
@@ -341,48 +366,4 @@ impl Drop for Client {
         self.relay.metrics.sessions.subtract(1);
         self.relay.metrics.subscriptions.subtract(self.live_queries);
     }
-}
-
-/// The writing half: sends in order, says of each message when it has left, pings in silence.
-async fn write(
-    mut sink: SplitSink<WebSocket, Message>,
-    mut outgoing: UnboundedReceiver<Outgoing>,
-    events: UnboundedSender<News>,
-) {
-    loop {
-        let (frames, is_last, is_ping) = match timeout(PING_AFTER, outgoing.recv()).await {
-            Ok(Some(Outgoing::Text(texts))) => {
-                let frames = texts.into_iter().map(|text| Message::Text(text.into()));
-                (frames.collect(), false, false)
-            }
-            Ok(Some(Outgoing::Close { code, reason })) => {
-                let reason = Utf8Bytes::from_static(reason);
-                (
-                    vec![Message::Close(Some(CloseFrame { code, reason }))],
-                    true,
-                    false,
-                )
-            }
-            Ok(None) => (vec![Message::Close(None)], true, false),
-            Err(_) => {
-                let ping = Message::Text(Utf8Bytes::from_static(wire::PING));
-                (vec![ping, Message::Ping(Vec::new().into())], false, true)
-            }
-        };
-        for frame in frames {
-            // Each part of a long message has its own time.
-            if !matches!(timeout(SEND_PATIENCE, sink.send(frame)).await, Ok(Ok(()))) {
-                let _ = events.send(News::Event(Event::Disconnected));
-                return;
-            }
-        }
-        if is_last {
-            break;
-        }
-        if !is_ping && events.send(News::Event(Event::Sent)).is_err() {
-            return;
-        }
-    }
-    // The session may have ended before.
-    let _ = events.send(News::Event(Event::Disconnected));
 }

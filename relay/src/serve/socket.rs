@@ -1,0 +1,161 @@
+//! The socket of one client: writes what is queued, says of each message when it has left, pings in silence.
+//!
+//! Reading and writing are one task: thousands of clients cost little memory, and a message of many costs each one
+//! wake-up.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use futures_util::{Sink, StreamExt};
+use tokio::time::Instant;
+
+use super::wire;
+
+/// A client hears something at least this often: it gives a silent server up after 60 s, and
+/// browsers do not show it pings of the WebSocket layer.
+const PING_AFTER: Duration = Duration::from_secs(25);
+/// A client that does not take a frame for so long is gone.
+pub(super) const SEND_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What happened at the socket.
+pub(super) enum Happened {
+    /// The oldest message that was put has left.
+    Sent,
+    Heard(Message),
+    /// It is gone, or was closed as it was asked to be.
+    Ended,
+}
+
+/// What it means that a frame has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    /// Nothing: a ping, or a part of a message.
+    None,
+    Sent,
+    Ended,
+}
+
+pub(super) struct Socket {
+    socket: WebSocket,
+    queue: VecDeque<(Message, Meaning)>,
+    /// The frame that is on its way out.
+    writing: Option<Meaning>,
+    /// When the last frame began to be written.
+    since: Instant,
+}
+
+impl Socket {
+    pub(super) fn new(socket: WebSocket) -> Self {
+        Self {
+            socket,
+            queue: VecDeque::new(),
+            writing: None,
+            since: Instant::now(),
+        }
+    }
+
+    /// Queues one message, in one frame or several.
+    pub(super) fn put(&mut self, frames: Vec<String>) {
+        let last = frames.len().saturating_sub(1);
+        for (n, frame) in frames.into_iter().enumerate() {
+            let meaning = if n == last {
+                Meaning::Sent
+            } else {
+                Meaning::None
+            };
+            self.queue.push_back((Message::Text(frame.into()), meaning));
+        }
+    }
+
+    /// Queues the end.
+    pub(super) fn close(&mut self, code: u16, reason: &'static str) {
+        let reason = Utf8Bytes::from_static(reason);
+        let close = Message::Close(Some(CloseFrame { code, reason }));
+        self.queue.push_back((close, Meaning::Ended));
+    }
+
+    /// Forgets what has not left: nobody reads it any more.
+    pub(super) fn give_up(&mut self) {
+        self.queue.clear();
+        self.writing = None;
+    }
+
+    /// Waits until something happens. Frames are written in any case, and read if it is `listening`.
+    pub(super) async fn next(&mut self, listening: bool) -> Happened {
+        poll_fn(|cx| self.poll(cx, listening)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, listening: bool) -> Poll<Happened> {
+        loop {
+            if let Some(meaning) = self.writing {
+                match Pin::new(&mut self.socket).poll_flush(cx) {
+                    Poll::Ready(Ok(())) => self.writing = None,
+                    Poll::Ready(Err(_)) => return Poll::Ready(Happened::Ended),
+                    Poll::Pending => break,
+                }
+                match meaning {
+                    Meaning::None => {}
+                    Meaning::Sent => return Poll::Ready(Happened::Sent),
+                    Meaning::Ended => return Poll::Ready(Happened::Ended),
+                }
+            }
+            if self.queue.is_empty() {
+                break;
+            }
+            match Pin::new(&mut self.socket).poll_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(Happened::Ended),
+                Poll::Pending => break,
+            }
+            if let Some((frame, meaning)) = self.queue.pop_front() {
+                if Pin::new(&mut self.socket).start_send(frame).is_err() {
+                    return Poll::Ready(Happened::Ended);
+                }
+                self.writing = Some(meaning);
+                self.since = Instant::now();
+            }
+        }
+        if !listening {
+            return Poll::Pending;
+        }
+        match self.socket.poll_next_unpin(cx) {
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Happened::Heard(frame)),
+            Poll::Ready(Some(Err(_)) | None) => Poll::Ready(Happened::Ended),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.writing.is_none() && self.queue.is_empty()
+    }
+
+    /// When [`Socket::on_time`] is to be called, if nothing is written before.
+    pub(super) fn deadline(&self) -> Instant {
+        self.since
+            + if self.is_idle() {
+                PING_AFTER
+            } else {
+                SEND_PATIENCE
+            }
+    }
+
+    /// Pings if nothing was written for long. Whether the client has taken nothing for too long.
+    pub(super) fn on_time(&mut self, now: Instant) -> bool {
+        if now < self.deadline() {
+            return false;
+        }
+        if !self.is_idle() {
+            return true;
+        }
+        self.since = now;
+        let ping = Message::Text(Utf8Bytes::from_static(wire::PING));
+        self.queue.push_back((ping, Meaning::None));
+        self.queue
+            .push_back((Message::Ping(Vec::new().into()), Meaning::None));
+        false
+    }
+}
