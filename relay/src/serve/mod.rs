@@ -224,6 +224,7 @@ pub async fn run(mut config: Config, stop: CancellationToken) -> Result<(), Erro
     let listening = tokio::spawn(listen::serve(Arc::clone(&relay), listener, router));
     relay.stopping.cancelled().await;
     drain(&relay).await;
+    relay.sessions.stop();
     shutdown.cancel();
     let ended = async { tokio::join!(relay.tasks.wait(), listening, control, tickets) };
     if tokio::time::timeout(LAST_PATIENCE, ended).await.is_err() {

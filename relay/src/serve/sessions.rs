@@ -52,6 +52,13 @@ impl Sessions {
         }
     }
 
+    /// Tells those that are left that it stops.
+    pub(crate) fn stop(&self) {
+        for events in self.lock().open.values() {
+            let _ = events.send(News::Stops);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

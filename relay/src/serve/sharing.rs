@@ -25,8 +25,10 @@ pub(crate) enum News {
         moment: Moment,
     },
     Event(Box<Event>),
-    /// The relay is about to stop.
+    /// The relay is about to stop: sessions leave one after the other.
     Drains,
+    /// It stops: what is under way is given up next, and no client is to be told of that.
+    Stops,
     /// Of its run. The snapshot is held until the session has taken it in, if it keeps results (R11).
     Run(Box<(Told<Waiter>, Option<Arc<Open>>)>),
 }

@@ -232,6 +232,8 @@ impl Client {
             }),
             News::Event(event) => self.handle(*event),
             News::Drains => self.plan_to_leave(),
+            News::Stops if !self.leaving => self.leave(),
+            News::Stops => {}
             News::Run(told) => self.finish(told.0, told.1),
         }
     }
