@@ -314,14 +314,14 @@ fn finish(relay: &Arc<Relay>, batch: &Batch<Waiter>, executed: Executed, took: D
     if done.more {
         dispatch(relay);
     }
-    tell(done.told, open.map(Arc::new));
+    tell(done.told, open.map(Arc::new).as_ref());
 }
 
-fn tell(told: impl IntoIterator<Item = Told<Waiter>>, open: Option<Arc<Open>>) {
+fn tell(told: impl IntoIterator<Item = Told<Waiter>>, open: Option<&Arc<Open>>) {
     for told in told {
         let events = told.asker.events.clone();
         if events
-            .send(News::Run(Box::new((told, open.clone()))))
+            .send(News::Run(Box::new((told, open.cloned()))))
             .is_err()
         {
             debug!("a session ended before its run");
