@@ -24,7 +24,9 @@ use crate::pg::wal::end_of_own_records;
 use crate::pg::xact::{self, Stage};
 
 pub(crate) use coverage::{Coverage, capture_relation, ensure_captured, may_register, status};
-pub(crate) use redefinition::{Postgres, ddl_conflict, ddl_conflict_of_standby, note_redefinition};
+pub(crate) use redefinition::{
+    Postgres, ddl_conflict, ddl_conflict_of_standby, learn_definitions, note_redefinition,
+};
 pub(crate) use trigger::capture;
 pub(crate) use wal::capture_wal;
 

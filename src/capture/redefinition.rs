@@ -1,5 +1,7 @@
 //! R17: DDL and TRUNCATE, which snapshots older than them see too.
 
+use std::cell::RefCell;
+
 use pg_live_invalidation::{Snapshot, Xid};
 use pg_live_readset::{ReadEntry, ReadSet, RelId};
 use pg_live_shared::Fates;
@@ -10,7 +12,7 @@ use crate::pg::function::Call;
 use crate::pg::relation;
 use crate::pg::shmem;
 use crate::pg::snapshot;
-use crate::pg::xact;
+use crate::pg::{worker, xact};
 
 /// The fates of transactions, as Postgres knows them.
 pub(crate) struct Postgres;
@@ -54,6 +56,33 @@ pub(crate) fn ddl_conflict_of_standby(snapshot: &Snapshot, read_set: &ReadSet) -
         .redefinitions
         .suspects(snapshot, &relations(read_set));
     suspects.any_not_aborted(&Postgres)
+}
+
+/// Has this process know of the definitions that its snapshot sees: Postgres tells other processes of a change after
+/// it can be seen, and before the transaction gives back its locks. One that is in progress is not seen. Not on a
+/// standby, which replays no locks of transactions.
+pub(crate) fn learn_definitions(rel: RelId) {
+    thread_local! {
+        static LEARNED: RefCell<Vec<Xid>> = const { RefCell::new(Vec::new()) };
+    }
+    let Some(slot) = shmem::own_slot().filter(|_| !worker::is_standby()) else {
+        return;
+    };
+    let ended: Vec<Xid> = {
+        let changes = slot.log().redefinitions.of_relation(rel);
+        let ended = changes.into_iter().filter(|xid| !xact::in_progress(*xid));
+        ended.collect()
+    };
+    let new = LEARNED.with_borrow(|learned| {
+        let new = ended.iter().filter(|xid| !learned.contains(xid));
+        new.copied().collect::<Vec<Xid>>()
+    });
+    if new.is_empty() {
+        return;
+    }
+    new.iter().for_each(|xid| xact::await_locks(*xid));
+    relation::accept_changes();
+    LEARNED.set(ended);
 }
 
 fn relations(read_set: &ReadSet) -> Vec<RelId> {

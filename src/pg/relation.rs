@@ -89,6 +89,12 @@ pub(crate) fn definitions() -> u64 {
     DEFINITIONS.get()
 }
 
+/// Takes in what other processes have told of changes of definitions.
+pub(crate) fn accept_changes() {
+    // SAFETY: within a transaction, between statements.
+    unsafe { pg_sys::AcceptInvalidationMessages() };
+}
+
 /// The relation, then all that can be reached from it.
 fn closure(rel: u32, way: Way) -> Vec<u32> {
     let mut all = vec![rel];

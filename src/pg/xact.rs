@@ -156,3 +156,16 @@ pub(crate) fn running(database: u32) -> Vec<Xid> {
     ids.retain(|xid| in_progress(*xid));
     ids
 }
+
+/// Waits until a transaction that has ended has given back its locks: it has told the others of its changes then.
+pub(crate) fn await_locks(xid: Xid) {
+    // SAFETY: within a transaction that is another one: it is in progress.
+    unsafe {
+        pg_sys::XactLockTableWait(
+            short(xid),
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            pg_sys::XLTW_Oper::XLTW_None,
+        );
+    }
+}

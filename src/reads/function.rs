@@ -6,9 +6,10 @@ use pg_live_values::Value;
 use serde::Deserialize;
 
 use super::caller::{self, Identity};
-use super::sources::Sources;
+use super::sources::{DEFINITIONS, Sources};
 use super::statement;
 use super::values::{rows_to_value, to_value};
+use crate::capture;
 use crate::documents::catalog::quoted;
 use crate::error::Result;
 use crate::functions::run::Caller;
@@ -112,6 +113,7 @@ pub(crate) fn call(
     identity: Option<&str>,
 ) -> Result<(std::result::Result<Value, String>, Sources)> {
     let mut sources = Sources::of_definitions();
+    capture::learn_definitions(DEFINITIONS);
     let prepared = executed::unrecorded(|| prepare(at, &args, who, identity))?;
     let (identity, candidate) = match prepared {
         Ok(prepared) => prepared,

@@ -75,6 +75,7 @@ pub(crate) fn lost() -> BTreeSet<RelId> {
 
 /// Runs `body`, which runs SQL, and tells what the SQL has read. What it read before a panic is in [`lost`].
 pub(crate) fn record<T>(body: impl FnOnce() -> T) -> Result<(T, Sources)> {
+    capture::learn_definitions(DEFINITIONS);
     let (result, seen) = executed::record(body);
     match result {
         Ok(value) => {

@@ -133,6 +133,13 @@ impl<const ENTRIES: usize> Redefinitions<ENTRIES> {
         true
     }
 
+    /// The transactions in the table that changed, or may have changed, the relation.
+    pub fn of_relation(&self, rel: RelId) -> Vec<Xid> {
+        let changes = self.entries().iter();
+        let changes = changes.filter(|entry| entry.rel == ANY || entry.rel == rel);
+        changes.map(|entry| entry.xid).collect()
+    }
+
     /// What may contradict a result that read these relations at this snapshot.
     pub fn suspects(&self, snapshot: &Snapshot, rels: &[RelId]) -> Suspects {
         let touches = |entry: &&Redefinition| entry.rel == ANY || rels.contains(&entry.rel);
