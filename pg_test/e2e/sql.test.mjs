@@ -108,6 +108,7 @@ test("an SQL function is a query: rights, row security, definitions", async () =
   await admin.query("ALTER POLICY p ON orders USING (id < 3)");
   await equals(orders, '[{"amount":"10","customer":5,"id":1}]');
   await admin.query("CREATE OR REPLACE FUNCTION api.orders(customer int) RETURNS SETOF orders LANGUAGE sql STABLE AS 'SELECT * FROM public.orders ORDER BY id'");
+  await equals(orders, '[{"amount":"10","customer":5,"id":1},{"amount":"20","customer":6,"id":2}]');
   await admin.query("INSERT INTO orders VALUES (0, 5, 0)");
   await equals(orders, '[{"amount":"0","customer":5,"id":0},{"amount":"10","customer":5,"id":1},{"amount":"20","customer":6,"id":2}]');
   // A table that is gone is an error, and when it is back the query recovers.
