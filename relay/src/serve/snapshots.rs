@@ -74,7 +74,23 @@ impl SnapshotName {
 pub(crate) struct Snapshots {
     pool: Arc<Pool>,
     places: usize,
-    held: Mutex<Vec<Held>>,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    held: Vec<Held>,
+    /// Places of those that are being taken.
+    reserved: usize,
+}
+
+/// A place for one more, until it is held or comes to nothing.
+struct Place<'a>(&'a Snapshots);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.lock().reserved -= 1;
+    }
 }
 
 #[derive(Clone)]
@@ -91,23 +107,23 @@ impl Snapshots {
         Self {
             pool: Arc::new(pool),
             places,
-            held: Mutex::default(),
+            table: Mutex::default(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many are held.
     pub(crate) fn count(&self) -> usize {
-        self.lock().len()
+        self.lock().held.len()
     }
 
     /// The newest one, held on, if the database has not moved since.
     fn again(&self, now: Moment) -> Option<SnapshotName> {
-        let mut held = self.lock();
-        let newest = held.iter_mut().max_by_key(|held| held.since)?;
+        let mut table = self.lock();
+        let newest = table.held.iter_mut().max_by_key(|held| held.since)?;
         let usable = now.boot != 0 && newest.moment == now && !newest.release.is_cancelled();
         usable.then(|| {
             newest.until = Instant::now() + HELD;
@@ -115,25 +131,23 @@ impl Snapshots {
         })
     }
 
-    /// Whether there is a place for one more; the oldest may have to make room.
-    fn make_room(&self) -> bool {
-        let mut held = self.lock();
-        if held.len() < self.places {
-            return true;
-        }
-        let oldest = (0..held.len()).min_by_key(|n| held.get(*n).map(|held| held.since));
-        let old = |held: &Held| held.since.elapsed() >= LEAST;
-        match oldest {
-            Some(oldest) if held.get(oldest).is_some_and(old) => {
-                held.swap_remove(oldest).release.cancel();
-                true
+    /// A place for one more; the oldest may have to make room.
+    fn reserve(&self) -> Option<Place<'_>> {
+        let mut table = self.lock();
+        if table.held.len() + table.reserved >= self.places {
+            let ages = table.held.iter().map(|held| held.since).enumerate();
+            let (oldest, since) = ages.min_by_key(|(_, since)| *since)?;
+            if since.elapsed() < LEAST {
+                return None;
             }
-            Some(_) | None => false,
+            table.held.swap_remove(oldest).release.cancel();
         }
+        table.reserved += 1;
+        Some(Place(self))
     }
 
     fn forget(&self, name: SnapshotName) {
-        self.lock().retain(|held| held.name != name);
+        self.lock().held.retain(|held| held.name != name);
     }
 }
 
@@ -150,12 +164,12 @@ pub(crate) async fn take(relay: &Arc<Relay>) -> Result<SnapshotName, ApiError> {
     if let Some(name) = relay.snapshots.again(now) {
         return Ok(name);
     }
-    if !relay.snapshots.make_room() {
-        return Err(ApiError::overloaded(
+    let place = relay.snapshots.reserve().ok_or_else(|| {
+        ApiError::overloaded(
             "TooManyConcurrentRequests",
             "Too many snapshots are held for consistent queries. Try again in some seconds.",
-        ));
-    }
+        )
+    })?;
     let connection = relay
         .snapshots
         .pool
@@ -176,7 +190,8 @@ pub(crate) async fn take(relay: &Arc<Relay>) -> Result<SnapshotName, ApiError> {
         until: since + HELD,
         release: CancellationToken::new(),
     };
-    relay.snapshots.lock().push(held.clone());
+    relay.snapshots.lock().held.push(held.clone());
+    drop(place);
     tokio::spawn(hold(Arc::clone(relay), connection, held));
     Ok(name)
 }
@@ -201,6 +216,7 @@ async fn hold(relay: Arc<Relay>, connection: Taken, mut held: Held) {
         let now = relay
             .snapshots
             .lock()
+            .held
             .iter()
             .find(|it| it.name == held.name)
             .cloned();
