@@ -73,6 +73,8 @@ struct World {
     invalidations: VecDeque<(Sub, Moment)>,
     position: Position,
     executed: u64,
+    /// When the shell was told to look for a batch; it looks at no other time.
+    wanted: Vec<Millis>,
 }
 
 const fn at(c: u64) -> Moment {
@@ -118,6 +120,7 @@ impl World {
             invalidations: VecDeque::new(),
             position: 0,
             executed: 0,
+            wanted: Vec::new(),
         };
         for n in 0..SESSIONS {
             world.handle(
@@ -154,8 +157,11 @@ impl World {
                         is_admin: false,
                         alone: false,
                     };
-                    if let Asked::Served(told) = self.sharing.ask(self.now, Some(self.owner), ask) {
-                        served = Some(told);
+                    match self.sharing.ask(self.now, Some(self.owner), ask) {
+                        Asked::Served(told) => served = Some(told),
+                        Asked::Queued => self.wanted.push(self.now),
+                        Asked::Later(at) => self.wanted.push(at),
+                        Asked::Joined => {}
                     }
                 }
                 Command::Extend(run) => {
@@ -284,7 +290,12 @@ impl World {
     }
 
     fn begin(&mut self) -> bool {
-        let Some(batch) = self.sharing.next_batch(self.now, self.owner, true) else {
+        let now = self.now;
+        if !self.wanted.iter().any(|at| *at <= now) {
+            return false;
+        }
+        let Some(batch) = self.sharing.next_batch(now, self.owner, true) else {
+            self.wanted.retain(|at| *at > now);
             return false;
         };
         let distinct = |call: &Call| (call.path.clone(), call.identity.clone());
@@ -381,6 +392,10 @@ impl World {
             release: release.filter(|_| done.batch.keeps),
         };
         let done = self.sharing.done(self.now, &done.batch, outcome, 1.0);
+        self.wanted.extend(done.later);
+        if done.more {
+            self.wanted.push(self.now);
+        }
         for execution in done.unregister {
             self.registered.remove(&execution);
         }
@@ -402,11 +417,15 @@ impl World {
             for execution in self.sharing.split(self.now, batch, 0) {
                 self.registered.remove(&execution);
             }
+            self.wanted.push(self.now);
             self.under_way[which].snapshot = None;
             return true;
         }
         let failed = self.under_way.remove(which);
         let done = self.sharing.failed(&failed.batch);
+        if done.more {
+            self.wanted.push(self.now);
+        }
         for execution in done.unregister {
             self.registered.remove(&execution);
         }

@@ -140,13 +140,7 @@ pub(crate) fn ask(
         }
         Asked::Queued => dispatch(relay),
         Asked::Joined => {}
-        Asked::Later(at) => {
-            let relay = Arc::clone(relay);
-            tokio::spawn(async move {
-                sleep(Duration::from_millis(at.saturating_sub(now))).await;
-                dispatch(&relay);
-            });
-        }
+        Asked::Later(at) => dispatch_at(relay, at),
     }
     None
 }
@@ -173,6 +167,16 @@ fn dispatch(relay: &Arc<Relay>) {
         table.busy += 1;
         tokio::spawn(work(Arc::clone(relay)));
     }
+}
+
+/// The same at a time.
+fn dispatch_at(relay: &Arc<Relay>, at: Millis) {
+    let relay = Arc::clone(relay);
+    let pause = at.saturating_sub(relay.executions.now());
+    tokio::spawn(async move {
+        sleep(Duration::from_millis(pause)).await;
+        dispatch(&relay);
+    });
 }
 
 /// Executes batches until none is left.
@@ -313,6 +317,9 @@ fn finish(relay: &Arc<Relay>, batch: &Batch<Waiter>, executed: Executed, took: D
     }
     if done.more {
         dispatch(relay);
+    }
+    if let Some(at) = done.later {
+        dispatch_at(relay, at);
     }
     tell(done.told, open.map(Arc::new).as_ref());
 }

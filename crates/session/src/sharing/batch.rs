@@ -76,6 +76,8 @@ pub struct Done<W> {
     pub unregister: Vec<Sub>,
     /// Something waits to be executed.
     pub more: bool,
+    /// Something is to be executed then, as [`Asked::Later`] says.
+    pub later: Option<Millis>,
     /// Results that were given to a session beyond the first.
     pub shared: u64,
 }
@@ -273,6 +275,7 @@ impl<W: Asker> Sharing<W> {
             told: Vec::new(),
             unregister: Vec::new(),
             more: false,
+            later: None,
             shared: 0,
         };
         let shown = Shown {
@@ -392,7 +395,8 @@ impl<W: Asker> Sharing<W> {
         match self.ask(now, Some(owner), ask) {
             Asked::Served(told) => done.told.push(told),
             Asked::Queued => done.more = true,
-            Asked::Joined | Asked::Later(_) => {}
+            Asked::Later(at) => done.later = Some(done.later.map_or(at, |other| other.min(at))),
+            Asked::Joined => {}
         }
     }
 
@@ -530,6 +534,7 @@ impl<W: Asker> Sharing<W> {
             told,
             unregister: self.forget_calls(batch),
             more: self.waiting() > 0,
+            later: None,
             shared: 0,
         }
     }
