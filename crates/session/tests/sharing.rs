@@ -615,31 +615,31 @@ fn what_reads_the_identity_is_not_shared() {
     assert_eq!(world.executed - before, SESSIONS as u64);
 }
 
-/// What looked at the clock is given to others for a second only.
-#[test]
-fn what_reads_the_clock_is_shared_for_a_second() {
-    let mut sharing: Sharing<To> = Sharing::default();
-    let run = |number| Run {
+/// A run of one query that needs a snapshot from `min` on.
+fn ask_from(number: RunNumber, min: u64) -> Ask<To> {
+    let query = RunQuery {
+        sub: number,
+        path: "m:f".into(),
+        args: "[{}]".into(),
+        journal: None,
+    };
+    let run = Run {
         number,
-        min: at(1),
+        min: at(min),
         fresh: false,
         identity: None,
-        queries: vec![RunQuery {
-            sub: number,
-            path: "m:f".into(),
-            args: "[{}]".into(),
-            journal: None,
-        }],
+        queries: vec![query],
         keeps: false,
     };
-    let ask = |number| Ask {
+    Ask {
         asker: To(0),
-        run: run(number),
+        run,
         is_admin: false,
         alone: false,
-    };
-    assert!(matches!(sharing.ask(0, Some(1), ask(1)), Asked::Queued));
-    let batch = sharing.next_batch(0, 1, true).unwrap();
+    }
+}
+
+fn outcome_at(c: u64, clock: bool) -> Outcome {
     let result = QueryResult {
         outcome: Ok("1".into()),
         log_lines: vec![],
@@ -649,13 +649,59 @@ fn what_reads_the_clock_is_shared_for_a_second() {
     };
     let observed = Observed {
         identity: false,
-        clock: true,
+        clock,
     };
-    let outcome = Outcome {
-        moment: at(5),
+    Outcome {
+        moment: at(c),
         results: vec![(result, observed)],
         release: None,
+    }
+}
+
+/// A query that is written all the time is slowed down. A run that finds the batch that it joined too old has to wait,
+/// too, and the shell is told until when.
+#[test]
+fn who_asks_again_for_what_is_slowed_down_is_not_forgotten() {
+    let mut sharing: Sharing<To> = Sharing::default();
+    let (mut now, mut c) = (1_000, 1);
+    for number in 1..70 {
+        let now_or_later = match sharing.ask(now, Some(1), ask_from(number, c)) {
+            Asked::Queued => now,
+            Asked::Later(at) => at,
+            other => panic!("{other:?}"),
+        };
+        now = now_or_later;
+        let batch = sharing.next_batch(now, 1, true).unwrap();
+        c += 1;
+        sharing.done(now + 1, &batch, outcome_at(c, false), 1.0);
+        let told = sharing.invalidated(now + 2, batch.calls[0].sub, at(c + 1));
+        assert_eq!(told.len(), 1);
+        now += 3;
+        c += 1;
+    }
+    let Asked::Later(begins) = sharing.ask(now, Some(1), ask_from(70, c)) else {
+        panic!("it is not slowed down");
     };
+    let batch = sharing.next_batch(begins, 1, true).unwrap();
+    let joined = sharing.ask(begins + 1, Some(1), ask_from(71, c + 5));
+    assert!(matches!(joined, Asked::Joined));
+    let done = sharing.done(begins + 2, &batch, outcome_at(c + 1, false), 1.0);
+    assert_eq!(done.told.len(), 1);
+    let at = done.later.expect("a time for the other run");
+    assert!(at > begins + 2 && !done.more);
+    let batch = sharing.next_batch(at, 1, true).unwrap();
+    let done = sharing.done(at, &batch, outcome_at(c + 5, false), 1.0);
+    assert_eq!(done.told[0].run, 71);
+}
+
+/// What looked at the clock is given to others for a second only.
+#[test]
+fn what_reads_the_clock_is_shared_for_a_second() {
+    let mut sharing: Sharing<To> = Sharing::default();
+    let ask = |number| ask_from(number, 1);
+    assert!(matches!(sharing.ask(0, Some(1), ask(1)), Asked::Queued));
+    let batch = sharing.next_batch(0, 1, true).unwrap();
+    let outcome = outcome_at(5, true);
     let done = sharing.done(0, &batch, outcome, 1.0);
     assert_eq!(done.told.len(), 1);
     assert!(matches!(
