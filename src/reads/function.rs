@@ -170,10 +170,7 @@ fn prepare(
     identity: Option<&str>,
 ) -> Result<std::result::Result<(Identity, Candidate), String>> {
     let name = format!("sql/{}:{}", at.schema, at.name);
-    if !gucs::sql_schemas()
-        .iter()
-        .any(|schema| *schema == at.schema)
-    {
+    if !gucs::sql_schemas().contains(&at.schema) {
         return Ok(Err(format!(
             "Could not find public function for '{name}'. Schema {} is not in pg_live.sql_schemas.",
             at.schema

@@ -47,7 +47,7 @@ pub(crate) fn run(
     let _read_only = read_only.then(ReadOnly::new);
     sources::record(|| {
         let outcome = session::subtransaction(
-            || attempt(sql, params, read_only).map_err(failed),
+            || attempt(sql, params, read_only).map_err(|error| failed(&error)),
             |result| result.is_ok(),
         );
         match outcome {
@@ -57,7 +57,7 @@ pub(crate) fn run(
 }
 
 /// What a statement's author caused; what must end the whole call goes on as the ERROR that it is.
-fn failed(error: Error) -> Failed {
+fn failed(error: &Error) -> Failed {
     let message = error.to_string();
     let state = error.sqlstate();
     let code = String::from_utf8_lossy(&state).into_owned();
