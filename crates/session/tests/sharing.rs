@@ -271,7 +271,7 @@ impl World {
                 Modification::Add {
                     query_id,
                     // Every second one asks who is calling.
-                    path: format!("{key}{}", if query_id % 2 == 0 { "" } else { "@" }),
+                    path: format!("{key}{}", if query_id.is_multiple_of(2) { "" } else { "@" }),
                     args: "[{}]".into(),
                     journal: None,
                 }
@@ -540,7 +540,7 @@ impl Client {
                 } => {
                     let text = answer.outcome.as_ref().unwrap();
                     let reader = text.split('@').nth(1).unwrap();
-                    let expected = if query_id % 2 == 0 {
+                    let expected = if query_id.is_multiple_of(2) {
                         String::new()
                     } else {
                         format!("user {n}")

@@ -475,7 +475,10 @@ mod tests {
             r#"{{"type":"Transition","x":"{}"}}"#,
             "aé\"".repeat(CHUNK / 3)
         );
-        assert_eq!(frames(text.clone(), false).unwrap(), [text.clone()]);
+        assert_eq!(
+            frames(text.clone(), false).unwrap(),
+            std::slice::from_ref(&text)
+        );
         let frames = frames(text.clone(), true).unwrap();
         assert!(frames.len() > 1);
         let mut whole = String::new();
