@@ -179,6 +179,12 @@ fn dispatch_at(relay: &Arc<Relay>, at: Millis) {
     });
 }
 
+/// A session has gone: what it waits for comes to nothing, unless it is being executed.
+pub(crate) fn give_up(relay: &Relay) {
+    let told = relay.executions.lock().sharing.give_up();
+    tell(told, None);
+}
+
 /// Executes batches until none is left.
 async fn work(relay: Arc<Relay>) {
     while let Some((batch, reading)) = next(&relay).await {

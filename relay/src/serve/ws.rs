@@ -297,6 +297,7 @@ impl Client {
         }
         if matches!(event, Event::Disconnected) {
             self.waiter.seat.leave();
+            sharing::give_up(&self.relay);
         }
         let now = self.now();
         for command in self.session.handle(now, event) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::hold::Execution;
 use super::{
     Ask, Asked, Asker, CLOCK_SHARED, Hold, Lane, Owner, Question, Results, Sharing, State, Told,
-    UnitId, Waiting, Who, answers,
+    Unit, UnitId, Waiting, Who, answers,
 };
 use crate::{Answer, Millis, Moment, QueryResult, Release, Sub};
 
@@ -515,6 +515,22 @@ impl<W: Asker> Sharing<W> {
                 unit.state = State::Running { owner };
             }
         }
+    }
+
+    /// The runs of sessions that have gone, as far as their execution has not begun: they come to nothing now, as there
+    /// may be no connection for long.
+    pub fn give_up(&mut self) -> Vec<Told<W>> {
+        if self.waiting() == 0 {
+            return Vec::new();
+        }
+        let queued = |unit: &&mut Unit<W>| matches!(unit.state, State::Queued { .. });
+        let given_up = self.units.values_mut().filter(queued).flat_map(|unit| {
+            unit.waiting
+                .extract_if(.., |waiting| waiting.ask.asker.is_gone())
+        });
+        given_up
+            .map(|it| Told::failed(it.ask.asker, it.ask.run.number))
+            .collect()
     }
 
     /// A batch came to nothing: its sessions try again.
