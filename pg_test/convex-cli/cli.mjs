@@ -116,6 +116,7 @@ export class Terminal {
       await until(`the terminal shows ${pattern}`, () => pattern.test(this.text.slice(from)), { timeout: PATIENCE });
     } catch (error) {
       error.message += `\n${this.text.slice(-3000)}`;
+      this.kill(); // Else the suite would wait for it.
       throw error;
     }
   }
