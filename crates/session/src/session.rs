@@ -191,6 +191,16 @@ impl Session {
         self.unsent.len() < self.limits.backlog && self.mutations.waiting() < self.limits.backlog
     }
 
+    /// Whether a mutation of the client is still to be run, answered or shown. Who closes the connection before
+    /// loses the answer, and a client that comes back under another name has the mutation done twice.
+    pub fn owes_answers(&self) -> bool {
+        self.is_serving()
+            && (self.mutations.in_flight()
+                || self.mutations.waiting() > 0
+                || self.owes_transition
+                || !self.acknowledgements.is_empty())
+    }
+
     /// How many queries the client has.
     pub fn live_queries(&self) -> usize {
         self.queries.live()

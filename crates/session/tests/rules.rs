@@ -344,6 +344,30 @@ fn r13_without_queries_no_run_is_needed() {
 }
 
 #[test]
+fn answers_are_owed_until_a_transition_shows_them() {
+    let (mut driver, _) = Driver::showing(&["1"]);
+    assert!(!driver.session.owes_answers());
+    driver.mutation(7);
+    assert!(driver.session.owes_answers(), "it runs");
+    let commands = driver.committed(7, 20);
+    let run = only_run(
+        commands
+            .into_iter()
+            .filter(|c| matches!(c, Command::Run(_)))
+            .collect(),
+    );
+    assert!(driver.session.owes_answers(), "no transition shows it");
+    driver.finish(&run, 20, &["2"]);
+    assert!(!driver.session.owes_answers());
+    driver.mutation(8);
+    driver.event(Event::Disconnected);
+    assert!(
+        !driver.session.owes_answers(),
+        "nobody is there to be answered"
+    );
+}
+
+#[test]
 fn r14_mutations_run_in_order_one_at_a_time_and_failures_are_told() {
     let mut driver = Driver::new();
     assert!(matches!(&driver.mutation(3)[..], [Command::Mutate(m)] if m.session_id == "id"));

@@ -21,6 +21,10 @@ const PING_AFTER: Duration = Duration::from_secs(25);
 /// A client that does not take a frame for so long is gone.
 pub(super) const SEND_PATIENCE: Duration = Duration::from_secs(60);
 
+/// A client that was told of the end has so long to say so too. To close with something of it unread would be a reset,
+/// and what it has not taken yet might be lost on the way.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
 /// What happened at the socket.
 pub(super) enum Happened {
     /// The oldest message that was put has left.
@@ -46,6 +50,8 @@ pub(super) struct Socket {
     writing: Option<Meaning>,
     /// When the last frame began to be written.
     since: Instant,
+    /// The end has been told: what the client still sends is dropped until it ends, too.
+    said: bool,
 }
 
 impl Socket {
@@ -55,11 +61,15 @@ impl Socket {
             queue: VecDeque::new(),
             writing: None,
             since: Instant::now(),
+            said: false,
         }
     }
 
-    /// Queues one message, in one frame or several.
+    /// Queues one message, in one frame or several. After the end it goes nowhere.
     pub(super) fn put(&mut self, frames: Vec<String>) {
+        if self.said {
+            return;
+        }
         let last = frames.len().saturating_sub(1);
         for (n, frame) in frames.into_iter().enumerate() {
             let meaning = if n == last {
@@ -100,7 +110,11 @@ impl Socket {
                 match meaning {
                     Meaning::None => {}
                     Meaning::Sent => return Poll::Ready(Happened::Sent),
-                    Meaning::Ended => return Poll::Ready(Happened::Ended),
+                    Meaning::Ended => {
+                        self.said = true;
+                        self.queue.clear();
+                        self.since = Instant::now();
+                    }
                 }
             }
             if self.queue.is_empty() {
@@ -117,6 +131,13 @@ impl Socket {
                 }
                 self.writing = Some(meaning);
                 self.since = Instant::now();
+            }
+        }
+        while self.said {
+            match self.socket.poll_next_unpin(cx) {
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Happened::Ended),
+                Poll::Pending => return Poll::Pending,
             }
         }
         if !listening {
@@ -136,7 +157,9 @@ impl Socket {
     /// When [`Socket::on_time`] is to be called, if nothing is written before.
     pub(super) fn deadline(&self) -> Instant {
         self.since
-            + if self.is_idle() {
+            + if self.said {
+                CLOSE_PATIENCE
+            } else if self.is_idle() {
                 PING_AFTER
             } else {
                 SEND_PATIENCE
@@ -148,7 +171,7 @@ impl Socket {
         if now < self.deadline() {
             return false;
         }
-        if !self.is_idle() {
+        if self.said || !self.is_idle() {
             return true;
         }
         self.since = now;

@@ -71,8 +71,7 @@ pub(crate) async fn serve(relay: Arc<Relay>, socket: WebSocket, chunks: bool) {
         connected: true,
         live_queries: 0,
         chunks,
-        leaves_at: None,
-        leaving: false,
+        leaving: Leaving::No,
         waiter: Waiter {
             events,
             seat: Arc::default(),
@@ -107,9 +106,7 @@ struct Client {
     live_queries: u64,
     /// Whether the client knows transitions in parts.
     chunks: bool,
-    /// When the relay drains: this session's turn.
-    leaves_at: Option<Instant>,
-    leaving: bool,
+    leaving: Leaving,
     /// Where its runs are answered.
     waiter: Waiter,
     /// The results that it shows, or is about to show.
@@ -118,6 +115,18 @@ struct Client {
     is_admin: bool,
     /// The answer to the run that was just asked for, if there was one already.
     served: Option<Told<Waiter>>,
+}
+
+/// How far a session is on its way out of a relay that stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaving {
+    No,
+    /// Its turn comes then.
+    At(Instant),
+    /// It takes no more messages, and answers what it has.
+    Answering,
+    /// It has said so.
+    Said,
 }
 
 impl Client {
@@ -149,12 +158,15 @@ impl Client {
 
     /// The relay drains: the sessions leave one after the other.
     fn plan_to_leave(&mut self) {
-        let turn = self.relay.config.drain.spread.mul_f64(rand::random());
-        self.leaves_at.get_or_insert(Instant::now() + turn);
+        if self.leaving == Leaving::No {
+            let turn = self.relay.config.drain.spread.mul_f64(rand::random());
+            self.leaving = Leaving::At(Instant::now() + turn);
+        }
     }
 
     fn is_listening(&self) -> bool {
-        self.connected && !self.judging && self.session.accepts_messages()
+        let stays = matches!(self.leaving, Leaving::No | Leaving::At(_));
+        self.connected && stays && !self.judging && self.session.accepts_messages()
     }
 
     fn wake_at(&self) -> Option<Instant> {
@@ -164,7 +176,10 @@ impl Client {
 
     /// When the next of the things that are to be done at a time is to be done.
     fn due(&self) -> Instant {
-        let leaves_at = self.leaves_at.filter(|_| !self.leaving);
+        let leaves_at = match self.leaving {
+            Leaving::At(turn) => Some(turn),
+            Leaving::No | Leaving::Answering | Leaving::Said => None,
+        };
         let socket = self.connected.then(|| self.socket.deadline());
         let silence = self
             .is_listening()
@@ -176,8 +191,9 @@ impl Client {
 
     fn on_time(&mut self) {
         let now = Instant::now();
-        if !self.leaving && self.leaves_at.is_some_and(|at| at <= now) {
-            self.leave();
+        if matches!(self.leaving, Leaving::At(turn) if turn <= now) {
+            self.leaving = Leaving::Answering;
+            self.leave_when_answered();
         }
         if self.wake_at().is_some_and(|at| at <= now) {
             self.handle(Event::Timer);
@@ -232,8 +248,7 @@ impl Client {
             }),
             News::Event(event) => self.handle(*event),
             News::Drains => self.plan_to_leave(),
-            News::Stops if !self.leaving => self.leave(),
-            News::Stops => {}
+            News::Stops => self.leave(),
             News::Run(told) => self.finish(told.0, told.1),
         }
     }
@@ -306,6 +321,7 @@ impl Client {
         if let Some(told) = self.served.take() {
             self.finish(told, None);
         }
+        self.leave_when_answered();
         self.relay.metrics.add_counts(self.session.take_counts());
         let live_queries = self.session.live_queries() as u64;
         if live_queries != self.live_queries {
@@ -355,10 +371,20 @@ impl Client {
         }
     }
 
+    /// Mutations that were taken are answered first. What the client has sent since then was not read, and is sent
+    /// again to another relay.
+    fn leave_when_answered(&mut self) {
+        if self.leaving == Leaving::Answering && !self.session.owes_answers() {
+            self.leave();
+        }
+    }
+
     /// The relay stops: says so, and lets what is under way come to its end.
     fn leave(&mut self) {
-        self.leaving = true;
-        self.socket.close(GOING_AWAY, "ServerStopping");
+        if self.leaving != Leaving::Said {
+            self.leaving = Leaving::Said;
+            self.socket.close(GOING_AWAY, "ServerStopping");
+        }
     }
 }
 
