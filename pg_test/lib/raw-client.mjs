@@ -165,6 +165,10 @@ export class RawClient {
     this.#waiting = [];
   }
 
+  get hasFailed() {
+    return this.#failure !== undefined;
+  }
+
   /** Throws what went wrong, if something did. */
   check() {
     if (this.#failure !== undefined) {

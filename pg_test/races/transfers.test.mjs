@@ -138,11 +138,10 @@ async function round(seed, count) {
     await Promise.all(clients.map((client) => client.ready));
     const writers = Array.from({ length: WRITERS }, (_, n) => write(stop, seed * WRITERS + n, transitions));
     const failed = Promise.all(writers); // Fails with the first of them.
-    const seen = until(`${count} transitions were seen`, () => {
-      clients.forEach((client) => client.check());
-      return transitions() >= count;
-    }, { timeout: 600_000 });
+    const isOver = () => transitions() >= count || clients.some((client) => client.hasFailed);
+    const seen = until(`${count} transitions were seen`, isOver, { timeout: 1_800_000 });
     await Promise.race([seen, failed]);
+    clients.forEach((client) => client.check());
     stop.now = true;
     const made = (await failed).reduce((a, b) => a + b);
     await Promise.all(clients.map(isCurrent));

@@ -26,6 +26,7 @@ mod runs;
 mod sessions;
 mod settings;
 mod sharing;
+mod silence;
 mod snapshots;
 mod socket;
 mod sql_error;

@@ -81,6 +81,14 @@ impl Socket {
         }
     }
 
+    /// Queues a ping of the WebSocket layer, which every client answers by itself.
+    pub(super) fn ask(&mut self) {
+        if !self.said {
+            let ping = Message::Ping(Vec::new().into());
+            self.queue.push_back((ping, Meaning::None));
+        }
+    }
+
     /// Queues the end.
     pub(super) fn close(&mut self, code: u16, reason: &'static str) {
         let reason = Utf8Bytes::from_static(reason);
@@ -177,8 +185,6 @@ impl Socket {
         self.since = now;
         let ping = Message::Text(Utf8Bytes::from_static(wire::PING));
         self.queue.push_back((ping, Meaning::None));
-        self.queue
-            .push_back((Message::Ping(Vec::new().into()), Meaning::None));
         false
     }
 }

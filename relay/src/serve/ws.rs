@@ -19,13 +19,12 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, info};
 
 use super::sharing::{self, News, Waiter};
+use super::silence::{Silence, Verdict};
 use super::socket::{Happened, SEND_PATIENCE, Socket};
 use super::transaction::Open;
 use super::wire::Heard;
 use super::{Relay, mutations, wire};
 
-/// A client from which nothing comes, not even the answer to a ping, is gone.
-const CLIENT_SILENCE: Duration = Duration::from_secs(120);
 /// While so many runs wait to be executed nobody else is let in: clients come back later, each after a time of its own.
 const MOST_WAITING: usize = 20_000;
 /// The relay has too much to do; the client connects again, later.
@@ -62,7 +61,7 @@ pub(crate) async fn serve(relay: Arc<Relay>, socket: WebSocket, chunks: bool) {
         session: Session::new(number, Limits::default()),
         number,
         started: Instant::now(),
-        last_heard: Instant::now(),
+        silence: Silence::new(Instant::now()),
         work: FuturesUnordered::new(),
         snapshot: None,
         judging: false,
@@ -93,7 +92,7 @@ struct Client {
     session: Session,
     number: u32,
     started: Instant,
-    last_heard: Instant,
+    silence: Silence,
     work: FuturesUnordered<BoxFuture<'static, Event>>,
     /// That of the run that the session is just told of.
     snapshot: Option<Arc<Open>>,
@@ -181,9 +180,7 @@ impl Client {
             Leaving::No | Leaving::Answering | Leaving::Said => None,
         };
         let socket = self.connected.then(|| self.socket.deadline());
-        let silence = self
-            .is_listening()
-            .then(|| self.last_heard + CLIENT_SILENCE);
+        let silence = self.is_listening().then(|| self.silence.deadline());
         let due = [leaves_at, self.wake_at(), socket, silence];
         let due = due.into_iter().flatten().min();
         due.unwrap_or_else(|| Instant::now() + FAR)
@@ -198,8 +195,15 @@ impl Client {
         if self.wake_at().is_some_and(|at| at <= now) {
             self.handle(Event::Timer);
         }
-        let is_silent = self.is_listening() && self.last_heard + CLIENT_SILENCE <= now;
-        if self.connected && (self.socket.on_time(now) || is_silent) {
+        let mut is_gone = self.connected && self.socket.on_time(now);
+        if self.is_listening() {
+            match self.silence.judge(now) {
+                Verdict::Wait => {}
+                Verdict::Ask => self.socket.ask(),
+                Verdict::Gone => is_gone = true,
+            }
+        }
+        if is_gone {
             self.disconnect();
         }
     }
@@ -215,7 +219,7 @@ impl Client {
     }
 
     fn hear(&mut self, frame: Message) {
-        self.last_heard = Instant::now();
+        self.silence.end(Instant::now());
         let event = match frame {
             Message::Text(text) => match wire::parse(text.as_str()) {
                 Ok(Heard::Message(message)) => Event::Message(message),
@@ -298,7 +302,7 @@ impl Client {
             self.judging = false;
             self.is_admin = matches!(authentication, Authentication::Admin { .. });
             // It was the token's time that passed, not the client's.
-            self.last_heard = Instant::now();
+            self.silence.end(Instant::now());
         }
         if let Event::Malformed(reason) = &event {
             info!(session = self.number, reason, "a client broke the protocol");
