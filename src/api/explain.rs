@@ -79,6 +79,15 @@ fn row(catalog: &Catalog, entry: &ReadEntry) -> Result<Vec<Option<Datum>>> {
             upper.as_deref().map(hex),
         ),
         ReadEntry::Table { rel } => ("table", *rel, None, None, None),
+        ReadEntry::Rows { rel, condition, .. } => (
+            "rows",
+            *rel,
+            None,
+            condition.as_ref().map(|on| hex(&on.lower)),
+            condition
+                .as_ref()
+                .and_then(|on| on.upper.as_deref().map(hex)),
+        ),
     };
     let table = catalog.table_by_oid(rel);
     let name = match table {

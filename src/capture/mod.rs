@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{Ordering, fence};
 
 use pg_live_invalidation::{LogEntry, Xid};
-use pg_live_readset::{IndexId, RelId, WriteLimits, WriteSet, WriteSetBuilder};
+use pg_live_readset::{RelId, RowImage, WriteLimits, WriteSet, WriteSetBuilder};
 
 use crate::invalidator::log::Place;
 use crate::invalidator::settings;
@@ -80,12 +80,9 @@ pub(crate) fn last_commit() -> Option<Place> {
     LAST_COMMIT.get()
 }
 
-/// One image of a row of a document table.
-pub(crate) type RowImage = (Vec<u8>, Vec<(IndexId, Vec<u8>)>);
-
 /// The transaction changed a row: `image` is how it looked before or looks after.
-fn add_row(rel: RelId, (pk, keys): RowImage) {
-    WRITES.with_borrow_mut(|writes| writes.builder().row(rel, pk, keys));
+fn add_row(rel: RelId, image: RowImage) {
+    WRITES.with_borrow_mut(|writes| writes.builder().row(rel, image));
 }
 
 /// The transaction changed something in the relation.

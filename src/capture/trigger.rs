@@ -5,12 +5,10 @@
 
 use std::cell::Cell;
 
-use pg_live_readset::RelId;
+use pg_live_readset::{RelId, RowImage};
 use pgrx::pg_sys;
 
-use super::{
-    RowImage, add_redefinition, add_row, add_table, is_said, note_catalog_change, publish_if_late,
-};
+use super::{add_redefinition, add_row, add_table, is_said, note_catalog_change, publish_if_late};
 use crate::documents;
 use crate::error::{Error, Result};
 use crate::invalidator::settings;

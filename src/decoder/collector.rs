@@ -91,8 +91,8 @@ impl Sink for Collector {
         };
         match images {
             Some([Some(before), Some(after)]) => {
-                self.set.row(changed.rel, before.0, before.1);
-                self.set.row(changed.rel, after.0, after.1);
+                self.set.row(changed.rel, before);
+                self.set.row(changed.rel, after);
             }
             Some(_) | None => self.set.table(changed.rel),
         }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use pg_live_readset::RowImage;
 use pg_live_values::Value;
 
-use crate::capture::RowImage;
 use crate::documents::catalog::Table;
 use crate::documents::key;
 use crate::documents::row::{CREATION_TIME, ID};
@@ -22,7 +22,11 @@ pub(super) fn of(table: &Table, row: &Row<'_>, old: Option<&Row<'_>>) -> Option<
         .map(|index| (index.number, key::of_document(index, &document)))
         .collect();
     match key::fields_of(document).and_then(|mut fields| fields.remove(ID)) {
-        Some(Value::String(id)) => Some((id.into_bytes(), keys)),
+        Some(Value::String(id)) => Some(RowImage {
+            pk: Some(id.into_bytes()),
+            keys,
+            changed: None,
+        }),
         _ => None,
     }
 }

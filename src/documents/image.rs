@@ -4,10 +4,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use pg_live_readset::RelId;
+use pg_live_readset::{RelId, RowImage};
 use pg_live_values::Value;
 
-use crate::capture::RowImage;
 use crate::documents::catalog::{Catalog, Table};
 use crate::documents::freshness;
 use crate::documents::key;
@@ -61,7 +60,11 @@ fn image(table: &Table, tuple: &Tuple) -> Option<RowImage> {
         .map(|index| (index.number, key::of_document(index, &document)))
         .collect();
     match key::fields_of(document).and_then(|mut fields| fields.remove(ID)) {
-        Some(Value::String(id)) => Some((id.into_bytes(), keys)),
+        Some(Value::String(id)) => Some(RowImage {
+            pk: Some(id.into_bytes()),
+            keys,
+            changed: None,
+        }),
         _ => None,
     }
 }

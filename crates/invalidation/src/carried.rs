@@ -7,7 +7,7 @@ use crate::snapshot::Snapshot;
 
 /// First bytes, which tell the two from each other and from entries of the log.
 const SNAPSHOT_FORMAT: u8 = 0x51;
-const READS_FORMAT: u8 = 0x61;
+const READS_FORMAT: u8 = 0x62;
 
 impl Snapshot {
     /// The snapshot's bytes.

@@ -125,7 +125,7 @@ pub enum CodecError {
 }
 
 /// The first byte of each encoded entry; changes with the format.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 impl LogEntry {
     /// The entry's bytes.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pg_live_readset::{EntryKinds, ReadEntry, RelId, WriteSet};
+use pg_live_readset::{Attribute, EntryKinds, ReadEntry, RelId, WriteSet};
 
 use crate::entry::{Generation, LogEntry, Lsn, Owner, Position, Registration};
 use crate::history::History;
@@ -311,6 +311,11 @@ impl Invalidator {
     /// The relations that live queries look at.
     pub fn relations(&self) -> impl Iterator<Item = RelId> {
         self.subs.index().relations()
+    }
+
+    /// The columns that live queries have conditions on.
+    pub fn columns(&self) -> impl Iterator<Item = (RelId, Attribute)> {
+        self.subs.index().columns()
     }
 
     /// Counters and sizes.

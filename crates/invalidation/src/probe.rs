@@ -39,7 +39,7 @@ impl<'a> Probe<'a> {
 
 #[cfg(test)]
 mod tests {
-    use pg_live_readset::{ReadEntry, WriteEntry};
+    use pg_live_readset::{ReadEntry, RowImage, WriteEntry};
 
     use super::*;
 
@@ -47,8 +47,10 @@ mod tests {
     fn small_and_large_sets_are_judged_alike() {
         let row = |n: u32| WriteEntry::Row {
             rel: 1,
-            pk: n.to_be_bytes().to_vec(),
-            keys: vec![],
+            image: RowImage {
+                pk: Some(n.to_be_bytes().to_vec()),
+                ..RowImage::default()
+            },
         };
         for size in [1u32, 10, 1000] {
             let entries = (0..size).map(|n| ReadEntry::Key {

@@ -1,9 +1,11 @@
 //! What was read, what was written, and when the two touch.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::attributes::{Attribute, Attributes, column_index};
+use crate::condition::Condition;
 use crate::write_builder::WriteSetBuilder;
 
 /// A relation: the oid of a table, or of the root of a partition tree.
@@ -42,6 +44,15 @@ pub enum ReadEntry {
         /// The relation.
         rel: RelId,
     },
+    /// Some columns of the rows that fulfil a condition: how often each combination of their values occurs.
+    Rows {
+        /// The relation.
+        rel: RelId,
+        /// All columns that were read, that of the condition among them.
+        columns: Attributes,
+        /// Without one: all rows.
+        condition: Option<Condition>,
+    },
 }
 
 /// All that a result depends on.
@@ -51,17 +62,27 @@ pub struct ReadSet {
     pub entries: Vec<ReadEntry>,
 }
 
+/// One image of a row, from before or after a change. What it does not say could be anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RowImage {
+    /// The encoded primary key, if it is known.
+    pub pk: Option<Vec<u8>>,
+    /// The image's key in every index that the writer knew, and in columns that somebody may look at.
+    pub keys: Vec<(IndexId, Vec<u8>)>,
+    /// Of an UPDATE: the columns in which the images before and after it differ, the same for both. `None`
+    /// if the row came or went, or if it is not known.
+    pub changed: Option<Attributes>,
+}
+
 /// One thing that a transaction changed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum WriteEntry {
-    /// One image of a row, from before or after the change.
+    /// A row.
     Row {
         /// The relation.
         rel: RelId,
-        /// The encoded primary key.
-        pk: Vec<u8>,
-        /// The image's key in every index that the writer knew.
-        keys: Vec<(IndexId, Vec<u8>)>,
+        /// How it looked before the change, or looks after it.
+        image: RowImage,
     },
     /// Anything in the relation.
     Table {
@@ -80,15 +101,31 @@ pub struct WriteSet {
 }
 
 impl ReadSet {
-    /// The same reads with every entry widened to its relation: small, and matches no less.
+    /// The same reads with every entry widened to its relation, or to the columns read of it if that is known of all:
+    /// small, and matches no less.
     #[must_use]
     pub fn widened(&self) -> ReadSet {
-        let rels: BTreeSet<RelId> = self.entries.iter().map(ReadEntry::rel).collect();
+        let mut rels: BTreeMap<RelId, Option<Attributes>> = BTreeMap::new();
+        for entry in &self.entries {
+            let columns = rels.entry(entry.rel()).or_insert(Some(Attributes::NONE));
+            *columns = match (entry, *columns) {
+                (ReadEntry::Rows { columns, .. }, Some(others)) => Some(others.with(*columns)),
+                (ReadEntry::Rows { .. }, None) => None,
+                (ReadEntry::Key { .. } | ReadEntry::Range { .. } | ReadEntry::Table { .. }, _) => {
+                    None
+                }
+            };
+        }
+        let entries = rels.into_iter().map(|(rel, columns)| match columns {
+            Some(columns) => ReadEntry::Rows {
+                rel,
+                columns,
+                condition: None,
+            },
+            None => ReadEntry::Table { rel },
+        });
         ReadSet {
-            entries: rels
-                .into_iter()
-                .map(|rel| ReadEntry::Table { rel })
-                .collect(),
+            entries: entries.collect(),
         }
     }
 
@@ -104,7 +141,16 @@ impl ReadEntry {
         match self {
             ReadEntry::Key { rel, .. }
             | ReadEntry::Range { rel, .. }
-            | ReadEntry::Table { rel } => *rel,
+            | ReadEntry::Table { rel }
+            | ReadEntry::Rows { rel, .. } => *rel,
+        }
+    }
+
+    /// The column that the entry has a condition on: writers are to say its keys.
+    pub fn attribute(&self) -> Option<Attribute> {
+        match self {
+            ReadEntry::Rows { condition, .. } => condition.as_ref().map(|on| on.attribute),
+            ReadEntry::Key { .. } | ReadEntry::Range { .. } | ReadEntry::Table { .. } => None,
         }
     }
 
@@ -113,25 +159,43 @@ impl ReadEntry {
         match write {
             WriteEntry::Everything => true,
             WriteEntry::Table { rel } => *rel == self.rel(),
-            WriteEntry::Row { rel, pk, keys } => {
-                *rel == self.rel()
-                    && match self {
-                        ReadEntry::Table { .. } => true,
-                        ReadEntry::Key { pk: read, .. } => read == pk,
-                        ReadEntry::Range {
-                            index,
-                            lower,
-                            upper,
-                            ..
-                        } => range_matches_row(*index, lower, upper.as_deref(), keys),
-                    }
+            WriteEntry::Row { rel, image } => *rel == self.rel() && self.matches_image(image),
+        }
+    }
+
+    fn matches_image(&self, image: &RowImage) -> bool {
+        match self {
+            ReadEntry::Table { .. } => true,
+            ReadEntry::Key { pk: read, .. } => image.pk.as_ref().is_none_or(|pk| read == pk),
+            ReadEntry::Range {
+                index,
+                lower,
+                upper,
+                ..
+            } => range_matches(*index, lower, upper.as_deref(), &image.keys),
+            ReadEntry::Rows {
+                columns, condition, ..
+            } => {
+                image.changes(*columns)
+                    && condition.as_ref().is_none_or(|on| {
+                        let index = column_index(on.attribute);
+                        range_matches(index, &on.lower, on.upper.as_deref(), &image.keys)
+                    })
             }
         }
     }
 }
 
-/// A row without a key for the index matches: the index may be newer than the writer's catalog.
-fn range_matches_row(
+impl RowImage {
+    /// Whether the change may be one of these columns, or of which rows there are.
+    pub(crate) fn changes(&self, columns: Attributes) -> bool {
+        self.changed.is_none_or(|changed| changed.touches(columns))
+    }
+}
+
+/// A row without a key for the index matches: the index may be newer than the writer's catalog, and of columns
+/// writers say only what somebody looked at just before.
+fn range_matches(
     index: IndexId,
     lower: &[u8],
     upper: Option<&[u8]>,
@@ -186,13 +250,18 @@ impl WriteEntry {
     /// About how many bytes of memory the entry takes.
     pub fn bytes(&self) -> usize {
         let heap = match self {
-            WriteEntry::Row { pk, keys, .. } => {
-                let slots = keys.len() * size_of::<(IndexId, Vec<u8>)>();
-                pk.len() + slots + keys.iter().map(|(_, key)| key.len()).sum::<usize>()
-            }
+            WriteEntry::Row { image, .. } => image.heap_bytes(),
             WriteEntry::Table { .. } | WriteEntry::Everything => 0,
         };
         size_of::<WriteEntry>() + heap
+    }
+}
+
+impl RowImage {
+    fn heap_bytes(&self) -> usize {
+        let slots = self.keys.len() * size_of::<(IndexId, Vec<u8>)>();
+        let keys: usize = self.keys.iter().map(|(_, key)| key.len()).sum();
+        self.pk.as_ref().map_or(0, Vec::len) + slots + keys
     }
 }
 
@@ -211,6 +280,9 @@ impl ReadEntry {
             ReadEntry::Range { lower, upper, .. } => {
                 lower.len() + upper.as_ref().map_or(0, Vec::len)
             }
+            ReadEntry::Rows { condition, .. } => condition.as_ref().map_or(0, |on| {
+                on.lower.len() + on.upper.as_ref().map_or(0, Vec::len)
+            }),
             ReadEntry::Table { .. } => 0,
         };
         size_of::<ReadEntry>() + heap
@@ -243,8 +315,11 @@ mod tests {
     fn row(keys: &[(IndexId, &[u8])]) -> WriteEntry {
         WriteEntry::Row {
             rel: 1,
-            pk: b"p".to_vec(),
-            keys: keys.iter().map(|(i, k)| (*i, k.to_vec())).collect(),
+            image: RowImage {
+                pk: Some(b"p".to_vec()),
+                keys: keys.iter().map(|(i, k)| (*i, k.to_vec())).collect(),
+                changed: None,
+            },
         }
     }
 

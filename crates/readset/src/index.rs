@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 use std::sync::Arc;
 
-use crate::entry::{ENTRY_BYTES, IndexId, ReadEntry, ReadSet, RelId, WriteEntry, WriteSet};
+use crate::attributes::{Attribute, Attributes, column_index, column_of_index};
+use crate::entry::{
+    ENTRY_BYTES, IndexId, ReadEntry, ReadSet, RelId, RowImage, WriteEntry, WriteSet,
+};
 use crate::interval::{Bounds, IntervalTree};
 
 /// A subscription's place in [`ReadIndex`].
@@ -32,9 +35,9 @@ pub struct ReadIndex<S> {
 pub struct EntryKinds {
     /// Rows by primary key.
     pub keys: usize,
-    /// Parts of an index.
+    /// Parts of an index, and rows by a condition on a column.
     pub ranges: usize,
-    /// Whole relations.
+    /// Whole relations, and columns of all rows.
     pub tables: usize,
 }
 
@@ -45,7 +48,7 @@ impl EntryKinds {
             match handle {
                 Handle::Key(..) => kinds.keys += 1,
                 Handle::Range(..) => kinds.ranges += 1,
-                Handle::Table(_) => kinds.tables += 1,
+                Handle::Table(_) | Handle::AllRows(..) => kinds.tables += 1,
             }
         }
         kinds
@@ -75,14 +78,20 @@ struct Slot<S> {
 #[derive(Debug)]
 enum Handle {
     Key(RelId, Arc<[u8]>),
-    Range(RelId, IndexId, Bounds),
+    Range(RelId, Under, Bounds),
     Table(RelId),
+    AllRows(RelId, Attributes),
 }
+
+/// What the keys of a tree are, and which columns are read of its rows; an index of documents has all.
+type Under = (IndexId, Attributes);
 
 #[derive(Debug, Default)]
 struct Relation {
     keys: HashMap<Arc<[u8]>, BTreeSet<SlotId>>,
-    ranges: BTreeMap<IndexId, IntervalTree>,
+    ranges: BTreeMap<Under, IntervalTree>,
+    /// Those that read columns of all rows.
+    all_rows: BTreeMap<Attributes, BTreeSet<SlotId>>,
     /// Those that read the whole relation.
     whole: BTreeSet<SlotId>,
     /// Those with any entry in the relation.
@@ -173,9 +182,9 @@ impl<S: Clone + Eq + Hash> ReadIndex<S> {
                         relation.members.iter().for_each(|slot| hit(*slot));
                     }
                 }
-                WriteEntry::Row { rel, pk, keys } => {
+                WriteEntry::Row { rel, image } => {
                     if let Some(relation) = self.rels.get(rel) {
-                        relation.row(pk, keys, &mut hit);
+                        relation.row(image, &mut hit);
                     }
                 }
             }
@@ -213,6 +222,14 @@ impl<S: Clone + Eq + Hash> ReadIndex<S> {
         self.rels.keys().copied()
     }
 
+    /// The columns that read-sets have conditions on.
+    pub fn columns(&self) -> impl Iterator<Item = (RelId, Attribute)> {
+        self.rels.iter().flat_map(|(rel, relation)| {
+            let columns = relation.ranges.keys();
+            columns.filter_map(|(index, _)| Some((*rel, column_of_index(*index)?)))
+        })
+    }
+
     fn allocate(&mut self, name: S) -> SlotId {
         let id = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
@@ -246,12 +263,41 @@ impl Relation {
                 lower,
                 upper,
             } => {
-                let tree = self.ranges.entry(*index).or_default();
-                let bounds = tree.insert(lower, upper.as_deref(), slot)?;
-                Some(Handle::Range(*rel, *index, bounds))
+                let under = (*index, Attributes::ALL);
+                self.insert_range(*rel, under, (lower, upper.as_deref()), slot)
             }
             ReadEntry::Table { rel } => self.whole.insert(slot).then_some(Handle::Table(*rel)),
+            ReadEntry::Rows {
+                rel,
+                columns,
+                condition: Some(on),
+            } => {
+                let under = (column_index(on.attribute), *columns);
+                self.insert_range(*rel, under, (&on.lower, on.upper.as_deref()), slot)
+            }
+            ReadEntry::Rows {
+                rel,
+                columns,
+                condition: None,
+            } => {
+                let slots = self.all_rows.entry(*columns).or_default();
+                slots
+                    .insert(slot)
+                    .then_some(Handle::AllRows(*rel, *columns))
+            }
         }
+    }
+
+    fn insert_range(
+        &mut self,
+        rel: RelId,
+        under: Under,
+        (lower, upper): (&[u8], Option<&[u8]>),
+        slot: SlotId,
+    ) -> Option<Handle> {
+        let tree = self.ranges.entry(under).or_default();
+        let bounds = tree.insert(lower, upper, slot)?;
+        Some(Handle::Range(rel, under, bounds))
     }
 
     fn remove(&mut self, handle: &Handle, slot: SlotId) {
@@ -265,11 +311,19 @@ impl Relation {
                     }
                 }
             }
-            Handle::Range(_, index, (lower, upper)) => {
-                if let Some(tree) = self.ranges.get_mut(index) {
+            Handle::Range(_, under, (lower, upper)) => {
+                if let Some(tree) = self.ranges.get_mut(under) {
                     tree.remove(lower, upper.as_deref(), slot);
                     if tree.is_empty() {
-                        self.ranges.remove(index);
+                        self.ranges.remove(under);
+                    }
+                }
+            }
+            Handle::AllRows(_, columns) => {
+                if let Some(slots) = self.all_rows.get_mut(columns) {
+                    slots.remove(&slot);
+                    if slots.is_empty() {
+                        self.all_rows.remove(columns);
                     }
                 }
             }
@@ -280,14 +334,26 @@ impl Relation {
     }
 
     /// The slots that one image of a row touches.
-    fn row(&self, pk: &[u8], keys: &[(IndexId, Vec<u8>)], hit: &mut impl FnMut(SlotId)) {
+    fn row(&self, image: &RowImage, hit: &mut impl FnMut(SlotId)) {
         self.whole.iter().for_each(|slot| hit(*slot));
-        if let Some(slots) = self.keys.get(pk) {
-            slots.iter().for_each(|slot| hit(*slot));
+        match &image.pk {
+            Some(pk) => {
+                let slots = self.keys.get(pk.as_slice()).into_iter().flatten();
+                slots.for_each(|slot| hit(*slot));
+            }
+            None => self.keys.values().flatten().for_each(|slot| hit(*slot)),
         }
-        for (index, tree) in &self.ranges {
+        for (columns, slots) in &self.all_rows {
+            if image.changes(*columns) {
+                slots.iter().for_each(|slot| hit(*slot));
+            }
+        }
+        for ((index, columns), tree) in &self.ranges {
+            if column_of_index(*index).is_some() && !image.changes(*columns) {
+                continue;
+            }
             let mut known = false;
-            for (_, key) in keys.iter().filter(|(of, _)| of == index) {
+            for (_, key) in image.keys.iter().filter(|(of, _)| of == index) {
                 known = true;
                 tree.stab(key, hit);
             }
@@ -302,7 +368,10 @@ impl Relation {
 impl Handle {
     fn rel(&self) -> RelId {
         match self {
-            Handle::Key(rel, _) | Handle::Range(rel, _, _) | Handle::Table(rel) => *rel,
+            Handle::Key(rel, _)
+            | Handle::Range(rel, _, _)
+            | Handle::Table(rel)
+            | Handle::AllRows(rel, _) => *rel,
         }
     }
 
@@ -312,7 +381,7 @@ impl Handle {
             Handle::Range(_, _, (lower, upper)) => {
                 lower.len() + upper.as_ref().map_or(0, |upper| upper.len())
             }
-            Handle::Table(_) => 0,
+            Handle::Table(_) | Handle::AllRows(..) => 0,
         };
         ENTRY_BYTES + keys
     }

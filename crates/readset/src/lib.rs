@@ -4,17 +4,24 @@
 //! Each entry is sound on its own: it may match too much, never too little. [`overlaps`] is the
 //! definition of a match; [`ReadIndex`] finds the same matches among many subscriptions at once.
 //!
-//! Keys are bytes whose order is the order of the values that they encode; nothing here looks
-//! inside them.
+//! Keys are bytes whose order is the order of the values that they encode; what matches them does not look
+//! inside. Those of documents come from elsewhere, those of columns are made by [`ColumnKey`].
 #![forbid(unsafe_code)]
 
+mod attributes;
+mod column_key;
+mod condition;
 mod entry;
 mod index;
 mod interval;
+mod numeric;
 mod read_builder;
 mod write_builder;
 
-pub use entry::{IndexId, ReadEntry, ReadSet, RelId, WriteEntry, WriteSet, overlaps};
+pub use attributes::{Attribute, Attributes, column_index};
+pub use column_key::{ColumnKey, ColumnValue};
+pub use condition::Condition;
+pub use entry::{IndexId, ReadEntry, ReadSet, RelId, RowImage, WriteEntry, WriteSet, overlaps};
 pub use index::{EntryKinds, ReadIndex};
 pub use read_builder::{ReadLimits, ReadSetBuilder};
 pub use write_builder::{WriteLimits, WriteSetBuilder};

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use crate::attributes::{Attributes, column_index, column_of_index};
+use crate::condition::Condition;
 use crate::entry::{IndexId, ReadEntry, ReadSet, RelId};
 
 /// How large a read-set may grow before relations are widened to `Table`.
@@ -25,11 +27,14 @@ impl Default for ReadLimits {
 }
 
 /// Builds a [`ReadSet`]: drops duplicates, joins ranges that overlap or touch, and past its limits
-/// widens the relation with the most entries (or bytes) to `Table`. Uses memory within the limits.
+/// widens the relation with the most entries (or bytes): to the columns that were read of it if that is all that
+/// is known of it, else to `Table`. Uses memory within the limits.
 #[derive(Clone, Debug, Default)]
 pub struct ReadSetBuilder {
     limits: ReadLimits,
     rels: BTreeMap<RelId, Relation>,
+    /// Those that were widened.
+    widened: BTreeSet<RelId>,
 }
 
 #[derive(Clone, Debug)]
@@ -41,11 +46,16 @@ enum Relation {
 #[derive(Clone, Debug, Default)]
 struct Parts {
     keys: BTreeSet<Vec<u8>>,
-    /// Disjoint ranges that do not touch, by index and lower bound.
-    ranges: BTreeMap<IndexId, BTreeMap<Vec<u8>, Option<Vec<u8>>>>,
+    /// Disjoint ranges that do not touch, by lower bound.
+    ranges: BTreeMap<Under, BTreeMap<Vec<u8>, Option<Vec<u8>>>>,
+    /// The columns that were read of all rows.
+    of_all_rows: Option<Attributes>,
     entries: usize,
     bytes: usize,
 }
+
+/// What the keys of a range are, and which columns were read of its rows; all, in an index of documents.
+type Under = (IndexId, Attributes);
 
 impl ReadSetBuilder {
     /// An empty set with the given limits.
@@ -53,6 +63,7 @@ impl ReadSetBuilder {
         ReadSetBuilder {
             limits,
             rels: BTreeMap::new(),
+            widened: BTreeSet::new(),
         }
     }
 
@@ -74,7 +85,22 @@ impl ReadSetBuilder {
             return;
         }
         if let Some(parts) = self.parts(rel) {
-            parts.add_range(index, lower, upper);
+            parts.add_range((index, Attributes::ALL), lower, upper);
+            self.shrink();
+        }
+    }
+
+    /// Adds columns of the rows that fulfil a condition, or of all rows. A condition that no row can fulfil adds
+    /// nothing.
+    pub fn rows(&mut self, rel: RelId, columns: Attributes, condition: Option<Condition>) {
+        if condition.as_ref().is_some_and(Condition::is_empty) {
+            return;
+        }
+        if let Some(parts) = self.parts(rel) {
+            match condition {
+                Some(on) => parts.add_rows(columns, on),
+                None => parts.add_all_rows(columns),
+            }
             self.shrink();
         }
     }
@@ -96,10 +122,20 @@ impl ReadSetBuilder {
                 upper,
             } => self.range(rel, index, lower, upper),
             ReadEntry::Table { rel } => self.table(rel),
+            ReadEntry::Rows {
+                rel,
+                columns,
+                condition,
+            } => self.rows(rel, columns, condition),
         }
     }
 
-    /// The set, ordered by relation, then keys, then ranges.
+    /// The relations of which more was said to be read than was added, because of the limits.
+    pub fn widened(&self) -> &BTreeSet<RelId> {
+        &self.widened
+    }
+
+    /// The set, ordered by relation, then keys, then ranges, then rows.
     pub fn build(self) -> ReadSet {
         let mut entries = Vec::new();
         for (rel, relation) in self.rels {
@@ -149,7 +185,8 @@ impl ReadSetBuilder {
                 .max();
             match heaviest {
                 Some((_, rel)) => {
-                    self.rels.insert(rel, Relation::Whole);
+                    self.widened.insert(rel);
+                    self.rels.entry(rel).and_modify(Relation::widen);
                 }
                 None => return,
             }
@@ -158,6 +195,22 @@ impl ReadSetBuilder {
 }
 
 impl Relation {
+    /// To one entry.
+    fn widen(&mut self) {
+        let columns = match self {
+            Relation::Whole => None,
+            Relation::Parts(parts) => parts.columns(),
+        };
+        *self = match columns {
+            Some(columns) => {
+                let mut parts = Parts::default();
+                parts.add_all_rows(columns);
+                Relation::Parts(parts)
+            }
+            None => Relation::Whole,
+        };
+    }
+
     fn entries(&self) -> usize {
         match self {
             Relation::Whole => 1,
@@ -174,9 +227,50 @@ impl Relation {
 }
 
 impl Parts {
+    /// The columns that were read, if nothing but columns was.
+    fn columns(&self) -> Option<Attributes> {
+        let of_columns = |index: IndexId| column_of_index(index).is_some();
+        let only = self.keys.is_empty() && self.ranges.keys().all(|(index, _)| of_columns(*index));
+        only.then(|| {
+            let all = self.of_all_rows.unwrap_or_default();
+            let sets = self.ranges.keys().map(|(_, columns)| *columns);
+            sets.fold(all, Attributes::with)
+        })
+    }
+
+    fn add_rows(&mut self, columns: Attributes, on: Condition) {
+        if self.of_all_rows.is_some_and(|all| all.covers(columns)) {
+            return;
+        }
+        let index = column_index(on.attribute);
+        self.add_range((index, columns), on.lower, on.upper);
+    }
+
+    /// Drops what a condition says of no further columns.
+    fn add_all_rows(&mut self, columns: Attributes) {
+        if self.of_all_rows.is_none() {
+            self.entries += 1;
+            self.bytes += cost(0);
+        }
+        let all = self.of_all_rows.unwrap_or_default().with(columns);
+        self.of_all_rows = Some(all);
+        let (mut entries, mut bytes) = (0, 0);
+        self.ranges.retain(|(index, columns), ranges| {
+            let keep = column_of_index(*index).is_none() || !all.covers(*columns);
+            if !keep {
+                entries += ranges.len();
+                let costs = ranges.iter().map(|(l, u)| range_cost(l, u.as_ref()));
+                bytes += costs.sum::<usize>();
+            }
+            keep
+        });
+        self.entries -= entries;
+        self.bytes -= bytes;
+    }
+
     /// Joins the range with those that it overlaps or touches.
-    fn add_range(&mut self, index: IndexId, mut lower: Vec<u8>, mut upper: Option<Vec<u8>>) {
-        let ranges = self.ranges.entry(index).or_default();
+    fn add_range(&mut self, under: Under, mut lower: Vec<u8>, mut upper: Option<Vec<u8>>) {
+        let ranges = self.ranges.entry(under).or_default();
         let before = (Bound::Unbounded, Bound::Included(&lower));
         let reaching = ranges
             .range::<Vec<u8>, _>(before)
@@ -209,14 +303,31 @@ impl Parts {
 
     fn append_to(self, rel: RelId, entries: &mut Vec<ReadEntry>) {
         entries.extend(self.keys.into_iter().map(|pk| ReadEntry::Key { rel, pk }));
-        for (index, ranges) in self.ranges {
-            entries.extend(ranges.into_iter().map(|(lower, upper)| ReadEntry::Range {
-                rel,
-                index,
-                lower,
-                upper,
-            }));
+        for ((index, columns), ranges) in self.ranges {
+            let entry = |(lower, upper)| match column_of_index(index) {
+                None => ReadEntry::Range {
+                    rel,
+                    index,
+                    lower,
+                    upper,
+                },
+                Some(attribute) => ReadEntry::Rows {
+                    rel,
+                    columns,
+                    condition: Some(Condition {
+                        attribute,
+                        lower,
+                        upper,
+                    }),
+                },
+            };
+            entries.extend(ranges.into_iter().map(entry));
         }
+        entries.extend(self.of_all_rows.map(|columns| ReadEntry::Rows {
+            rel,
+            columns,
+            condition: None,
+        }));
     }
 }
 
@@ -316,16 +427,66 @@ mod tests {
     }
 
     #[test]
+    fn of_columns_only_the_condition_is_given_up() {
+        let limits = ReadLimits {
+            entries: 2,
+            bytes: usize::MAX,
+        };
+        let rows = |columns: &[u16], key: Option<u8>| ReadEntry::Rows {
+            rel: 1,
+            columns: columns.iter().copied().collect(),
+            condition: key.map(|key| Condition {
+                attribute: 1,
+                lower: vec![key],
+                upper: Some(vec![key, 0]),
+            }),
+        };
+        let reads = [
+            rows(&[1, 2], Some(1)),
+            rows(&[1, 2], Some(2)),
+            rows(&[1, 3], Some(1)),
+        ];
+        assert_eq!(build(&reads, limits), [rows(&[1, 2, 3], None)]);
+        let widened = ReadSet {
+            entries: reads.to_vec(),
+        };
+        assert_eq!(widened.widened().entries, [rows(&[1, 2, 3], None)]);
+        let mut builder = ReadSetBuilder::new(limits);
+        reads.into_iter().for_each(|entry| builder.add(entry));
+        assert_eq!(builder.widened(), &BTreeSet::from([1]));
+    }
+
+    #[test]
+    fn columns_of_all_rows_cover_those_of_some() {
+        let (few, many): (Attributes, Attributes) =
+            ([1].into_iter().collect(), [1, 2].into_iter().collect());
+        let rows = |columns, condition| ReadEntry::Rows {
+            rel: 1,
+            columns,
+            condition,
+        };
+        let on = Condition::is_null(1);
+        let all = [
+            rows(few, Some(on.clone())),
+            rows(many, Some(on.clone())),
+            rows(few, None),
+            rows(few, Some(Condition::is_not_null(1))),
+        ];
+        let left = [rows(many, Some(on)), rows(few, None)];
+        assert_eq!(build(&all, ReadLimits::default()), left);
+    }
+
+    #[test]
     fn past_the_limit_of_bytes_the_heaviest_relation_is_widened() {
         let limits = ReadLimits {
             entries: 100,
-            bytes: 3 * cost(0) + 100,
+            bytes: 3 * cost(0) + 160,
         };
         let key = |rel, len| ReadEntry::Key {
             rel,
             pk: vec![0; len],
         };
-        let built = build(&[key(1, 10), key(1, 11), key(2, 90)], limits);
+        let built = build(&[key(1, 10), key(1, 11), key(2, 150)], limits);
         assert_eq!(built, [key(1, 10), key(1, 11), ReadEntry::Table { rel: 2 }]);
     }
 }

@@ -1,8 +1,10 @@
 //! Collects what a transaction writes, within bounds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
-use crate::entry::{IndexId, RelId, WriteEntry, WriteSet};
+use crate::attributes::Attributes;
+use crate::entry::{IndexId, RelId, RowImage, WriteEntry, WriteSet};
 
 /// How large a write-set may grow before it is widened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,11 +42,13 @@ enum Relation {
 }
 
 /// The primary key, then the keys sorted by index.
-type Image = (Vec<u8>, Vec<(IndexId, Vec<u8>)>);
+type Place = (Option<Vec<u8>>, Vec<(IndexId, Vec<u8>)>);
 
 #[derive(Clone, Debug, Default)]
 struct Rows {
-    images: BTreeSet<Image>,
+    /// With the columns that changed in any row with these keys: an entry matches one of the changes if and only if
+    /// it matches them together.
+    images: BTreeMap<Place, Option<Attributes>>,
     bytes: usize,
 }
 
@@ -59,8 +63,8 @@ impl WriteSetBuilder {
         }
     }
 
-    /// Adds one image of a row, old or new, with its key in every index.
-    pub fn row(&mut self, rel: RelId, pk: Vec<u8>, mut keys: Vec<(IndexId, Vec<u8>)>) {
+    /// Adds one image of a row, old or new.
+    pub fn row(&mut self, rel: RelId, mut image: RowImage) {
         if self.everything {
             return;
         }
@@ -71,11 +75,11 @@ impl WriteSetBuilder {
         let Relation::Rows(rows) = relation else {
             return;
         };
-        keys.sort();
-        let entry = WriteEntry::Row { rel, pk, keys };
+        image.keys.sort();
+        let entry = WriteEntry::Row { rel, image };
         let bytes = entry.bytes();
-        if let WriteEntry::Row { pk, keys, .. } = entry
-            && rows.images.insert((pk, keys))
+        if let WriteEntry::Row { image, .. } = entry
+            && rows.add(image)
         {
             rows.bytes += bytes;
             self.bytes += bytes;
@@ -122,7 +126,10 @@ impl WriteSetBuilder {
                 Relation::Whole => entries.push(WriteEntry::Table { rel }),
                 Relation::Rows(rows) => {
                     let images = rows.images.into_iter();
-                    entries.extend(images.map(|(pk, keys)| WriteEntry::Row { rel, pk, keys }));
+                    entries.extend(images.map(|((pk, keys), changed)| WriteEntry::Row {
+                        rel,
+                        image: RowImage { pk, keys, changed },
+                    }));
                 }
             }
         }
@@ -155,6 +162,24 @@ impl WriteSetBuilder {
     }
 }
 
+impl Rows {
+    /// Returns whether there was none with these keys.
+    fn add(&mut self, image: RowImage) -> bool {
+        let RowImage { pk, keys, changed } = image;
+        match self.images.entry((pk, keys)) {
+            Entry::Vacant(place) => {
+                place.insert(changed);
+                true
+            }
+            Entry::Occupied(mut place) => {
+                let both = place.get().zip(changed);
+                place.insert(both.map(|(one, other)| one.with(other)));
+                false
+            }
+        }
+    }
+}
+
 impl Relation {
     fn bytes(&self) -> usize {
         match self {
@@ -168,22 +193,52 @@ impl Relation {
 mod tests {
     use super::*;
 
-    fn image(n: u8) -> (Vec<u8>, Vec<(IndexId, Vec<u8>)>) {
-        (vec![n], vec![(2, vec![n]), (1, vec![n])])
+    fn image(n: u8) -> RowImage {
+        RowImage {
+            pk: Some(vec![n]),
+            keys: vec![(2, vec![n]), (1, vec![n])],
+            changed: None,
+        }
+    }
+
+    fn long(n: u8, length: usize) -> RowImage {
+        RowImage {
+            pk: Some(vec![n; length]),
+            ..RowImage::default()
+        }
     }
 
     #[test]
     fn the_same_image_is_kept_once_and_keys_are_sorted() {
         let mut builder = WriteSetBuilder::default();
-        let (pk, keys) = image(1);
-        builder.row(5, pk.clone(), keys.clone());
-        builder.row(5, pk.clone(), keys.into_iter().rev().collect());
+        let mut reversed = image(1);
+        reversed.keys.reverse();
+        builder.row(5, image(1));
+        builder.row(5, reversed.clone());
         let row = WriteEntry::Row {
             rel: 5,
-            pk,
-            keys: vec![(1, vec![1]), (2, vec![1])],
+            image: reversed,
         };
         assert_eq!(builder.build().entries, [row]);
+    }
+
+    #[test]
+    fn changes_of_rows_with_the_same_keys_are_one() {
+        let changed = |changed: Option<Attributes>| RowImage {
+            changed,
+            ..image(1)
+        };
+        let build = |images: &[Option<Attributes>]| {
+            let mut builder = WriteSetBuilder::default();
+            images.iter().for_each(|of| builder.row(1, changed(*of)));
+            match builder.build().entries.as_slice() {
+                [WriteEntry::Row { image, .. }] => image.changed,
+                other => panic!("{other:?}"),
+            }
+        };
+        let (one, two) = (Attributes::of(1), Attributes::of(2));
+        assert_eq!(build(&[Some(one), Some(two)]), Some(one.with(two)));
+        assert_eq!(build(&[Some(one), None, Some(two)]), None);
     }
 
     #[test]
@@ -193,11 +248,9 @@ mod tests {
             bytes: usize::MAX,
         });
         for n in 0..5 {
-            let (pk, keys) = image(n);
-            builder.row(1, pk, keys);
+            builder.row(1, image(n));
         }
-        let (pk, keys) = image(0);
-        builder.row(2, pk, keys);
+        builder.row(2, image(0));
         let entries = builder.build().entries;
         assert_eq!(entries.len(), 2);
         assert_eq!(entries[0], WriteEntry::Table { rel: 1 });
@@ -210,9 +263,9 @@ mod tests {
             rows_per_relation: 100,
             bytes: 3 * size_of::<WriteEntry>() + 1000,
         });
-        builder.row(1, vec![0; 600], vec![]);
-        builder.row(2, vec![0; 300], vec![]);
-        builder.row(2, vec![1; 200], vec![]);
+        builder.row(1, long(0, 600));
+        builder.row(2, long(0, 300));
+        builder.row(2, long(1, 200));
         let entries = builder.build().entries;
         assert_eq!(entries[0], WriteEntry::Table { rel: 1 });
         assert_eq!(entries.len(), 3);
@@ -227,7 +280,7 @@ mod tests {
         for rel in 0..4 {
             builder.table(rel);
         }
-        builder.row(9, vec![1], vec![]);
+        builder.row(9, image(1));
         builder.table(9);
         assert_eq!(builder.build(), WriteSet::everything());
     }
@@ -236,7 +289,7 @@ mod tests {
     fn emptiness_and_wholeness() {
         let mut builder = WriteSetBuilder::default();
         assert!(builder.is_empty());
-        builder.row(1, vec![1], vec![]);
+        builder.row(1, image(1));
         assert!(!builder.is_empty() && !builder.is_whole(1));
         builder.table(1);
         assert!(builder.is_whole(1) && !builder.is_whole(2));

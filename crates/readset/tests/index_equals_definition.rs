@@ -3,13 +3,40 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pg_live_readset::{
-    EntryKinds, ReadEntry, ReadIndex, ReadLimits, ReadSet, ReadSetBuilder, WriteEntry, WriteLimits,
-    WriteSet, WriteSetBuilder, overlaps,
+    Attributes, Condition, EntryKinds, ReadEntry, ReadIndex, ReadLimits, ReadSet, ReadSetBuilder,
+    RowImage, WriteEntry, WriteLimits, WriteSet, WriteSetBuilder, column_index, overlaps,
 };
 use proptest::prelude::*;
 
 fn key() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(0u8..4, 0..3)
+}
+
+fn attributes() -> impl Strategy<Value = Attributes> {
+    prop_oneof![
+        8 => prop::collection::vec(1u16..6, 0..4).prop_map(|columns| columns.into_iter().collect()),
+        1 => Just(Attributes::ALL),
+    ]
+}
+
+fn condition() -> impl Strategy<Value = Condition> {
+    let point = (1u16..4, key()).prop_map(|(attribute, lower)| {
+        let upper = Some([lower.as_slice(), &[0]].concat());
+        Condition {
+            attribute,
+            lower,
+            upper,
+        }
+    });
+    let range = (1u16..4, key(), prop::option::weighted(0.9, key()));
+    prop_oneof![
+        point,
+        range.prop_map(|(attribute, lower, upper)| Condition {
+            attribute,
+            lower,
+            upper
+        }),
+    ]
 }
 
 fn read_entry() -> impl Strategy<Value = ReadEntry> {
@@ -19,6 +46,9 @@ fn read_entry() -> impl Strategy<Value = ReadEntry> {
             |(rel, index, lower, upper)| ReadEntry::Range { rel, index, lower, upper }
         ),
         1 => (1u32..4).prop_map(|rel| ReadEntry::Table { rel }),
+        8 => (1u32..4, attributes(), prop::option::weighted(0.85, condition())).prop_map(
+            |(rel, columns, condition)| ReadEntry::Rows { rel, columns, condition }
+        ),
     ]
 }
 
@@ -26,10 +56,17 @@ fn read_set() -> impl Strategy<Value = ReadSet> {
     prop::collection::vec(read_entry(), 0..6).prop_map(|entries| ReadSet { entries })
 }
 
+fn image() -> impl Strategy<Value = RowImage> {
+    let index = prop_oneof![1u32..3, (1u16..4).prop_map(column_index)];
+    let keys = prop::collection::vec((index, key()), 0..6);
+    let pk = prop::option::weighted(0.9, key());
+    let changed = prop::option::weighted(0.7, attributes());
+    (pk, keys, changed).prop_map(|(pk, keys, changed)| RowImage { pk, keys, changed })
+}
+
 fn write_entry() -> impl Strategy<Value = WriteEntry> {
-    let keys = prop::collection::vec((1u32..3, key()), 0..4);
     prop_oneof![
-        20 => (1u32..4, key(), keys).prop_map(|(rel, pk, keys)| WriteEntry::Row { rel, pk, keys }),
+        20 => (1u32..4, image()).prop_map(|(rel, image)| WriteEntry::Row { rel, image }),
         1 => (1u32..4).prop_map(|rel| WriteEntry::Table { rel }),
         1 => Just(WriteEntry::Everything),
     ]
@@ -129,7 +166,7 @@ proptest! {
         let mut builder = WriteSetBuilder::new(WriteLimits { rows_per_relation, bytes });
         for entry in &writes {
             match entry.clone() {
-                WriteEntry::Row { rel, pk, keys } => builder.row(rel, pk, keys),
+                WriteEntry::Row { rel, image } => builder.row(rel, image),
                 WriteEntry::Table { rel } => builder.table(rel),
                 WriteEntry::Everything => builder.everything(),
             }
@@ -154,6 +191,9 @@ proptest! {
 fn is_empty(entry: &ReadEntry) -> bool {
     match entry {
         ReadEntry::Range { lower, upper, .. } => upper.as_ref().is_some_and(|u| u <= lower),
+        ReadEntry::Rows { condition, .. } => condition
+            .as_ref()
+            .is_some_and(|on| on.upper.as_ref().is_some_and(|upper| *upper <= on.lower)),
         ReadEntry::Key { .. } | ReadEntry::Table { .. } => false,
     }
 }

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
-use pg_live_readset::{ReadSet, ReadSetBuilder, RelId, WriteSet, WriteSetBuilder};
+use pg_live_readset::{
+    IndexId, ReadSet, ReadSetBuilder, RelId, RowImage, WriteSet, WriteSetBuilder,
+};
 
 use crate::database::Done;
 use crate::history::{Change, DEPLOYMENT, DOCUMENTS, PLAIN, Pk, View};
 
-const INDEX: u32 = 1;
+const INDEX: IndexId = 1;
 
 /// A query. Each also reads which deployment is in force (R19).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,7 +157,7 @@ pub(crate) fn write_set(done: &[Done], images: Images) -> WriteSet {
                     Images::Both => [old, new],
                     Images::New => [new, new],
                     Images::WithoutKeys => {
-                        set.row(rel, vec![pk], vec![]);
+                        set.row(rel, image(pk, vec![]));
                         continue;
                     }
                     Images::Table => {
@@ -164,7 +166,7 @@ pub(crate) fn write_set(done: &[Done], images: Images) -> WriteSet {
                     }
                 };
                 for value in both.into_iter().flatten() {
-                    set.row(rel, vec![pk], vec![(INDEX, vec![value])]);
+                    set.row(rel, image(pk, vec![(INDEX, vec![value])]));
                 }
             }
             Change::Truncate { rel } | Change::Reshape { rel } => set.table(rel),
@@ -172,6 +174,14 @@ pub(crate) fn write_set(done: &[Done], images: Images) -> WriteSet {
         }
     }
     set.build()
+}
+
+fn image(pk: Pk, keys: Vec<(IndexId, Vec<u8>)>) -> RowImage {
+    RowImage {
+        pk: Some(vec![pk]),
+        keys,
+        changed: None,
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use pg_live_invalidation::{
     CodecError, LogEntry, Registration, Snapshot, decode_reads, encode_reads,
 };
-use pg_live_readset::{ReadEntry, ReadSet, WriteEntry, WriteSet};
+use pg_live_readset::{Attributes, Condition, ReadEntry, ReadSet, RowImage, WriteEntry, WriteSet};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -24,13 +24,40 @@ fn read_entry() -> impl Strategy<Value = ReadEntry> {
             }
         }),
         any::<u32>().prop_map(|rel| ReadEntry::Table { rel }),
+        rows(),
     ]
 }
 
-fn write_entry() -> impl Strategy<Value = WriteEntry> {
+fn rows() -> impl Strategy<Value = ReadEntry> {
+    let upper = proptest::option::of(bytes());
+    let condition = (any::<u16>(), bytes(), upper);
+    (any::<u32>(), attributes(), proptest::option::of(condition)).prop_map(
+        |(rel, columns, condition)| ReadEntry::Rows {
+            rel,
+            columns,
+            condition: condition.map(|(attribute, lower, upper)| Condition {
+                attribute,
+                lower,
+                upper,
+            }),
+        },
+    )
+}
+
+fn attributes() -> impl Strategy<Value = Attributes> {
+    vec(any::<u16>(), 0..70).prop_map(|columns| columns.into_iter().collect())
+}
+
+fn image() -> impl Strategy<Value = RowImage> {
+    let pk = proptest::option::of(bytes());
     let keys = vec((any::<u32>(), bytes()), 0..4);
+    let changed = proptest::option::of(attributes());
+    (pk, keys, changed).prop_map(|(pk, keys, changed)| RowImage { pk, keys, changed })
+}
+
+fn write_entry() -> impl Strategy<Value = WriteEntry> {
     prop_oneof![
-        (any::<u32>(), bytes(), keys).prop_map(|(rel, pk, keys)| WriteEntry::Row { rel, pk, keys }),
+        (any::<u32>(), image()).prop_map(|(rel, image)| WriteEntry::Row { rel, image }),
         any::<u32>().prop_map(|rel| WriteEntry::Table { rel }),
         Just(WriteEntry::Everything),
     ]
@@ -126,9 +153,9 @@ proptest! {
     #[test]
     fn no_bytes_make_the_reader_panic(bytes in vec(any::<u8>(), 0..200)) {
         let _ = LogEntry::decode(&bytes);
-        let _ = decode_reads(&[&[0x61], bytes.as_slice()].concat());
+        let _ = decode_reads(&[&[0x62], bytes.as_slice()].concat());
         let _ = Snapshot::decode(&[&[0x51], bytes.as_slice()].concat());
-        let formatted = [&[1], bytes.as_slice()].concat();
+        let formatted = [&[2], bytes.as_slice()].concat();
         if let Ok(LogEntry::Register(registration)) = LogEntry::decode(&formatted) {
             prop_assert!(registration.snapshot.xip.is_sorted());
         }
@@ -149,7 +176,7 @@ proptest! {
 
 #[test]
 fn another_format_is_refused() {
-    for bytes in [&[][..], &[0, 3, 2], &[2, 3, 2]] {
+    for bytes in [&[][..], &[1, 3, 2], &[3, 3, 2]] {
         assert!(matches!(
             LogEntry::decode(bytes),
             Err(CodecError::Format { .. })
@@ -187,7 +214,7 @@ fn a_snapshot_out_of_order_is_refused() {
 fn a_claimed_length_does_not_make_the_reader_allocate() {
     // A write-set that claims 2^60 entries and holds none.
     let bytes = [
-        1, 0, 7, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10,
+        2, 0, 7, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10,
     ];
     assert!(LogEntry::decode(&bytes).is_err());
 }

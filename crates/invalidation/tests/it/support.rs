@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pg_live_invalidation::{Generation, LogEntry, Owner, Registration, Snapshot, Sub, World, Xid};
-use pg_live_readset::{ReadEntry, ReadSet, WriteEntry, WriteSet};
+use pg_live_readset::{ReadEntry, ReadSet, RowImage, WriteEntry, WriteSet};
 
 /// Transactions that begin and end; snapshots of them.
 #[derive(Debug)]
@@ -91,8 +91,10 @@ pub(crate) fn reads(keys: &[u8]) -> ReadSet {
 pub(crate) fn writes(keys: &[u8]) -> WriteSet {
     let row = |pk: &u8| WriteEntry::Row {
         rel: 1,
-        pk: vec![*pk],
-        keys: vec![],
+        image: RowImage {
+            pk: Some(vec![*pk]),
+            ..RowImage::default()
+        },
     };
     WriteSet {
         entries: keys.iter().map(row).collect(),
