@@ -1,7 +1,8 @@
 // Runs the parts of the bench, all or the one named, and merges the reports.
+import { loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
 import { Server } from "../pg_test/lib/server.mjs";
-import { databaseSettings, surroundings, writePart, writeSummary } from "./lib/report.mjs";
+import { databaseSettings, isMeasured, surroundings, writePart, writeSummary } from "./lib/report.mjs";
 
 const APP = fileURLToPath(new URL("app", import.meta.url));
 
@@ -26,6 +27,9 @@ const PARTS = {
 
 /** One point per part instead of the whole: `make bench-quick`. */
 const QUICK = process.env.BENCH_QUICK === "1";
+
+/** Parts that this commit has measured are left out: a run that was ended goes on. */
+const RESUME = process.env.BENCH_RESUME === "1";
 
 const say = (text) => console.error(`==> ${text}`);
 
@@ -63,6 +67,7 @@ async function run(part) {
   } finally {
     await server?.stop();
   }
+  report.machine.loadAfter = loadavg()[0];
   report.seconds = (performance.now() - started) / 1000;
   await writePart(part, report);
   return report.failed === undefined;
@@ -70,9 +75,11 @@ async function run(part) {
 
 const outcomes = [];
 for (const part of chosen(process.argv[2])) {
-  outcomes.push(await run(part));
+  if (RESUME && (await isMeasured(part))) {
+    say(`${part}: measured before`);
+  } else {
+    outcomes.push(await run(part));
+  }
 }
-if (outcomes.length > 0) {
-  console.log(await writeSummary());
-}
+console.log(await writeSummary());
 process.exit(outcomes.every(Boolean) ? 0 : 1);

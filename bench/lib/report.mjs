@@ -1,16 +1,21 @@
-// The report: one JSON file per part, and a summary of all that are there.
+// The report: one JSON file per part, and a summary and a page of all that are there.
 import { execFileSync } from "node:child_process";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
 import { arch, cpus, loadavg, release, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { PG_LIVE } from "../../pg_test/lib/server.mjs";
-import { figure, table } from "./format.mjs";
+import { TARGETS } from "../targets.mjs";
+import { reportPage } from "./html.mjs";
+import { summary } from "./summary.mjs";
+import { tally, verdicts } from "./verdicts.mjs";
 
 /** The repository. */
 export const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
-const REPORT = join(ROOT, "bench/report");
+/** The short form has a folder of its own: its figures are not for the record. */
+const REPORT = join(ROOT, process.env.BENCH_QUICK === "1" ? "bench/report/quick" : "bench/report");
 
 const output = (program, args) => execFileSync(program, args, { cwd: ROOT, encoding: "utf8" }).trim();
 
@@ -25,6 +30,22 @@ function commit() {
     return { hash: "none", changed: true };
   }
 }
+
+/** What tells one build of the programs from another. */
+async function builds() {
+  const fingerprint = async (path) => {
+    try {
+      return createHash("sha256").update(await readFile(path)).digest("hex").slice(0, 12);
+    } catch {
+      return "none";
+    }
+  };
+  return { relay: await fingerprint(PG_LIVE), extension: await fingerprint(join(dirname(PG_LIVE), "libpg_live.so")) };
+}
+
+/** Settings of the bench itself, from the environment. */
+const settings = () =>
+  Object.fromEntries(Object.entries(process.env).filter(([name]) => /^BENCH_|^MODE$/.test(name)));
 
 async function packageVersions() {
   const { dependencies } = JSON.parse(await readFile(join(ROOT, "bench/package.json"), "utf8"));
@@ -47,9 +68,12 @@ export async function surroundings() {
     versions: {
       node: process.version,
       rust: output("rustc", ["--version"]),
+      psql: output("psql", ["--version"]),
       pgLive: output(PG_LIVE, ["version"]),
       ...(await packageVersions()),
     },
+    builds: await builds(),
+    settings: settings(),
   };
 }
 
@@ -67,24 +91,29 @@ export async function writePart(part, content) {
   await writeFile(join(REPORT, `${part}.json`), `${JSON.stringify({ part, ...content }, null, 2)}\n`);
 }
 
-function section({ part, date, commit, machine, versions, database, seconds, failed, tables }) {
-  const postgres = database === undefined ? "" : `, Postgres ${database.server_version}, fsync ${database.fsync}`;
-  const changed = commit.changed ? " with changes" : "";
-  const head =
-    `## ${part}\n\n${date}, commit ${commit.hash}${changed}, ${machine.cores} × ${machine.cpu}, ` +
-    `${machine.memoryGiB} GiB, load before ${figure(machine.loadBefore)}, Node ${versions.node}${postgres}, ${figure(seconds)} s.`;
-  if (failed !== undefined) {
-    return `${head}\n\n**Failed, so it has no figures:** ${failed}`;
-  }
-  const texts = tables.flatMap(({ title, columns, rows, note }) => [`### ${title}`, table(columns, rows), note]);
-  return [head, ...texts].join("\n\n");
+/** The newest report of each part that is there, by name. */
+async function readReports() {
+  const files = (await readdir(REPORT)).filter((file) => file.endsWith(".json")).toSorted();
+  return Promise.all(files.map(async (file) => JSON.parse(await readFile(join(REPORT, file), "utf8"))));
 }
 
-/** Writes summary.md from the newest report of each part; resolves to its text. */
+/** Whether this very commit has measured the part, without failing. */
+export async function isMeasured(part) {
+  try {
+    const report = JSON.parse(await readFile(join(REPORT, `${part}.json`), "utf8"));
+    return report.failed === undefined && report.commit.hash === commit().hash;
+  } catch {
+    return false;
+  }
+}
+
+/** Writes summary.md and report.html from the newest report of each part; resolves to the summary. */
 export async function writeSummary() {
-  const files = (await readdir(REPORT)).filter((file) => file.endsWith(".json")).toSorted();
-  const parts = await Promise.all(files.map(async (file) => JSON.parse(await readFile(join(REPORT, file), "utf8"))));
-  const text = `# Benchmarks\n\n${parts.map(section).join("\n\n")}\n`;
+  const reports = await readReports();
+  const all = verdicts(TARGETS, reports);
+  const counts = tally(all);
+  const text = summary(reports, all, counts);
   await writeFile(join(REPORT, "summary.md"), text);
+  await writeFile(join(REPORT, "report.html"), reportPage(reports, all, counts));
   return text;
 }

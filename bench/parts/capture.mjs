@@ -61,6 +61,7 @@ class Bench {
   constructor(server, size, say) {
     Object.assign(this, { size, say, url: server.env.PG_LIVE_ADMIN_URL });
     this.written = new Map();
+    this.figures = {};
   }
 
   async open() {
@@ -257,6 +258,7 @@ async function compare(bench, what, arms, { target, higherIsBetter }) {
     const goal = target[side];
     const isMet = higherIsBetter ? times.median >= goal : times.median <= goal;
     const verdict = goal === undefined ? ["", ""] : [`${higherIsBetter ? "at least" : "at most"} ${goal}`, isMet ? "met" : "**missed**"];
+    bench.figures[what] = { ...bench.figures[what], [side]: times };
     return [what, side, figure(median(byRound(side))), figure(median(plain)), ratio(times), ...verdict];
   });
 }
@@ -328,7 +330,7 @@ export async function measure({ server, say, quick }) {
     }
     await bench.check();
     return {
-      rows,
+      figures: bench.figures,
       tables: [{
         title: "Write cost of capture",
         columns: ["what", "capture", "with", "without", "with / without", "target", ""],

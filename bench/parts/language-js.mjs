@@ -2,7 +2,7 @@
 // statement and statement by statement.
 import pg from "pg";
 import { figure, ratio } from "../lib/format.mjs";
-import { installPython, miniRacer } from "../lib/python.mjs";
+import { installPython, pythonFunctions } from "../lib/python.mjs";
 import { inTurns, ratioOfRounds, summarize } from "../lib/stats.mjs";
 
 const ROUNDS = 7;
@@ -30,10 +30,11 @@ const LABELS = {
   js_empty: "LANGUAGE js, empty",
   pg_read: "PL/pgSQL, one row by primary key",
   js_read: "LANGUAGE js, one row by primary key",
+  plpython_empty: "PL/Python, empty",
   py_empty: "PL/Python with mini-racer, empty",
 };
 
-const PEER = { js_empty: "pg_empty", js_read: "pg_read", py_empty: "pg_empty" };
+const PEER = { js_empty: "pg_empty", js_read: "pg_read", plpython_empty: "pg_empty", py_empty: "pg_empty" };
 
 /** Microseconds per call, many calls in one statement. */
 async function inOneStatement(client, name) {
@@ -85,10 +86,10 @@ export async function measure({ server, say }) {
   await client.query(SETUP);
   let names = Object.keys(LABELS);
   try {
-    await client.query(miniRacer("language_js", await installPython()));
+    await client.query(pythonFunctions("language_js", await installPython()));
   } catch (error) {
     say(`language-js: without PL/Python and mini-racer: ${error.message}`);
-    names = names.filter((name) => name !== "py_empty");
+    names = names.filter((name) => !name.includes("py"));
   }
   say("language-js: calls in one statement");
   const scans = await measureWay(client, names, inOneStatement);

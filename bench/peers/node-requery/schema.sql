@@ -1,13 +1,4 @@
--- The table of the feed as a user of plain Postgres makes it, and the trigger that tells of writes.
-CREATE TABLE entries (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    topic text COLLATE "C" NOT NULL,
-    n float8 NOT NULL,
-    body text NOT NULL
-);
-CREATE INDEX entries_by_topic ON entries (topic, id);
-
+-- The trigger that tells of writes of the feed's table.
 -- One notification per statement, with the topics that it wrote. A payload has at most 8,000 bytes.
 CREATE FUNCTION notify_entries() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
