@@ -1,0 +1,1 @@
+-- Polling needs nothing of the database but the table.
