@@ -10,12 +10,13 @@ export class Board {
   /** Values that came, but were not what a write had to bring. */
   needless = 0;
   #waiting;
+  #goal;
   #failure;
 
-  /** A subscriber was given a value. */
-  show(topic, value) {
-    const at = performance.now();
+  /** A subscriber was given a value, now or at that moment. */
+  show(topic, value, at = performance.now()) {
     this.latest.set(topic, value);
+    this.#approach(topic, value, at);
     const awaited = this.#waiting;
     if (awaited === undefined || topic !== awaited.entry.topic || value?.n !== awaited.entry.n) {
       this.needless += 1;
@@ -33,6 +34,7 @@ export class Board {
   fail(error) {
     this.#failure ??= error;
     this.#waiting?.reject(error);
+    this.#goal?.reject(error);
   }
 
   /** Resolves to the moment at which a subscriber was given this entry. */
@@ -42,6 +44,29 @@ export class Board {
     }
     const arrival = new Promise((resolve, reject) => (this.#waiting = { entry, resolve, reject }));
     return await within(`the update of ${entry.topic} to ${entry.n}`, arrival, PATIENCE);
+  }
+
+  /** Resolves to the moment at which the last of these topics shows its number; `goal`: n by topic. Ask before the writes. */
+  async settle(goal, patience) {
+    if (this.#failure !== undefined) {
+      throw this.#failure;
+    }
+    const all = new Promise((resolve, reject) => (this.#goal = { left: new Map(goal), resolve, reject }));
+    try {
+      return await within(`${goal.size} topics to show what was written last`, all, patience);
+    } finally {
+      this.#goal = undefined;
+    }
+  }
+
+  #approach(topic, value, at) {
+    const goal = this.#goal;
+    if (goal !== undefined && goal.left.get(topic) === value?.n) {
+      goal.left.delete(topic);
+      if (goal.left.size === 0) {
+        goal.resolve(at);
+      }
+    }
   }
 
   /** Fails unless every topic shows what the database has; `truth`: n by topic. */

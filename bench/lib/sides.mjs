@@ -5,6 +5,7 @@ import pg from "pg";
 import { WebSocket } from "ws";
 import { Board } from "./board.mjs";
 import { PeerClient } from "./peer.mjs";
+import { RemoteClients } from "./remote.mjs";
 import { SyncClient } from "./sync-client.mjs";
 
 const INSERT = "INSERT INTO entries (topic, n, body) VALUES ($1, $2, $3)";
@@ -28,8 +29,10 @@ class Side {
   clients = [];
   #writer;
   #insert;
+  #url;
 
   constructor(databaseUrl, insert = INSERT) {
+    this.#url = databaseUrl;
     this.#writer = new pg.Client({ connectionString: databaseUrl });
     this.#insert = insert;
   }
@@ -49,6 +52,40 @@ class Side {
   /** Inserts an entry by one autocommitted statement; resolves when its commit has returned. */
   async write({ topic, n, body }) {
     await this.#writer.query({ name: "write", text: this.#insert, values: [topic, n, body] });
+  }
+
+  /**
+   * Some connections insert these entries as fast as they can, each topic always by the same one. Resolves to the moments at
+   * which the last commit had returned and at which the last topic showed its newest entry.
+   */
+  async flood(entries, connections, patience) {
+    const writers = await Promise.all(Array.from({ length: connections }, () => this.#another()));
+    const lists = writers.map(() => []);
+    const last = new Map();
+    for (const entry of entries) {
+      const known = last.get(entry.topic);
+      const writer = known?.writer ?? last.size % connections;
+      last.set(entry.topic, { n: entry.n, writer });
+      lists[writer].push(entry);
+    }
+    const settled = this.board.settle(new Map([...last].map(([topic, { n }]) => [topic, n])), patience);
+    settled.catch(() => {}); // Told below, after the writes.
+    const started = performance.now();
+    await Promise.all(writers.map(async (writer, index) => {
+      for (const { topic, n, body } of lists[index]) {
+        await writer.query({ name: "write", text: this.#insert, values: [topic, n, body] });
+      }
+    }));
+    const written = performance.now();
+    const shown = await settled;
+    await Promise.all(writers.map((writer) => writer.end()));
+    return { written: written - started, shown: Math.max(shown, written) - started };
+  }
+
+  async #another() {
+    const client = new pg.Client({ connectionString: this.#url });
+    await client.connect();
+    return client;
   }
 
   /** Compares what is shown with what the database has for the topics. */
@@ -117,4 +154,17 @@ export function openFloor({ url, databaseUrl }) {
     onValue: (_, value) => side.board.show(value.topic, value),
     onError: (error) => side.board.fail(error),
   }));
+}
+
+/** A peer whose clients are a process of their own; `url` is what they connect to. */
+export function openRemote({ name, url, databaseUrl, layout }) {
+  const side = new Side(databaseUrl);
+  return side.open([layout], (sessions) => {
+    const show = (topic, value, at) => side.board.show(topic, value, at);
+    let clients;
+    return {
+      ready: async () => (clients = await RemoteClients.open(name, url, sessions, show, (error) => side.board.fail(error))),
+      close: () => clients.close(),
+    };
+  });
 }

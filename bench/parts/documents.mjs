@@ -7,8 +7,8 @@ import { figure, ratio } from "../lib/format.mjs";
 import { inTurns, median, spread, summarize } from "../lib/stats.mjs";
 
 const SIZES = {
-  full: { rounds: 9, calls: 5, posts: 20_000, rows: 10_000_000, paged: 1_000_000 },
-  quick: { rounds: 5, calls: 3, posts: 20_000, rows: 1_000_000, paged: 200_000 },
+  full: { rounds: 9, calls: 5, posts: 20_000, rows: 10_000_000, paged: 1_000_000, curve: [1_000, 100_000, 1_000_000] },
+  quick: { rounds: 5, calls: 3, posts: 20_000, rows: 1_000_000, paged: 200_000, curve: [1_000, 100_000] },
 };
 
 const SMALL_ROWS = 10_000;
@@ -167,18 +167,36 @@ async function measureOperations(client, size, say) {
   return figures;
 }
 
-/** `take(50)` of the same number of topics, from a small table and from a big one. */
+/** An arm of `take(50)` of the same number of topics, from a table of so many rows. */
+function takeFrom(client, calls, table, total) {
+  const topics = Array.from({ length: TOPICS_TAKEN }, (_, n) => Math.floor((n * total) / ROWS_PER_TOPIC / TOPICS_TAKEN));
+  const step = total / ROWS_PER_TOPIC;
+  const sum = topics.reduce((all, topic) => all + 50 * topic + step * ((49 * 50) / 2), 0);
+  return arm(client, calls, call("query", "takeOf", { table, topics }, TOPICS_TAKEN), (answer) => {
+    isExactly(`take(50) of ${table}`, 50 * TOPICS_TAKEN)(answer?.count);
+    isExactly(`the sum of ${table}`, sum)(answer.sum);
+  });
+}
+
+/** `take(50)` from tables of more and more rows, one after the other: rows, and microseconds of the backend per `take`. */
+async function measureCurve(client, { rounds: count, calls, rows, curve }, growth) {
+  const points = [[SMALL_ROWS, growth.small * 1000], [rows, growth.big * 1000]];
+  for (const total of curve) {
+    await client.query("TRUNCATE small");
+    await fillNumbered(client, "small", total);
+    await client.query("VACUUM ANALYZE small");
+    const arms = { ours: takeFrom(client, calls, "small", total) };
+    await inTurns(arms, 1);
+    const { ours } = await inTurns(arms, count);
+    const { p50, min, max } = summarize(ours.map((round) => median(round.map(WORKED)) * 1000));
+    points.push([total, p50, min, max]);
+  }
+  return points.toSorted(([a], [b]) => a - b);
+}
+
+/** `take(50)` from a small table and from a big one. */
 async function measureGrowth(client, { rounds: count, calls, rows }) {
-  const of = (table, total) => {
-    const topics = Array.from({ length: TOPICS_TAKEN }, (_, n) => Math.floor((n * total) / ROWS_PER_TOPIC / TOPICS_TAKEN));
-    const [from, step] = [topics, total / ROWS_PER_TOPIC];
-    const sum = from.reduce((all, topic) => all + 50 * topic + step * ((49 * 50) / 2), 0);
-    return arm(client, calls, call("query", "takeOf", { table, topics }, TOPICS_TAKEN), (answer) => {
-      isExactly(`take(50) of ${table}`, 50 * TOPICS_TAKEN)(answer?.count);
-      isExactly(`the sum of ${table}`, sum)(answer.sum);
-    });
-  };
-  const arms = { ours: of("big", rows), small: of("small", SMALL_ROWS) };
+  const arms = { ours: takeFrom(client, calls, "big", rows), small: takeFrom(client, calls, "small", SMALL_ROWS) };
   await inTurns(arms, 1);
   const samples = await inTurns(arms, count);
   const middle = (name) => median(samples[name].flat().map(WORKED));
@@ -289,8 +307,16 @@ export async function measure({ server, say, quick }) {
     const growth = await measureGrowth(client, size);
     say("documents: a walk through it");
     const walked = await measureWalk(client, size);
+    say("documents: tables of other sizes");
+    const curve = await measureCurve(client, size, growth);
     return {
-      figures: { operations, growth, walked, index },
+      figures: { operations, growth, walked, index, curve },
+      plots: [{
+        title: "take(50) by the size of the table",
+        x: { label: "rows" },
+        y: { label: "µs of the backend's core" },
+        series: [{ name: "withIndex().take(50)", points: curve }],
+      }],
       tables: [operationsTable(operations, size), growthTable({ growth, walked, index }, size)],
     };
   } finally {

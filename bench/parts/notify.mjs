@@ -52,7 +52,7 @@ async function timeCommit(writer, listener, isIt) {
 }
 
 /** A live query that is registered anew before each write, by a session as a relay's, and one that listens for it. */
-async function openCaptured(urls) {
+export async function openCaptured(urls) {
   const [writer, reader, listener] = await Promise.all([connect(urls.app), connect(urls.relay), connect(urls.relay)]);
   await reader.query("SELECT live.prepare_connection()");
   await listener.query("LISTEN pg_live");
@@ -80,7 +80,7 @@ async function openCaptured(urls) {
 }
 
 /** The same table without capture, in the same database; the writer notifies. */
-async function openOwn(urls) {
+export async function openOwn(urls) {
   const [writer, listener] = await Promise.all([connect(urls.app), connect(urls.app)]);
   await listener.query("LISTEN own");
   let n = 0;
@@ -97,7 +97,7 @@ async function openOwn(urls) {
   };
 }
 
-const armOf = (side, writes) => async () => {
+export const armOf = (side, writes) => async () => {
   const samples = [];
   for (let n = 0; n < writes; n += 1) {
     samples.push(await side.write());

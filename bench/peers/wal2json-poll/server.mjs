@@ -70,8 +70,7 @@ function serve(socket) {
   socket.on("error", () => socket.terminate());
 }
 
-const reader = new pg.Client({ connectionString });
-await reader.connect();
+const reader = new pg.Pool({ connectionString, max: 2 });
 await client.query(`DO $$ BEGIN CREATE ROLE ${READER}; EXCEPTION WHEN duplicate_object THEN NULL; END $$; GRANT SELECT ON entries TO ${READER}`);
 await client.query(`SELECT pg_create_logical_replication_slot('${SLOT}', 'wal2json')`);
 process.on("disconnect", () => process.exit());
