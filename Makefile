@@ -1,6 +1,6 @@
 # Everything a person or CI does here. `make` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test lint bench bench-quick soak install
+.PHONY: help setup build run test lint bench bench-quick bench-check soak install
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
@@ -27,6 +27,9 @@ bench: build ## measure and write bench/report
 
 bench-quick: build ## one point of each part of the bench, in five minutes
 	@BENCH_QUICK=1 bench/run.sh
+
+bench-check: build ## compare ratios and instruction counts with bench/baseline.json; UPDATE=1 writes it
+	@UPDATE=$(UPDATE) bench/check.sh
 
 soak: build ## the simulator for MINUTES (10), a million calls in one backend, races, ROUNDS (1000) of damage from SEED on
 	@scripts/soak.sh $(MINUTES)

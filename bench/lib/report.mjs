@@ -92,7 +92,7 @@ export async function writePart(part, content) {
 }
 
 /** The newest report of each part that is there, by name. */
-async function readReports() {
+export async function readReports() {
   const files = (await readdir(REPORT)).filter((file) => file.endsWith(".json")).toSorted();
   return Promise.all(files.map(async (file) => JSON.parse(await readFile(join(REPORT, file), "utf8"))));
 }

@@ -1,6 +1,7 @@
 // The bench's own logic: what it makes of samples, targets and plots.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { compare } from "../lib/baseline.mjs";
 import { axis, linePlot, short, targetsPlot } from "../lib/plot.mjs";
 import { reportPage } from "../lib/html.mjs";
 import { inTurns, percentile, ratioOfRounds, spread } from "../lib/stats.mjs";
@@ -86,4 +87,20 @@ test("the page needs nothing else, and text in it is text", () => {
   assert.match(page, /s &amp; t/);
   assert.doesNotMatch(page, /NaN|undefined|<script|src=|https?:/);
   assert.doesNotMatch(linePlot(plots[0]) + targetsPlot("t", [{ label: "l", times: 1000, met: false }]), /NaN|undefined/);
+});
+
+test("a loss is one that no round explains away", () => {
+  const old = { median: 2, min: 1.8, max: 2.2, better: "lower" };
+  const lost = (value, before = old) => compare({ ratios: { r: before }, instructions: {} }, { ratios: { r: value }, instructions: {} })[0].isLost;
+  assert.equal(lost({ median: 3, min: 2.5, max: 4 }), true);
+  assert.equal(lost({ median: 3, min: 2.1, max: 4 }), false, "a round was as good");
+  assert.equal(lost({ median: 2.3, min: 2.25, max: 4 }), false, "hardly worse");
+  assert.equal(lost({ median: 1, min: 0.5, max: 1.2 }), false, "better");
+  assert.equal(lost({ median: 1, min: 0.5, max: 1.2 }, { ...old, better: "higher" }), true);
+  assert.equal(lost(undefined), true, "not measured any more");
+});
+
+test("instructions may grow by a tenth", () => {
+  const lost = (value) => compare({ ratios: {}, instructions: { path: 1000 } }, { ratios: {}, instructions: { path: value } })[0].isLost;
+  assert.deepEqual([900, 1050, 1101, undefined].map(lost), [false, false, true, true]);
 });

@@ -15,6 +15,7 @@ const ALL = "*";
 
 const connectionString = process.env.DATABASE_URL;
 const pool = new pg.Pool({ connectionString, max: Number(process.env.POOL_SIZE ?? 4) });
+pool.on("error", () => {}); // An idle connection was lost; the next query opens another one.
 const queries = new LiveQueries(pool, (error) => console.error(`node-requery: ${error.message}`));
 
 /** Listens, and again when the connection is lost: then anything may have been missed. */
