@@ -18,6 +18,8 @@ const PARTS = {
   peers: { server: true, ownRelay: true },
   subscriptions: { server: true },
   restart: { server: true, ownRelay: true },
+  tuning: { server: true, fullOnly: true },
+  pglite: { server: true, ownRelay: true },
   "peers-fanout": { server: true, ownRelay: true },
   "relay-hits": { server: true, ownRelay: true },
   "relay-fanout": { server: true, ownRelay: true },
@@ -43,12 +45,12 @@ function chosen(name) {
   }
   const names = name === undefined ? Object.keys(PARTS) : [name];
   return names.filter((part) => {
-    const { onlyIf } = PARTS[part];
-    const runs = onlyIf === undefined || process.env[onlyIf] === "1";
-    if (!runs) {
+    const { onlyIf, fullOnly } = PARTS[part];
+    if (onlyIf !== undefined && process.env[onlyIf] !== "1") {
       say(`${part}: left out; set ${onlyIf}=1 to run it`);
+      return false;
     }
-    return runs;
+    return !(QUICK && fullOnly);
   });
 }
 

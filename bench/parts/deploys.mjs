@@ -8,8 +8,9 @@ import { copyApp, Server } from "../../pg_test/lib/server.mjs";
 import { figure } from "../lib/format.mjs";
 
 const APP = fileURLToPath(new URL("../../pg_test/e2e/evolution", import.meta.url));
-const ROWS = Number(process.env.BENCH_DEPLOY_ROWS ?? (process.env.BENCH_QUICK === "1" ? 100_000 : 1_000_000));
-const QUIET_MS = 10_000;
+const QUICK = process.env.BENCH_QUICK === "1";
+const ROWS = Number(process.env.BENCH_DEPLOY_ROWS ?? (QUICK ? 50_000 : 1_000_000));
+const QUIET_MS = QUICK ? 2_000 : 10_000;
 
 const LOOPS = {
   writer: (n) => ["INSERT INTO items (body, n) VALUES ('bench', $1)", [-n]],

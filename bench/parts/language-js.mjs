@@ -5,12 +5,11 @@ import { figure, ratio } from "../lib/format.mjs";
 import { installPython, pythonFunctions } from "../lib/python.mjs";
 import { inTurns, ratioOfRounds, summarize } from "../lib/stats.mjs";
 
-const ROUNDS = 7;
-/** Calls in one statement, and statements of one call each, per round. */
-const CALLS = 50_000;
-const STATEMENTS = 500;
-/** The peer in Python is slower. */
-const CALLS_OF_PEER = 2_000;
+/** Calls in one statement, and statements of one call each, per round. The peer in Python is slower. */
+const SIZES = {
+  full: { rounds: 7, calls: 50_000, statements: 500, callsOfPeer: 2_000 },
+  quick: { rounds: 3, calls: 10_000, statements: 100, callsOfPeer: 500 },
+};
 const ROWS = 1000;
 
 const SETUP = `
@@ -37,17 +36,17 @@ const LABELS = {
 const PEER = { js_empty: "pg_empty", js_read: "pg_read", plpython_empty: "pg_empty", py_empty: "pg_empty" };
 
 /** Microseconds per call, many calls in one statement. */
-async function inOneStatement(client, name) {
-  const calls = name === "py_empty" ? CALLS_OF_PEER : CALLS;
+async function inOneStatement(client, name, size) {
+  const calls = name === "py_empty" ? size.callsOfPeer : size.calls;
   const started = performance.now();
   await client.query(`SELECT count(language_js.${name}(i % ${ROWS} + 1)) FROM generate_series(1, ${calls}) i`);
   return [((performance.now() - started) * 1000) / calls];
 }
 
 /** Microseconds of statements with one call each. */
-async function byStatement(client, name) {
+async function byStatement(client, name, { statements }) {
   const samples = [];
-  for (let i = 1; i <= STATEMENTS; i += 1) {
+  for (let i = 1; i <= statements; i += 1) {
     const started = performance.now();
     await client.query({ name, text: `SELECT language_js.${name}($1)`, values: [i] });
     samples.push((performance.now() - started) * 1000);
@@ -55,10 +54,10 @@ async function byStatement(client, name) {
   return samples;
 }
 
-async function measureWay(client, names, measureOne) {
-  for (const name of names) await measureOne(client, name);
-  const arms = Object.fromEntries(names.map((name) => [name, () => measureOne(client, name)]));
-  const rounds = await inTurns(arms, ROUNDS);
+async function measureWay(client, names, measureOne, size) {
+  for (const name of names) await measureOne(client, name, size);
+  const arms = Object.fromEntries(names.map((name) => [name, () => measureOne(client, name, size)]));
+  const rounds = await inTurns(arms, size.rounds);
   return Object.fromEntries(
     Object.entries(rounds).map(([name, samples]) => [
       name,
@@ -80,7 +79,8 @@ function timeTable(title, summaries, note) {
 }
 
 /** Measures all of it with one server. */
-export async function measure({ server, say }) {
+export async function measure({ server, say, quick }) {
+  const size = quick ? SIZES.quick : SIZES.full;
   const client = new pg.Client({ connectionString: server.env.PG_LIVE_ADMIN_URL });
   await client.connect();
   await client.query(SETUP);
@@ -92,18 +92,18 @@ export async function measure({ server, say }) {
     names = names.filter((name) => !name.includes("py"));
   }
   say("language-js: calls in one statement");
-  const scans = await measureWay(client, names, inOneStatement);
+  const scans = await measureWay(client, names, inOneStatement, size);
   say("language-js: a statement per call");
-  const statements = await measureWay(client, names, byStatement);
+  const statements = await measureWay(client, names, byStatement, size);
   await client.end();
-  const rounds = `${ROUNDS} rounds in turns, on one connection`;
+  const rounds = `${size.rounds} rounds in turns, on one connection`;
   const timesFaster = (summaries) => (names.includes("py_empty") ? summaries.py_empty.p50 / summaries.js_empty.p50 : undefined);
   return {
     figures: { scans, statements, fasterThanMiniRacer: timesFaster(scans) },
     tables: [
-      timeTable("LANGUAGE js: a call among many of one statement", scans, `${CALLS} calls per round, ${rounds}.`),
+      timeTable("LANGUAGE js: a call among many of one statement", scans, `${size.calls} calls per round, ${rounds}.`),
       timeTable("LANGUAGE js: a prepared statement of one call, seen by the client", statements,
-        `${STATEMENTS} statements per round, ${rounds}.`),
+        `${size.statements} statements per round, ${rounds}.`),
     ],
   };
 }

@@ -14,11 +14,11 @@ const SIZES = {
 };
 const WRITERS = 4;
 const PATIENCE_MS = 60_000;
-/** All of them, or those named. */
-const NAMES = process.env.BENCH_PEER?.split(",") ?? Object.keys(RIVALS);
+/** All of them, or those named; two in the short form. */
+const names = (quick) => process.env.BENCH_PEER?.split(",") ?? (quick ? ["requery", "zero"] : Object.keys(RIVALS));
 
 /** Writes one after the other: milliseconds from sending each to its arrival. */
-const single = (side, entries, writes) => async () => {
+export const single = (side, entries, writes) => async () => {
   const samples = [];
   for (let n = 0; n < writes; n += 1) {
     const entry = entries.next().value;
@@ -33,7 +33,7 @@ const single = (side, entries, writes) => async () => {
 };
 
 /** Many writes at once: writes per second until everyone shows the last ones. */
-const flood = (side, entries, count) => async () => {
+export const flood = (side, entries, count) => async () => {
   const { written, shown } = await side.flood(Array.from({ length: count }, () => entries.next().value), WRITERS, PATIENCE_MS);
   return [{ perSecond: (count * 1000) / shown, lag: shown - written }];
 };
@@ -125,7 +125,7 @@ export async function measure({ server, say, quick }) {
   const admin = server.sql({ admin: true, max: 1 });
   const live = ours(server, await pidListeningOn(server.relayPort));
   const [figures, failed] = [{}, {}];
-  for (const name of NAMES) {
+  for (const name of names(quick)) {
     let rival;
     try {
       rival = await startRival(name, server);
