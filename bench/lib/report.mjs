@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { PG_LIVE } from "../../pg_test/lib/server.mjs";
 import { TARGETS } from "../targets.mjs";
+import { headline } from "./headline.mjs";
 import { reportPage } from "./html.mjs";
 import { summary } from "./summary.mjs";
 import { tally, verdicts } from "./verdicts.mjs";
@@ -107,13 +108,14 @@ export async function isMeasured(part) {
   }
 }
 
-/** Writes summary.md and report.html from the newest report of each part; resolves to the summary. */
+/** Writes summary.md, headline.md and report.html from the newest report of each part; resolves to the summary. */
 export async function writeSummary() {
   const reports = await readReports();
   const all = verdicts(TARGETS, reports);
   const counts = tally(all);
   const text = summary(reports, all, counts);
   await writeFile(join(REPORT, "summary.md"), text);
+  await writeFile(join(REPORT, "headline.md"), headline(reports));
   await writeFile(join(REPORT, "report.html"), reportPage(reports, all, counts));
   return text;
 }

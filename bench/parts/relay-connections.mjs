@@ -8,8 +8,8 @@ import { duration, figure } from "../lib/format.mjs";
 import { LoadClients, subscribe, syncUrl } from "../lib/load.mjs";
 
 const SIZES = {
-  full: { clients: [1_000, 10_000], idleSeconds: 60 },
-  quick: { clients: [1_000], idleSeconds: 10 },
+  full: { clients: [1, 10, 100, 1_000, 10_000], idleSeconds: 60 },
+  quick: { clients: [1_000], idleSeconds: 5 },
 };
 /** After which what was left to do at the opening is done. */
 const SETTLE = 5_000;
@@ -47,7 +47,11 @@ async function statementsPerSecond(admin, seconds) {
   return (count * 1000) / (performance.now() - started);
 }
 
-async function run(clients, { idleSeconds }, server, writer) {
+/** Few clients do little when nothing happens, so that is looked at for the whole time with many only. */
+const idleFor = (clients, { idleSeconds }) => (clients < 1_000 ? Math.min(idleSeconds, 5) : idleSeconds);
+
+async function run(clients, size, server, writer) {
+  const idleSeconds = idleFor(clients, size);
   const n = await write(writer, clients);
   const relay = await pidListeningOn(server.relayPort);
   const before = await privateMemory(relay);
@@ -95,7 +99,7 @@ export async function measure({ server, say, quick }) {
   await writer.end();
   const rows = Object.entries(figures).map(([clients, it]) => [
     Number(clients).toLocaleString("en"),
-    figure(it.kibPerClient),
+    clients < 1_000 ? "" : figure(it.kibPerClient),
     figure(it.idleCorePercent),
     figure(it.statementsPerSecond),
     duration(it.openedSeconds),
@@ -111,5 +115,15 @@ export async function measure({ server, say, quick }) {
       `result, all connections are cut and made anew at once. Targets for 10,000: ${TARGETS.kibPerClient} KiB, ` +
       `${TARGETS.idleCorePercent} %, ${TARGETS.statementsPerSecond} per second, ${TARGETS.backSeconds} s.`,
   };
-  return { figures, targets: TARGETS, tables: [table] };
+  const curve = (title, label, value, log) => ({
+    title,
+    x: { label: "clients" },
+    y: { label, log },
+    series: [{ name: "pg_live", points: Object.entries(figures).map(([clients, it]) => [Number(clients), value(it)]) }],
+  });
+  const plots = [
+    curve("All clients come back at once", "s until all are right", (it) => it.backSeconds, true),
+    curve("Opening them, and the first result", "s", (it) => it.openedSeconds, true),
+  ];
+  return { figures, targets: TARGETS, plots: size.clients.length > 1 ? plots : [], tables: [table] };
 }

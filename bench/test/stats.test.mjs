@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { compare } from "../lib/baseline.mjs";
 import { axis, linePlot, short, targetsPlot } from "../lib/plot.mjs";
+import { headline } from "../lib/headline.mjs";
 import { reportPage } from "../lib/html.mjs";
 import { inTurns, percentile, ratioOfRounds, spread } from "../lib/stats.mjs";
 import { summary } from "../lib/summary.mjs";
@@ -103,4 +104,10 @@ test("a loss is one that no round explains away", () => {
 test("instructions may grow by a tenth", () => {
   const lost = (value) => compare({ ratios: {}, instructions: { path: 1000 } }, { ratios: {}, instructions: { path: value } })[0].isLost;
   assert.deepEqual([900, 1050, 1101, undefined].map(lost), [false, false, true, true]);
+});
+
+test("the headline has what was measured, and no row without a figure", () => {
+  const text = headline([report({ 5000: { live: 1000, bare: 2000 } }, { part: "relay-fanout" }), report({}, { part: "images" })]);
+  assert.match(text, /\| deliveries per second[^|]*\| 1000 \| 2000: a bare loop/);
+  assert.equal(text.trim().split("\n").length, 3);
 });
