@@ -387,7 +387,8 @@ BEGIN
         ' live.prune(integer, interval), live.status(), live.counters() TO %I', owner);
     EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA live TO %I', owner);
     EXECUTE format('GRANT EXECUTE ON FUNCTION live.import_table(text, integer, boolean),'
-        ' live.import_documents(text, text[], json, boolean), live.query_source(text, json) TO %I', owner);
+        ' live.import_documents(text, text[], json, boolean), live.query_source(text, json),'
+        ' live.preview(text, json) TO %I', owner);
     EXECUTE format('GRANT INSERT, UPDATE, DELETE ON live.imports, live.import_parts TO %I', owner);
 END $$;
 COMMENT ON FUNCTION live.setup IS 'Names the role that owns the deployment: its functions run as it, its tables belong to it.';
@@ -639,6 +640,56 @@ RETURNS SETOF record
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_watch_query';
 COMMENT ON FUNCTION live.watch_query(bigint, bigint, bigint, text) IS
 'Runs any query at the snapshot of this REPEATABLE READ READ ONLY transaction and registers all that it reads. not_live: why it is not registered.';
+
+-- Without a relay.
+
+CREATE FUNCTION live.subscribe(path text, args json DEFAULT '{}', OUT id bigint, OUT result json)
+RETURNS SETOF record
+LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'pg_live_subscribe';
+COMMENT ON FUNCTION live.subscribe(text, json) IS
+'Runs a query and follows it from this session: LISTEN pg_live tells that something may have changed, live.stale() what. It counts from the commit of this transaction.';
+
+CREATE FUNCTION live.watch(query text, OUT id bigint, OUT result json) RETURNS SETOF record
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_watch_text';
+COMMENT ON FUNCTION live.watch(text) IS
+'As live.subscribe(), for the text of any query.';
+
+CREATE FUNCTION live.stale(OUT id bigint, OUT query text) RETURNS SETOF record
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_stale';
+COMMENT ON FUNCTION live.stale() IS
+'The subscriptions of this session whose results may have changed since they were read. live.read() reads them again.';
+
+CREATE FUNCTION live.read(id bigint, OUT result json, OUT error text) RETURNS SETOF record
+LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'pg_live_read';
+COMMENT ON FUNCTION live.read(bigint) IS
+'The result of a subscription now, or the error that it ends with now. It is followed on from the commit of this transaction.';
+
+CREATE FUNCTION live.unsubscribe(id bigint) RETURNS boolean
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_unsubscribe';
+COMMENT ON FUNCTION live.unsubscribe(bigint) IS
+'Ends a subscription of this session, at once. False if there is none.';
+
+CREATE FUNCTION live.unsubscribe() RETURNS bigint
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_unsubscribe_all';
+COMMENT ON FUNCTION live.unsubscribe() IS
+'Ends all subscriptions of this session. Returns how many there were.';
+
+-- Whether a role may run a query of the deployment: by live.query() or by the function that the deploy made for it.
+CREATE FUNCTION live.may_query(role oid, path text) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT has_function_privilege(role, 'live.query(text, json)', 'EXECUTE') OR EXISTS (
+        SELECT FROM live.faces AS f JOIN pg_namespace AS n ON n.nspname = f.schema
+        JOIN pg_proc AS p ON p.pronamespace = n.oid AND p.proname = f.name
+        WHERE f.kind = 'Query' AND f.path = may_query.path
+            AND has_schema_privilege(role, n.oid, 'USAGE') AND has_function_privilege(role, p.oid, 'EXECUTE'))
+$$;
+
+CREATE FUNCTION live.preview(path text, args json DEFAULT '{}',
+    OUT what text, OUT name text, OUT kind text, OUT count bigint, OUT keys text[])
+RETURNS SETOF record
+LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'pg_live_preview';
+COMMENT ON FUNCTION live.preview(text, json) IS
+'Runs a mutation and rolls it back: its result, what it would write, and which live queries would run again.';
 
 CREATE FUNCTION live.status() RETURNS json
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pg_live_status';
@@ -926,16 +977,78 @@ $$;
 COMMENT ON FUNCTION live.depends(regprocedure, regclass[]) IS
 'Says what a function reads, so that queries that call it can be live: all changes of these tables count, and no others.';
 
+-- What is run again at an interval, since it changes without a write that is captured: functions, for the sake of the
+-- time, foreign tables and catalogs. The number stands for a table that is written whenever the interval is over.
+CREATE TABLE live.intervals (
+    -- As regprocedure and regclass write it where nothing is in the search_path.
+    object text COLLATE "C" NOT NULL,
+    kind   text NOT NULL CHECK (kind IN ('function', 'relation')),
+    number integer NOT NULL UNIQUE CHECK (number BETWEEN 1 AND 99),
+    every  interval NOT NULL CHECK (every >= '1 second'),
+    PRIMARY KEY (kind, object)
+);
+SELECT pg_catalog.pg_extension_config_dump('live.intervals', '');
+
+CREATE FUNCTION live.set_interval(object text, kind text, every interval) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    LOCK TABLE live.intervals IN SHARE ROW EXCLUSIVE MODE;
+    IF every IS NULL THEN
+        DELETE FROM live.intervals AS i WHERE i.object = set_interval.object AND i.kind = set_interval.kind;
+    ELSE
+        INSERT INTO live.intervals AS i
+            SELECT set_interval.object, set_interval.kind, min(n.n), set_interval.every
+            FROM generate_series(1, 99) AS n (n) WHERE n.n NOT IN (SELECT x.number FROM live.intervals AS x)
+            HAVING min(n.n) IS NOT NULL OR EXISTS (SELECT FROM live.intervals AS x
+                WHERE x.object = set_interval.object AND x.kind = set_interval.kind)
+            ON CONFLICT ON CONSTRAINT intervals_pkey DO UPDATE SET every = excluded.every;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION '99 objects have an interval, there can be no more' USING ERRCODE = 'program_limit_exceeded';
+        END IF;
+    END IF;
+    PERFORM live.note_redefinition('pg_class'::regclass);
+END
+$$;
+
+CREATE FUNCTION live.refresh(function regprocedure, every interval) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    SELECT live.set_interval(function::text, 'function', every)
+$$;
+COMMENT ON FUNCTION live.refresh(regprocedure, interval) IS
+'Has live queries that call this SQL function by its path run again at an interval, as the time passes. NULL: no more.';
+
+CREATE FUNCTION live.poll(relation regclass, every interval) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    obstacle text := (SELECT n.reason FROM live.not_captured(ARRAY[relation::oid]) AS n WHERE n.relation = poll.relation);
+BEGIN
+    IF obstacle IS NULL THEN
+        RAISE EXCEPTION 'changes of % are captured', relation USING ERRCODE = 'wrong_object_type',
+            HINT = 'What can be polled are foreign tables, catalogs and other relations whose changes nobody sees.';
+    END IF;
+    PERFORM live.set_interval(relation::text, 'relation', every);
+END
+$$;
+COMMENT ON FUNCTION live.poll(regclass, interval) IS
+'Lets live queries read a foreign table or a catalog: they run again at an interval. NULL: they may not any more.';
+
+CREATE FUNCTION live.polled(relations oid[], OUT relation oid, OUT number integer) RETURNS SETOF record
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT c.oid, i.number FROM live.intervals AS i JOIN pg_class AS c ON c.oid = to_regclass(i.object)
+    WHERE i.kind = 'relation' AND c.oid = ANY (relations)
+$$;
+
 -- The functions of a name, for clients that call them with named arguments.
 CREATE FUNCTION live.sql_functions(schema text, name text, OUT volatile boolean, OUT is_set boolean,
-    OUT is_composite boolean, OUT defaults integer, OUT parameters text)
+    OUT is_composite boolean, OUT defaults integer, OUT parameters text, OUT number integer)
 RETURNS SETOF record
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT p.provolatile = 'v', p.proretset, t.typtype = 'c' OR t.oid = 'record'::regtype, p.pronargdefaults::integer,
         coalesce((SELECT json_agg(json_build_object('name', nullif(a.name, ''), 'of', format_type(a.of, NULL)) ORDER BY a.n)
             FROM unnest(coalesce(p.proallargtypes, p.proargtypes::oid[]), p.proargnames, p.proargmodes::text[])
                 WITH ORDINALITY AS a(of, name, mode, n)
-            WHERE coalesce(a.mode, 'i') IN ('i', 'b')), '[]')::text
+            WHERE coalesce(a.mode, 'i') IN ('i', 'b')), '[]')::text,
+        (SELECT i.number FROM live.intervals AS i WHERE i.kind = 'function' AND i.object = p.oid::regprocedure::text)
     FROM pg_proc AS p
     JOIN pg_namespace AS n ON n.oid = p.pronamespace
     JOIN pg_type AS t ON t.oid = p.prorettype
@@ -1244,7 +1357,9 @@ ALTER EVENT TRIGGER pg_live_definition_drop ENABLE ALWAYS;
 REVOKE ALL ON FUNCTION live.prepare_connection(), live.attach(bigint),
     live.next(bigint, bigint, bigint), live.unregister(bigint, bigint[]), live.last_commit(),
     live.clock(), live.watch(bigint, bigint, bigint, regclass[]), live.status(), live.counters(),
-    live.watch_query(bigint, bigint, bigint, text), live.depends(regprocedure, regclass[]), live.on_definition(),
+    live.watch_query(bigint, bigint, bigint, text), live.watch(text), live.preview(text, json), live.may_query(oid, text),
+    live.set_interval(text, text, interval), live.refresh(regprocedure, interval), live.poll(regclass, interval),
+    live.polled(oid[]), live.depends(regprocedure, regclass[]), live.on_definition(),
     live.function_reads(oid[]), live.sql_functions(text, text), live.watermark(bigint, integer), live.import_snapshot(bigint),
     live.replica_ticket(), live.wait_for_replay(pg_lsn, bigint),
     live.register(bigint, bigint, bigint, bigint, bigint, bytea, bytea), live.catch_up(bytea, bigint, bigint),

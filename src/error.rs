@@ -50,6 +50,12 @@ pub(crate) enum Error {
         /// JSON of the data of a `ConvexError`.
         data: Option<String>,
     },
+    /// The caller lacks a right.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// No worker serves the database in time.
+    #[error("the worker of this database is not up")]
+    NoWorker,
     /// A user mistake in arguments of an SQL function.
     #[error("{0}")]
     InvalidParameter(String),
@@ -163,6 +169,8 @@ impl Error {
             Error::Catalog(_) => b"LV009",
             Error::Defect(_) => b"XX000",
             Error::WrongTransaction(_) => b"25001",
+            Error::NotAllowed(_) => b"42501",
+            Error::NoWorker => b"57P03",
             Error::InvalidParameter(_) => b"22023",
             Error::TimedOut(_) => b"57014",
             Error::OutOfMemory => b"53200",
@@ -199,6 +207,8 @@ impl Error {
             | Error::Gap { .. }
             | Error::SnapshotUnknown
             | Error::WrongTransaction(_)
+            | Error::NotAllowed(_)
+            | Error::NoWorker
             | Error::InvalidParameter(_)
             | Error::TimedOut(_)
             | Error::OutOfMemory
@@ -226,6 +236,9 @@ impl Error {
             Error::TooManyOwners => {
                 Some("End some relays: live.status() shows who is attached. 256 can be.")
             }
+            Error::NoWorker => Some(
+                "Try again. If it stays so, look into the server's log, and at max_worker_processes.",
+            ),
             Error::NothingDeployed => {
                 Some("Deploy functions with `pg-live deploy <app dir>` or live.deploy().")
             }
@@ -257,6 +270,7 @@ impl Error {
             | Error::DeployRefused(_)
             | Error::DeployOvertaken(_)
             | Error::WrongTransaction(_)
+            | Error::NotAllowed(_)
             | Error::Function { .. }
             | Error::InvalidParameter(_)
             | Error::Untranslatable(_)

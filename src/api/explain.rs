@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::functions::run::{self, Caller, Request};
 use crate::pg::function::Call;
 use crate::pg::spi::{self, Access, Param};
-use crate::reads::DEFINITIONS;
+use crate::reads::{DEFINITIONS, INTERVALS};
 
 /// `live.explain(path text, args json) -> TABLE (kind, "table", index, lower, upper)`
 pub(super) fn explain(call: &mut Call) -> Result<Datum> {
@@ -94,6 +94,7 @@ fn row(catalog: &Catalog, entry: &ReadEntry) -> Result<Vec<Option<Datum>>> {
         Some(table) => table.name.clone(),
         None if rel == catalog.active_oid => "live.active".to_owned(),
         None if rel == DEFINITIONS => "(definitions)".to_owned(),
+        None if INTERVALS.contains(&rel) => interval_name(rel)?,
         None => relation_name(rel)?,
     };
     let index = index
@@ -116,6 +117,17 @@ fn relation_name(rel: RelId) -> Result<String> {
         |row| row.need(0),
     )?;
     Ok(name.unwrap_or_else(|| rel.to_string()))
+}
+
+/// What is run again at an interval.
+fn interval_name(number: RelId) -> Result<String> {
+    let name = spi::query_one(
+        "SELECT pg_catalog.format('(%s: every %s)', i.object, i.every) FROM live.intervals AS i WHERE i.number = $1",
+        &[Param::Int8(number.into())],
+        Access::Read,
+        |row| row.need(0),
+    )?;
+    Ok(name.unwrap_or_else(|| number.to_string()))
 }
 
 fn hex(bytes: &[u8]) -> String {

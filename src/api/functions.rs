@@ -37,7 +37,7 @@ fn value(call: &mut Call, response: Response) -> Result<Datum> {
 }
 
 /// What a function logged goes to the client of an SQL call as NOTICEs.
-fn report_log_lines(lines: &[String]) {
+pub(super) fn report_log_lines(lines: &[String]) {
     for line in lines {
         pgrx::notice!("{line}");
     }

@@ -7,9 +7,11 @@ mod import;
 mod index_key;
 mod inline;
 mod keep;
+mod preview;
 mod relay;
 mod standby;
 mod status;
+mod subscribe;
 mod subscription;
 
 pub(crate) use documents::Rule;

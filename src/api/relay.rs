@@ -85,7 +85,7 @@ fn failed(message: String, access: Access) -> Result<Response> {
 
 /// Runs a query so that a Postgres ERROR in it is a result, not the end of the transaction. Not on a standby: there
 /// the relay runs it on the primary instead, which may do what a standby cannot.
-fn run_contained(request: &Request<'_>, on_standby: bool) -> Result<Response> {
+pub(super) fn run_contained(request: &Request<'_>, on_standby: bool) -> Result<Response> {
     let outcome = session::subtransaction(
         || catch_unwind(AssertUnwindSafe(|| run::run(request))),
         |result| matches!(result, Ok(Ok(_))),

@@ -21,6 +21,9 @@ use crate::reads;
 /// How long `live.attach` waits for the worker to forget what an owner had before.
 const FORGET: Duration = Duration::from_secs(5);
 
+/// How long a session waits for the worker to come up.
+const START: Duration = Duration::from_secs(30);
+
 thread_local! {
     static OWNERS: RefCell<BTreeSet<Owner>> = const { RefCell::new(BTreeSet::new()) };
     static EXIT_WATCHED: Cell<bool> = const { Cell::new(false) };
@@ -63,6 +66,41 @@ fn attach(call: &mut Call) -> Result<pg_sys::Datum> {
         Some(_) | None => 0,
     };
     Ok(call.value(boot.cast_signed()))
+}
+
+/// A new owner of this session's own, attached to the boot that runs, which is started if none does.
+///
+/// # Errors
+/// [`Error::NoWorker`] if that takes too long.
+pub(super) fn attach_session() -> Result<(Owner, u64)> {
+    if worker::is_standby() {
+        return Err(Error::WrongTransaction(
+            "live queries need the primary server, this one is a standby".into(),
+        ));
+    }
+    let owner: Owner = (rand::random::<i64>() & i64::MAX).max(1);
+    let slot = invalidator::attach_slot()?;
+    let begun = Instant::now();
+    while begun.elapsed() < START {
+        if let Some(place) = slot.place()
+            && attach_to(slot, place.boot, owner)?
+        {
+            return Ok((owner, place.boot));
+        }
+        latch::check_for_interrupts();
+        latch::wait(Duration::from_millis(5));
+    }
+    detach_session(owner);
+    Err(Error::NoWorker)
+}
+
+/// Takes an owner of this session's own out, with all that it registered.
+pub(super) fn detach_session(owner: Owner) {
+    OWNERS.with_borrow_mut(|owners| owners.remove(&owner));
+    if let Some(slot) = shmem::own_slot() {
+        slot.detach(owner, worker::own_pid());
+        slot.wake_worker();
+    }
 }
 
 /// R8: what belonged to the owner before is dropped, so that its batches count from 1 again.

@@ -3,6 +3,8 @@
 mod ahead;
 mod coverage;
 mod redefinition;
+mod rehearsal;
+mod roles;
 mod trigger;
 mod wal;
 
@@ -27,6 +29,8 @@ pub(crate) use coverage::{Coverage, capture_relation, ensure_captured, may_regis
 pub(crate) use redefinition::{
     Postgres, ddl_conflict, ddl_conflict_of_standby, learn_definitions, note_redefinition,
 };
+pub(crate) use rehearsal::rehearse;
+pub(crate) use roles::note_roles_changed;
 pub(crate) use trigger::capture;
 pub(crate) use wal::capture_wal;
 
@@ -51,6 +55,10 @@ struct Writes {
     catalog: bool,
     /// And that was counted in shared memory.
     catalog_begun: bool,
+    /// Roles were changed: that concerns all databases.
+    roles: bool,
+    /// And that was published.
+    roles_published: bool,
 }
 
 thread_local! {
@@ -126,6 +134,13 @@ fn add_redefinition(rel: RelId) {
     });
 }
 
+/// Has the running transaction count as one that changed the relation, though it writes nothing.
+pub(crate) fn tick(rel: RelId) {
+    xact::need_xid();
+    add_table(rel);
+    publish_if_late();
+}
+
 /// Whether the pre-commit callback has run.
 fn is_late() -> bool {
     WRITES.with_borrow(|writes| writes.closing)
@@ -133,18 +148,20 @@ fn is_late() -> bool {
 
 /// R1: what is captured after the pre-commit callback is published at once.
 fn publish_if_late() {
-    if is_late() {
+    if is_late() && !rehearsal::is_rehearsing() {
         publish();
     }
 }
 
 impl Writes {
     fn builder(&mut self) -> &mut WriteSetBuilder {
-        self.set.get_or_insert_with(|| {
-            WriteSetBuilder::new(WriteLimits {
-                rows_per_relation: settings::max_write_keys(),
-                bytes: settings::ring_bytes() / 8,
-            })
+        self.set.get_or_insert_with(Writes::empty_set)
+    }
+
+    fn empty_set() -> WriteSetBuilder {
+        WriteSetBuilder::new(WriteLimits {
+            rows_per_relation: settings::max_write_keys(),
+            bytes: settings::ring_bytes() / 8,
         })
     }
 }
@@ -161,8 +178,12 @@ fn at_stage(stage: Stage) {
                 published,
                 decodes,
                 catalog_begun,
+                roles_published,
                 ..
             } = WRITES.take();
+            if roles_published {
+                roles::wake_all_workers();
+            }
             // A prepared transaction ends elsewhere. It stays begun, and catalogs are looked up from then on.
             if catalog_begun
                 && stage != Stage::Prepared
@@ -208,6 +229,7 @@ fn publish() {
         (set, std::mem::take(&mut writes.redefined), in_wal)
     });
     publish_redefinitions(xid, &redefined);
+    roles::publish(xid);
     let Some(slot) = shmem::own_slot() else {
         // R0: no boot is running; the next one lists this transaction, or it is over by then.
         return;
@@ -273,6 +295,7 @@ fn widened(entry: &LogEntry) -> LogEntry {
             set: set.widened(),
         },
         LogEntry::Register(_)
+        | LogEntry::Preview { .. }
         | LogEntry::Unregister { .. }
         | LogEntry::OwnerGone { .. }
         | LogEntry::InWal { .. }

@@ -8,6 +8,7 @@ use std::cell::Cell;
 use pg_live_readset::{RelId, RowImage};
 use pgrx::pg_sys;
 
+use super::rehearsal::is_rehearsing;
 use super::{add_redefinition, add_row, add_table, is_said, note_catalog_change, publish_if_late};
 use crate::documents;
 use crate::error::{Error, Result};
@@ -51,7 +52,7 @@ pub(crate) fn capture(call: &mut Call) -> Result<pg_sys::Datum> {
 /// Whether a live query may look at the relation. Only then is it worth knowing which rows change:
 /// a table that nobody watches publishes that it changed, never nothing.
 pub(super) fn is_watched(rel: RelId) -> bool {
-    shmem::own_slot().is_some_and(|slot| slot.watched().contains(rel))
+    is_rehearsing() || shmem::own_slot().is_some_and(|slot| slot.watched().contains(rel))
 }
 
 fn row(fired: &Fired<'_>) {

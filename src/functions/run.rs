@@ -237,6 +237,25 @@ pub(crate) fn finished(
     }
 }
 
+/// Whether a query's path names a function of SQL, whose own rights count, and not one of the deployment.
+pub(crate) fn is_sql_function(path: &str) -> Result<bool> {
+    let catalog = Catalog::current(Access::Read)?;
+    let request = Request {
+        path,
+        args: "{}",
+        identity: None,
+        kind: FunctionKind::Query,
+        caller: Caller::Sql,
+        journal: None,
+    };
+    Ok(sql_function(&catalog, &request).is_some())
+}
+
+/// As [`run`], for what will be rolled back: it is not noted.
+pub(crate) fn rehearse(request: &Request<'_>) -> Result<Response> {
+    execute(request, &mut Noted::default())
+}
+
 /// The SQL function that a query's path names, unless a function of the deployment has that path.
 fn sql_function(catalog: &Catalog, request: &Request<'_>) -> Option<Address> {
     let address = Address::parse(request.path).filter(|_| request.kind == FunctionKind::Query)?;

@@ -216,6 +216,27 @@ impl Slot {
         before.all().iter().map(|owner| owner.owner).collect()
     }
 
+    /// The boot, and who is attached to it.
+    pub(crate) fn attached(&self) -> (u64, Vec<Owner>) {
+        let log = self.log();
+        let owners = log.owners.all().iter().map(|owner| owner.owner);
+        (log.boot, owners.collect())
+    }
+
+    /// R1 for what concerns other databases, too: publishes it in the slot of any of them. As [`publish`](Self::publish).
+    pub(crate) fn publish_foreign(&self, bytes: &[u8]) {
+        let mut log = self.log_mut();
+        if log.boot == 0 || self.has_overflow() {
+            return;
+        }
+        log.note_waiting();
+        let pushed = self.ring(&mut log).push(bytes);
+        match pushed {
+            Ok(position) => log.written = position,
+            Err(Full) => self.set_overflow(true),
+        }
+    }
+
     /// Ends the boot: from now on nothing is put into the log.
     pub(crate) fn end_boot(&self) {
         self.log_mut().boot = 0;

@@ -26,6 +26,13 @@ impl Notifier {
         self.pending = owners.iter().map(|owner| (*owner, (boot, 0))).collect();
     }
 
+    /// A session has news of its own, or a relay may look once for nothing.
+    pub(super) fn hint(&mut self, boot: u64, owners: &[Owner]) {
+        for owner in owners {
+            self.pending.entry(*owner).or_insert((boot, 0));
+        }
+    }
+
     pub(super) fn add(&mut self, batches: &[Batch]) {
         for batch in batches {
             self.pending.insert(batch.owner, (batch.boot, batch.n));

@@ -161,6 +161,10 @@ fn serve_boot(slot: &Slot, state: &mut Invalidator, notifier: &mut Notifier) -> 
             }
         };
         publish(slot, state, notifier, &mut last);
+        if slot.take_hint() {
+            let (boot, owners) = slot.attached();
+            notifier.hint(boot, &owners);
+        }
         notifier.send(slot);
         if more {
             if worked.elapsed() < BUSY {

@@ -3,6 +3,7 @@
 //! worker, the scribe, empties. Nobody waits for the scribe: what finds no room is dropped and counted.
 
 mod capturer;
+mod poller;
 mod record;
 mod scribe;
 pub(crate) mod settings;

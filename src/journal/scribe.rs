@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use pgrx::pg_sys;
 
 use super::capturer::Capturer;
+use super::poller::Poller;
 use super::settings;
 use crate::pg::latch::{self, ProcessSeat};
 use crate::pg::shmem::{self, Slot};
@@ -113,6 +114,7 @@ fn on_exit() {
 fn serve(slot: &Slot) {
     let mut batch = String::new();
     let mut capturer = Capturer::default();
+    let mut poller = Poller::default();
     loop {
         latch::check_for_interrupts();
         worker::reload_if_asked();
@@ -120,7 +122,8 @@ fn serve(slot: &Slot) {
         if worker::is_asked_to_end() || slot.has_stop() || !serves {
             return;
         }
-        let pause = capturer.serve(slot);
+        let pause = [capturer.serve(slot), poller.serve(slot)];
+        let pause = pause.into_iter().flatten().min();
         if batch.is_empty() {
             batch = next_batch(slot);
         }

@@ -1,4 +1,5 @@
-//! Statements that need a database without anybody in it, as our workers are.
+//! Statements that concern more than the objects of a database: those that need one without anybody in it, as our
+//! workers are, and those that change roles.
 
 use std::ffi::{CStr, c_char};
 
@@ -59,6 +60,31 @@ pub(super) unsafe fn emptied_by(statement: *mut pg_sys::Node) -> Option<Emptied>
         owned.then_some(database.to_u32())
     }?;
     Some(Emptied { database, by_force })
+}
+
+/// Whether a statement changes who may do what without an event trigger that says so: roles and their members, and
+/// what DROP OWNED revokes or REASSIGN OWNED gives.
+///
+/// # Safety
+/// `statement` is a node of a statement.
+pub(super) unsafe fn changes_roles(statement: *mut pg_sys::Node) -> bool {
+    use pg_sys::NodeTag as Tag;
+    // SAFETY: a node is cast by its tag.
+    unsafe {
+        match (*statement).type_ {
+            Tag::T_GrantRoleStmt
+            | Tag::T_CreateRoleStmt
+            | Tag::T_AlterRoleStmt
+            | Tag::T_DropRoleStmt
+            | Tag::T_DropOwnedStmt
+            | Tag::T_ReassignOwnedStmt => true,
+            Tag::T_RenameStmt => {
+                let rename = statement.cast::<pg_sys::RenameStmt>();
+                (*rename).renameType == pg_sys::ObjectType::OBJECT_ROLE
+            }
+            _ => false,
+        }
+    }
 }
 
 /// The option TEMPLATE of CREATE DATABASE.

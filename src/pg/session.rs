@@ -92,6 +92,14 @@ impl Drop for SettingsGuard {
     }
 }
 
+/// The value of the session's search_path.
+pub(crate) fn search_path() -> String {
+    // SAFETY: a setting's value is a C string; it is copied at once.
+    unsafe { std::ffi::CStr::from_ptr(pg_sys::namespace_search_path) }
+        .to_string_lossy()
+        .into_owned()
+}
+
 /// Makes the transaction read-only until drop: no statement of any function can write.
 pub(crate) struct ReadOnly(bool);
 

@@ -106,6 +106,7 @@ struct SlotMemory {
     stop: AtomicBool,
     overflow: AtomicBool,
     memory_full: AtomicBool,
+    hint_wanted: AtomicBool,
     scribe_seat: AtomicI32,
     scribe_pid: AtomicI32,
     decoder: DecoderSeat,
@@ -412,6 +413,7 @@ impl Slot {
                 stop: &(*memory).stop,
                 overflow: &(*memory).overflow,
                 memory_full: &(*memory).memory_full,
+                hint_wanted: &(*memory).hint_wanted,
                 scribe_seat: &(*memory).scribe_seat,
                 scribe_pid: &(*memory).scribe_pid,
                 decoder: &(*memory).decoder,
@@ -483,6 +485,17 @@ impl Slot {
     /// Whether the worker has no memory for more registrations.
     pub(crate) fn is_memory_full(&self) -> bool {
         self.memory().memory_full.load(Ordering::Relaxed)
+    }
+
+    /// Has the worker notify all owners, though no batch of theirs is new.
+    pub(crate) fn want_hint(&self) {
+        self.memory().hint_wanted.store(true, Ordering::SeqCst);
+        self.wake_worker();
+    }
+
+    /// Whether that was asked for since the last call.
+    pub(crate) fn take_hint(&self) -> bool {
+        self.memory().hint_wanted.swap(false, Ordering::SeqCst)
     }
 
     /// Asks the worker to end and to give the slot back, or takes that back.
@@ -592,6 +605,7 @@ struct Atomics<'a> {
     stop: &'a AtomicBool,
     overflow: &'a AtomicBool,
     memory_full: &'a AtomicBool,
+    hint_wanted: &'a AtomicBool,
     scribe_seat: &'a AtomicI32,
     scribe_pid: &'a AtomicI32,
     decoder: &'a DecoderSeat,

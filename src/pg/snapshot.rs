@@ -219,6 +219,36 @@ pub(crate) fn active_moment() -> Option<Moment> {
     }
 }
 
+/// Runs `body` at one snapshot, and tells it which: the transaction's if that has one, else (in READ COMMITTED) one
+/// that is taken now.
+///
+/// # Errors
+/// As [`transaction_snapshot`].
+pub(crate) fn with_known<R>(body: impl FnOnce(Snapshot) -> Result<R>) -> Result<R> {
+    if xact::isolation() != Isolation::ReadCommitted {
+        return body(transaction_snapshot()?);
+    }
+    // SAFETY: within a transaction; at this isolation level the result is the static buffer, which is read at once
+    // and copied onto the stack of active snapshots. If `body` raises, the abort takes it off.
+    let snapshot = unsafe {
+        let data = pg_sys::GetTransactionSnapshot();
+        BUFFER.set(NonNull::new(data));
+        let parts = Parts::of(&*data);
+        if parts.taken_during_recovery {
+            return Err(Error::WrongTransaction(
+                "a live query cannot be registered from a standby".into(),
+            ));
+        }
+        pg_sys::PushActiveSnapshot(data);
+        let completed = parts.completed;
+        parts.widened(completed)
+    };
+    let result = body(snapshot);
+    // SAFETY: what was pushed above.
+    unsafe { pg_sys::PopActiveSnapshot() };
+    result
+}
+
 /// Runs `body` with a snapshot taken now as the active one.
 pub(crate) fn with_latest<R>(body: impl FnOnce() -> R) -> R {
     // SAFETY: within a transaction; the snapshot is copied onto the stack of active ones and taken off it again.

@@ -1,7 +1,6 @@
 //! Transactions: their ids, their fates, and callbacks at their ends.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::OnceLock;
 
 use pg_live_invalidation::Xid;
 use pg_live_shared::widen;
@@ -65,20 +64,49 @@ pub(crate) enum Stage {
     Aborted,
 }
 
-static CALLBACK: OnceLock<fn(Stage)> = OnceLock::new();
-
-/// Has `callback` called at the end of every top-level transaction of every process that is forked
-/// from this one. A panic or an ERROR in it is swallowed: it must leave no harm then.
+/// Has `callback` called at the end of every top-level transaction of this process and of those that are forked
+/// from it. A panic or an ERROR in it is swallowed: it must leave no harm then.
 pub(crate) fn at_transaction_end(callback: fn(Stage)) {
-    if CALLBACK.set(callback).is_ok() {
-        // SAFETY: the function lives as long as the library, which is never unloaded.
-        unsafe { pg_sys::RegisterXactCallback(Some(on_event), std::ptr::null_mut()) };
+    // SAFETY: the functions live as long as the library, which is never unloaded.
+    unsafe { pg_sys::RegisterXactCallback(Some(on_event), callback as *mut std::ffi::c_void) };
+}
+
+/// A part of a transaction that can be rolled back by itself: a savepoint's, or the transaction itself. Those that
+/// begin later are greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Level(pg_sys::SubTransactionId);
+
+/// The innermost one that runs.
+pub(crate) fn level() -> Level {
+    // SAFETY: a plain read of the backend's state.
+    Level(unsafe { pg_sys::GetCurrentSubTransactionId() })
+}
+
+/// Has `callback` called when a subtransaction of this process is rolled back: what was done at its level and at
+/// greater ones is undone. As [`at_transaction_end`].
+pub(crate) fn at_rollback_to_savepoint(callback: fn(Level)) {
+    // SAFETY: as above.
+    unsafe {
+        pg_sys::RegisterSubXactCallback(Some(on_sub_event), callback as *mut std::ffi::c_void)
+    };
+}
+
+unsafe extern "C-unwind" fn on_sub_event(
+    event: pg_sys::SubXactEvent::Type,
+    own: pg_sys::SubTransactionId,
+    _parent: pg_sys::SubTransactionId,
+    argument: *mut std::ffi::c_void,
+) {
+    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
+        // SAFETY: registered with such a function as its argument.
+        let callback = unsafe { std::mem::transmute::<*mut std::ffi::c_void, fn(Level)>(argument) };
+        let _ = catch_unwind(AssertUnwindSafe(|| callback(Level(own))));
     }
 }
 
 unsafe extern "C-unwind" fn on_event(
     event: pg_sys::XactEvent::Type,
-    _argument: *mut std::ffi::c_void,
+    argument: *mut std::ffi::c_void,
 ) {
     use pg_sys::XactEvent as E;
     let stage = match event {
@@ -89,11 +117,11 @@ unsafe extern "C-unwind" fn on_event(
         // Parallel workers cannot write.
         _ => return,
     };
-    if let Some(callback) = CALLBACK.get() {
-        // A panic here would end the server after a commit. What it leaves undone is made good by
-        // the caller's own guard (R3).
-        let _ = catch_unwind(AssertUnwindSafe(|| callback(stage)));
-    }
+    // SAFETY: registered with such a function as its argument.
+    let callback = unsafe { std::mem::transmute::<*mut std::ffi::c_void, fn(Stage)>(argument) };
+    // A panic here would end the server after a commit. What it leaves undone is made good by
+    // the caller's own guard (R3).
+    let _ = catch_unwind(AssertUnwindSafe(|| callback(stage)));
 }
 
 /// The top-level id of the running transaction, if it has one.
@@ -101,6 +129,12 @@ pub(crate) fn current_xid() -> Option<Xid> {
     // SAFETY: reads the backend's own state, in any stage of a transaction.
     let xid = unsafe { pg_sys::GetTopFullTransactionIdIfAny() }.value;
     (xid != 0).then_some(xid)
+}
+
+/// As [`current_xid`], and has the transaction get one.
+pub(crate) fn need_xid() -> Xid {
+    // SAFETY: within a transaction that may write.
+    unsafe { pg_sys::GetTopFullTransactionId() }.value
 }
 
 /// The next id to be given out.

@@ -6,6 +6,7 @@ use pg_live_values::Value;
 use serde::Deserialize;
 
 use super::caller::{self, Identity};
+use super::polling;
 use super::sources::{DEFINITIONS, Sources};
 use super::statement;
 use super::values::{rows_to_value, to_value};
@@ -57,6 +58,8 @@ struct Candidate {
     is_composite: bool,
     defaults: usize,
     parameters: Vec<Parameter>,
+    /// The number of the interval at which it runs again.
+    interval: Option<i32>,
 }
 
 impl Candidate {
@@ -119,6 +122,9 @@ pub(crate) fn call(
         Ok(prepared) => prepared,
         Err(message) => return Ok((Err(message), sources)),
     };
+    sources
+        .relations
+        .extend(candidate.interval.and_then(polling::interval));
     let (sql, values) = candidate.statement(at, args);
     let (outcome, read) = as_caller(at, &identity, || statement::run(&sql, &values, true))?;
     sources.join(read);
@@ -203,7 +209,7 @@ fn prepare(
 fn candidates(at: &Address) -> Result<Vec<Candidate>> {
     session::as_superuser(|| {
         spi::query(
-            "SELECT volatile, is_set, is_composite, defaults, parameters FROM live.sql_functions($1, $2)",
+            "SELECT volatile, is_set, is_composite, defaults, parameters, number FROM live.sql_functions($1, $2)",
             &[Param::Text(&at.schema), Param::Text(&at.name)],
             Access::Read,
             |row| {
@@ -215,6 +221,7 @@ fn candidates(at: &Address) -> Result<Vec<Candidate>> {
                     is_composite: row.need(2)?,
                     defaults: usize::try_from(defaults).unwrap_or(0),
                     parameters: serde_json::from_str(&parameters).unwrap_or_default(),
+                    interval: row.get(5),
                 })
             },
         )

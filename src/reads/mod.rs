@@ -2,11 +2,13 @@
 
 mod caller;
 mod function;
+mod polling;
 mod sources;
 mod statement;
 mod values;
 
 pub(crate) use function::{Address, call};
+pub(crate) use polling::INTERVALS;
 pub(crate) use sources::{DEFINITIONS, Sources, forget_lost, lost};
 pub(crate) use statement::run;
 pub(crate) use values::rows_to_value;

@@ -7,6 +7,7 @@ use std::panic::resume_unwind;
 use pg_live_readset::{ReadSetBuilder, RelId};
 use pgrx::pg_sys;
 
+use super::polling::{self, INTERVALS};
 use crate::capture::{self, Coverage};
 use crate::error::Result;
 use crate::pg::executed::{self, Oddity, Seen};
@@ -101,15 +102,28 @@ fn resolve(seen: &Seen) -> Result<Sources> {
     }
     let mut reasons: Vec<String> = seen.oddities.iter().map(describe).collect();
     judge_functions(seen, &mut relations, &mut reasons)?;
-    let tables: Vec<RelId> = relations.iter().copied().collect();
-    if let Coverage::Never(reason) = capture::ensure_captured(&tables)? {
-        reasons.push(reason);
+    if let Some(reason) = uncaptured(&relations)? {
+        if polling::replace_polled(&mut relations)? {
+            reasons.extend(uncaptured(&relations)?);
+        } else {
+            reasons.push(reason);
+        }
     }
     relations.insert(DEFINITIONS);
     Ok(Sources {
         relations,
         not_live: (!reasons.is_empty()).then(|| reasons.join("; ")),
     })
+}
+
+/// Why changes of some of the relations cannot be captured, ever.
+fn uncaptured(relations: &BTreeSet<RelId>) -> Result<Option<String>> {
+    let tables = relations.iter().filter(|rel| !INTERVALS.contains(rel));
+    let tables: Vec<RelId> = tables.copied().collect();
+    match capture::ensure_captured(&tables)? {
+        Coverage::Never(reason) => Ok(Some(reason)),
+        Coverage::Captured | Coverage::Wanted(_) => Ok(None),
+    }
 }
 
 fn describe(oddity: &Oddity) -> String {

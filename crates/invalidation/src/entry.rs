@@ -51,6 +51,14 @@ pub enum LogEntry {
     },
     /// A result was computed (R6).
     Register(Registration),
+    /// Whose results would a write touch? Told to `owner` as invalidations: the owner of each in the place of the
+    /// generation, and sub 0 at the end.
+    Preview {
+        /// Who asks; it has no subs of its own.
+        owner: Owner,
+        /// The write.
+        set: WriteSet,
+    },
     /// A sub is no longer wanted.
     Unregister {
         /// Whose.
@@ -148,6 +156,7 @@ impl LogEntry {
             }
             LogEntry::Register(_)
             | LogEntry::Write { .. }
+            | LogEntry::Preview { .. }
             | LogEntry::Unregister { .. }
             | LogEntry::OwnerGone { .. }
             | LogEntry::InWal { .. }

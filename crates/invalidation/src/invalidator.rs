@@ -174,6 +174,7 @@ impl Invalidator {
         match entry {
             LogEntry::Write { xid, set } => self.write(xid, set),
             LogEntry::Register(registration) => self.register(&registration),
+            LogEntry::Preview { owner, set } => self.preview(owner, &set),
             LogEntry::Unregister {
                 owner,
                 sub,
@@ -414,6 +415,14 @@ impl Invalidator {
         } else {
             self.subs.insert(key, live, reads);
         }
+    }
+
+    /// Tells whom a write would touch that is not made. The end is told even if it is nobody.
+    fn preview(&mut self, owner: Owner, set: &WriteSet) {
+        for (of, sub) in self.subs.touched(set) {
+            self.outbox.push(owner, sub, of, self.c);
+        }
+        self.outbox.push(owner, 0, 0, self.c);
     }
 
     fn unregister(&mut self, key: SubKey, generation: Generation) {

@@ -32,6 +32,24 @@ impl Snapshot {
         xid < self.xmin || (xid < self.xmax && self.xip.binary_search(&xid).is_err())
     }
 
+    /// Has it not see a transaction that it did not list as running: its own.
+    ///
+    /// ```
+    /// # use pg_live_invalidation::Snapshot;
+    /// let mut snapshot = Snapshot { xmin: 5, xmax: 9, xip: vec![5, 8], completed: 3 };
+    /// snapshot.exclude(6);
+    /// snapshot.exclude(12);
+    /// assert!(!snapshot.contains(6) && !snapshot.contains(12) && snapshot.contains(7));
+    /// assert_eq!(snapshot.xip, [5, 6, 8]);
+    /// ```
+    pub fn exclude(&mut self, xid: Xid) {
+        if self.contains(xid) {
+            self.xmin = self.xmin.min(xid);
+            let place = self.xip.partition_point(|listed| *listed < xid);
+            self.xip.insert(place, xid);
+        }
+    }
+
     /// Whether this snapshot sees every transaction that `other` sees (R12). The two may come from
     /// different nodes of one history; `other` may name subtransactions too.
     ///

@@ -76,6 +76,15 @@ impl Subscriptions {
         matched
     }
 
+    /// Every sub that the writes touch.
+    pub(crate) fn touched(&mut self, writes: &WriteSet) -> BTreeSet<SubKey> {
+        let mut touched = BTreeSet::new();
+        self.index.matches(writes, &mut |key| {
+            touched.insert(*key);
+        });
+        touched
+    }
+
     pub(crate) fn detach(&mut self, key: SubKey, xid: Xid) {
         if let Some(live) = self.live.get_mut(&key) {
             live.attached.remove(&xid);

@@ -117,3 +117,27 @@ SET ROLE app;
 SELECT live.query('messages:by', '{"author": "bob"}');
 INSERT INTO messages (author, body) VALUES ('app', 'may write');
 RESET ROLE;
+RESET ROLE;
+
+-- What a mutation would write, and whom it would wake.
+SET ROLE app;
+SELECT what, name, kind, count, keys = '{}' AS without_keys FROM live.preview('messages:send', '{"author": "pat", "body": "x"}');
+SELECT id, result FROM live.subscribe('messages:by', '{"author": "pat"}') \gset
+SELECT :'result' AS result;
+SELECT p.what, p.name, p.kind, p.count, cardinality(p.keys) AS keys, p.keys[1] = :'id' AS sub
+FROM live.preview('messages:send', '{"author": "pat", "body": "x"}') AS p WHERE what <> 'result';
+SELECT what, name, kind, count FROM live.preview('messages:send', '{"author": "bob", "body": "x"}') WHERE what <> 'result';
+SELECT p.what, p.name, p.kind, p.count, p.keys = ARRAY[m._id] AS key FROM (SELECT _id FROM messages WHERE author = 'bob' LIMIT 1) AS m,
+    live.preview('messages:remove', json_build_object('id', m._id)) AS p WHERE what <> 'result';
+SELECT p.what, p.name, p.kind, p.count, p.keys = ARRAY[m._id] AS key FROM (SELECT _id FROM messages WHERE author = 'bob' LIMIT 1) AS m,
+    live.preview('messages:patch', json_build_object('id', m._id, 'value', '{"author": "pat"}'::json)) AS p WHERE what <> 'result';
+SELECT what, name, kind, count, keys FROM live.preview('messages:send', '{"author": "pat"}');
+SELECT what, name, kind, count, keys[1] ~ 'after the insert' AS said FROM live.preview('messages:sendAndFail', '{"author": "pat", "body": "x"}');
+SELECT what, name, kind, count FROM live.preview('messages:insert', '{"table": "unheard_of", "value": {"a": 1}}') WHERE what <> 'result';
+-- Nothing of it is there, and nobody was woken.
+SELECT count(*) FROM messages WHERE author = 'pat';
+SELECT to_regclass('unheard_of');
+SELECT live.wait(NULL, '60 s');
+SELECT count(*) FROM live.stale();
+SELECT live.unsubscribe();
+RESET ROLE;

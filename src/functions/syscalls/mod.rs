@@ -56,6 +56,8 @@ fn from_error(error: Error) -> HostError {
         | Error::ArraySubscript
         | Error::NotOneStatement(_)
         | Error::IndeterminateDatatype(_)
+        | Error::NotAllowed(_)
+        | Error::NoWorker
         | Error::OutlivesTransaction(_) => fatal(error),
     }
 }

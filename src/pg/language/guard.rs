@@ -8,6 +8,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 
 use pgrx::pg_sys;
 
+use crate::capture;
 use crate::error::{Error, Result};
 use crate::invalidator;
 use crate::pg::{databases, executed, function, residue};
@@ -105,6 +106,7 @@ unsafe extern "C-unwind" fn process_utility(
         if let Some(emptied) = databases::emptied_by((*statement).utilityStmt) {
             invalidator::make_way(emptied.database, emptied.by_force);
         }
+        let of_roles = databases::changes_roles((*statement).utilityStmt);
         match NEXT_UTILITY.get() {
             Some(next) => next(
                 statement,
@@ -126,6 +128,9 @@ unsafe extern "C-unwind" fn process_utility(
                 destination,
                 completion,
             ),
+        }
+        if of_roles {
+            capture::note_roles_changed();
         }
     }
 }

@@ -105,6 +105,10 @@ fn entry() -> impl Strategy<Value = LogEntry> {
             generation,
         }),
         any::<i64>().prop_map(|owner| LogEntry::OwnerGone { owner }),
+        (any::<i64>(), vec(write_entry(), 0..5)).prop_map(|(owner, entries)| LogEntry::Preview {
+            owner,
+            set: WriteSet { entries },
+        }),
         (any::<u64>(), vec(any::<u32>(), 0..4), any::<u64>())
             .prop_map(|(xid, rels, lsn)| LogEntry::InWal { xid, rels, lsn }),
         (any::<u64>(), any::<u64>(), vec(write_entry(), 0..5)).prop_map(|(xid, lsn, entries)| {
