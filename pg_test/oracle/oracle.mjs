@@ -16,7 +16,10 @@ export class Oracle {
   reruns = {};
   needless = {};
 
-  constructor(seed, { queries = 60, folder }) {
+  /** `before`: so many transactions make the first rows. `sample`: of the queries so many are looked at after a commit, and so many of those that were not invalidated; else all. */
+  constructor(seed, { queries = 60, folder, sample = null, before = 60 }) {
+    this.sample = sample;
+    this.before = before;
     this.dice = new Dice(random(seed));
     this.folder = folder;
     this.schema = makeSchema(this.dice);
@@ -35,7 +38,7 @@ export class Oracle {
     for (const statement of this.schema.statements) {
       await writer.query(statement);
     }
-    for (let count = 0; count < 60; count += 1) {
+    for (let count = 0; count < this.before; count += 1) {
       await this.write();
     }
     for (const statement of rows) {
@@ -69,12 +72,23 @@ export class Oracle {
     await this.writer.query(commits ? "COMMIT" : "ROLLBACK");
   }
 
-  /** Compares what was not invalidated, and runs the rest again; throws at the first divergence. */
-  async step() {
-    await until("a round at one snapshot", () => this.#round(), { timeout: 60_000 });
+  /** Compares what was not invalidated, and runs the rest again; stops at the first divergence. */
+  async step(all = true) {
+    const chosen = all || this.sample === null ? null : this.#choose();
+    await until("a round at one snapshot", () => this.#round(chosen), { timeout: 600_000 });
   }
 
-  async #round() {
+  /** Which are looked at: some, and some of those that are believed to hold; they are drawn before the news is known. */
+  #choose() {
+    const chosen = new Set(this.dice.some(this.queries, 1));
+    while (chosen.size < Math.min(this.sample.any, this.queries.length)) {
+      chosen.add(this.dice.pick(this.queries));
+    }
+    this.wanted = this.sample.kept;
+    return chosen;
+  }
+
+  async #round(chosen) {
     const { reader } = this;
     await reader.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     try {
@@ -84,12 +98,14 @@ export class Oracle {
         return false;
       }
       await this.#fetch();
-      const fresh = await this.#results(this.queries);
-      this.#compare(fresh);
-      for (const query of this.queries.filter(({ stale }) => stale)) {
+      const looked = chosen === null ? this.queries : [...this.#withKept(chosen)];
+      const fresh = await this.#results(looked);
+      this.#compare(looked, fresh);
+      for (const query of looked.filter(({ stale }) => stale)) {
         query.stale = !(await this.#register(query, fresh.get(query)));
       }
       await reader.query("COMMIT");
+      return looked.every(({ stale }) => !stale);
     } catch (error) {
       await reader.query("ROLLBACK");
       if (error instanceof Divergence) {
@@ -99,7 +115,16 @@ export class Oracle {
       // Definitions changed meanwhile (40001).
       return false;
     }
-    return this.queries.every(({ stale }) => !stale);
+  }
+
+  /** Adds some of those that were not invalidated. */
+  #withKept(chosen) {
+    const kept = this.queries.filter((query) => !query.stale && !chosen.has(query));
+    for (let count = 0; count < this.wanted && kept.length > 0; count += 1) {
+      chosen.add(kept.splice(this.dice.int(kept.length), 1)[0]);
+    }
+    this.wanted = 0;
+    return chosen;
   }
 
   async #fetch() {
@@ -123,7 +148,8 @@ export class Oracle {
       const list = of.map(({ sql }) => digest(sql)).join(", ");
       await this.reader.query("SAVEPOINT r");
       try {
-        const { rows } = await this.reader.query({ text: `SELECT ARRAY[${list}] AS r`, name: `all ${role}` });
+        const name = queries === this.queries ? `all ${role}` : undefined;
+        const { rows } = await this.reader.query({ text: `SELECT ARRAY[${list}]::text[] AS r`, name });
         of.forEach((query, index) => results.set(query, rows[0].r[index]));
       } catch {
         await this.reader.query("ROLLBACK TO r");
@@ -138,8 +164,9 @@ export class Oracle {
     return results;
   }
 
-  #compare(fresh) {
-    for (const query of this.queries) {
+  #compare(looked, fresh) {
+    const diverged = [];
+    for (const query of looked) {
       const now = fresh.get(query);
       if (query.stale) {
         if (query.invalidated) {
@@ -151,8 +178,46 @@ export class Oracle {
       }
       this.comparisons += 1;
       if (now !== query.result) {
-        throw new Divergence(query, this.last);
+        diverged.push(query);
       }
+    }
+    if (diverged.length > 0) {
+      throw new Divergence(diverged, this.last);
+    }
+  }
+
+  /** Everything counts as stale, and what was found is forgotten. */
+  async again() {
+    this.divergence = undefined;
+    this.queries.forEach((query) => (query.stale = true));
+    await this.step();
+  }
+
+  /** Relations that Postgres locked for a query run SERIALIZABLE and that its read-set does not have. */
+  async notCovered(query) {
+    const { reader } = this;
+    const name = `q${query.sub}`;
+    await this.writer.query(`CREATE OR REPLACE FUNCTION api.${name}() RETURNS SETOF text LANGUAGE sql STABLE SET search_path = o, public
+      AS $q$ SELECT q::text FROM (${query.sql}) AS q $q$`);
+    await reader.query("BEGIN ISOLATION LEVEL SERIALIZABLE");
+    try {
+      await reader.query(query.role === null ? "RESET ROLE" : `SET LOCAL ROLE ${query.role}`);
+      const failed = await reader.query(`SELECT * FROM (${query.sql}) AS q`).then(() => false, () => true);
+      if (failed) {
+        return { locked: 0, missing: [] };
+      }
+      const { rows: locks } = await reader.query(
+        `SELECT DISTINCT coalesce(i.indrelid, l.relation)::regclass::oid AS rel FROM pg_locks AS l
+         LEFT JOIN pg_index AS i ON i.indexrelid = l.relation WHERE l.mode = 'SIReadLock' AND l.pid = pg_backend_pid()`,
+      );
+      await reader.query("SET LOCAL search_path = ''");
+      const { rows: read } = await reader.query("SELECT DISTINCT to_regclass(e.name)::oid AS rel FROM (SELECT * FROM live.explain($1)) AS e (kind, name)", [
+        `sql/api:${name}`,
+      ]);
+      const known = new Set(read.map(({ rel }) => rel));
+      return { locked: locks.length, missing: locks.map(({ rel }) => rel).filter((rel) => !known.has(rel)) };
+    } finally {
+      await reader.query("ROLLBACK");
     }
   }
 
@@ -174,7 +239,9 @@ export class Oracle {
 
 /** A result went stale, and nobody was told. */
 export class Divergence extends Error {
-  constructor(query, writes) {
+  constructor(queries, writes) {
+    const [query] = queries;
     super(`a ${query.of} query was not invalidated, and its result has changed:\n${query.sql}\nafter\n${writes.flat().join(";\n")}`);
+    this.queries = queries;
   }
 }

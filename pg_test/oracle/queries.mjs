@@ -44,10 +44,53 @@ export function condition(dice, table, alias, depth = 0) {
   ])();
 }
 
+/** Three of a table's columns. */
+function three(dice, table, alias) {
+  const names = ["id", ...table.columns.map(({ name }) => name)];
+  const picked = new Set();
+  while (picked.size < 3) {
+    picked.add(dice.pick(names));
+  }
+  return [...picked].map((name) => `${alias}.${name}`).join(", ");
+}
+
+/** A table's rows by a condition on one column, of which `make` makes the rest. */
+function byColumn(dice, table, make, fits = () => true) {
+  const column = dice.pick(table.columns.filter(fits));
+  return `SELECT ${three(dice, table, "x")} FROM ${table.name} AS x WHERE x.${column.name} ${make(() => constant(dice, column.type))}`;
+}
+
 const CLASSES = {
-  equality: (dice, { x }) => `SELECT x.id, x.a, x.b FROM ${x.name} AS x WHERE x.${dice.pick(["id", "a"])} = ${dice.int(20)}`,
-  key: (dice, { x }) => `SELECT x.* FROM ${x.name} AS x WHERE x.id = ${dice.int(40)}`,
-  scan: (dice, { x, where }) => `SELECT x.id, x.${dice.pick(x.columns).name} FROM ${x.name} AS x WHERE ${where("x")}`,
+  booleans: (dice, { x, where }) =>
+    x.columns.some(({ type }) => type === "boolean")
+      ? byColumn(dice, x, () => dice.pick(["IS TRUE", "IS NOT TRUE", "IS FALSE", "IS UNKNOWN", "= true", "<> true"]), ({ type }) => type === "boolean")
+      : `SELECT ${three(dice, x, "x")} FROM ${x.name} AS x WHERE ${where("x")}`,
+  counted: (dice, { x }) => `SELECT count(*) FROM ${x.name} AS x`,
+  equality: (dice, { x }) => byColumn(dice, x, (value) => `= ${value()}`),
+  key: (dice, { x }) => `SELECT ${three(dice, x, "x")} FROM ${x.name} AS x WHERE x.id = ${dice.int(40)}`,
+  range: (dice, { x }) =>
+    dice.pick([
+      byColumn(dice, x, (value) => dice.pick([`< ${value()}`, `>= ${value()}`, `BETWEEN ${value()} AND ${value()}`])),
+      `SELECT ${three(dice, x, "x")} FROM ${x.name} AS x WHERE x.a > ${dice.int(6)} AND x.a <= ${4 + dice.int(8)}`,
+    ]),
+  list: (dice, { x }) => byColumn(dice, x, (value) => dice.pick([`IN (${value()}, ${value()})`, `= ANY (ARRAY[${value()}, NULL])`])),
+  nulls: (dice, { x }) => byColumn(dice, x, () => dice.pick(["IS NULL", "IS NOT NULL"])),
+  prefix: (dice, { x, where }) =>
+    x.columns.some(({ type }) => isText(type))
+      ? byColumn(dice, x, () => `LIKE '${dice.pick(["a%", "ab%", "z\\%%", "Ab%", "%"])}'`, ({ type }) => isText(type))
+      : `SELECT ${three(dice, x, "x")} FROM ${x.name} AS x WHERE ${where("x")}`,
+  either: (dice, { x, where }) => `SELECT ${three(dice, x, "x")} FROM ${x.name} AS x WHERE ${where("x")} OR ${where("x")}`,
+  both: (dice, { x, where }) => `SELECT ${three(dice, x, "x")} FROM ${x.name} AS x WHERE ${where("x")} AND ${where("x")}`,
+  scan: (dice, { x, where }) => `SELECT ${three(dice, x, "x")} FROM ${x.name} AS x WHERE ${where("x")}`,
+  parameters: (dice) =>
+    dice.pick([
+      `SELECT * FROM f_equal(${dice.int(12)})`,
+      `SELECT * FROM f_range(${dice.int(6)}, ${4 + dice.int(8)})`,
+      `SELECT * FROM f_between(${dice.int(6)}, ${4 + dice.int(8)})`,
+      `SELECT f_list(ARRAY[${dice.int(12)}, ${dice.int(12)}, NULL])`,
+      `SELECT * FROM f_either(${dice.int(12)}, ${dice.int(12)})`,
+      `SELECT x.id, e.n FROM t2 AS x, LATERAL f_equal(x.b) AS e WHERE x.a < ${dice.int(6)}`,
+    ]),
   join: (dice, { x, y, where }) =>
     `SELECT x.id, y.id AS other, y.a FROM ${x.name} AS x ${dice.pick(["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"])} ${y.name} AS y
        ON x.${dice.pick(["id", "a"])} = y.${dice.pick(["id", "b"])} ${dice.chance(0.4) ? `AND y.a = ${dice.int(9)}` : ""}

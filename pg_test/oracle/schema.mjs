@@ -20,7 +20,8 @@ export class Dice {
   }
 }
 
-const WORDS = ["", "a", "ab", "abc", "b", "ba", "Ab", "ä", "z%", "z_"];
+const LONG = "x".repeat(140);
+const WORDS = [LONG, `${LONG}y`, "", "a", "ab", "abc", "b", "ba", "Ab", "ä", "z%", "z_"];
 
 /** Column types with a literal of each, and whether LIKE and arithmetic make sense. */
 const TYPES = {
@@ -29,23 +30,29 @@ const TYPES = {
   smallint: (dice) => String(dice.int(12)),
   text: (dice) => `'${dice.pick(WORDS)}'`,
   'text COLLATE "C"': (dice) => `'${dice.pick(WORDS)}'`,
-  "varchar(10)": (dice) => `'${dice.pick(WORDS)}'`,
+  "varchar(150)": (dice) => `'${dice.pick(WORDS)}'`,
   "char(4)": (dice) => `'${dice.pick(["", "a", "a ", "ab"])}'`,
   boolean: (dice) => dice.pick(["true", "false"]),
   numeric: (dice) => dice.pick(["0", "1", "1.0", "1.00", "2.5", "'NaN'", "-3"]),
   float8: (dice) => dice.pick(["0", "'-0'", "1", "2.5", "'NaN'", "'Infinity'"]),
+  float4: (dice) => dice.pick(["0", "'-0'", "0.1", "2.5", "'NaN'", "'-Infinity'"]),
+  mood: (dice) => `'${dice.pick(["sad", "ok", "happy", "Ok"])}'`,
+  bytea: (dice) => `'\\x${dice.pick(["", "00", "0001", "61", "ff"])}'`,
+  timestamp: (dice) => `'2024-01-0${1 + dice.int(9)} 12:00'`,
+  // Equal whatever the case; LIKE is not for it.
+  'text COLLATE "folded"': (dice) => `'${dice.pick(["", "a", "A", "ab", "AB", "aB"])}'`,
   date: (dice) => `'2024-01-0${1 + dice.int(9)}'`,
   timestamptz: (dice) => `'2024-01-0${1 + dice.int(9)} 12:00+00'`,
   uuid: (dice) => `'00000000-0000-0000-0000-00000000000${dice.int(9)}'`,
 };
 
 export const literal = (dice, type) => (dice.chance(0.1) ? "NULL" : `${TYPES[type](dice)}::${type}`);
-export const constant = (dice, type) => `${TYPES[type](dice)}::${type.replace(' COLLATE "C"', "")}`;
-export const isText = (type) => type.startsWith("text") || type.startsWith("varchar");
+export const constant = (dice, type) => `${TYPES[type](dice)}::${type.replace(/ COLLATE ".*"/, "")}`;
+export const isText = (type) => (type.startsWith("text") && !type.includes("folded")) || type.startsWith("varchar");
 
 function columns(dice) {
   const list = [{ name: "a", type: "int" }, { name: "b", type: "int" }];
-  for (const name of ["c", "d", "e", "f"]) {
+  for (const name of ["c", "d", "e", "f", "g"]) {
     list.push({ name, type: dice.pick(Object.keys(TYPES)) });
   }
   return list;
@@ -53,7 +60,13 @@ function columns(dice) {
 
 /** A schema: tables, views and functions to query, and the statements that make them. */
 export function makeSchema(dice) {
-  const statements = ["CREATE SCHEMA o", "SET search_path = o, public"];
+  const statements = [
+    "CREATE SCHEMA o",
+    "CREATE SCHEMA api",
+    "SET search_path = o, public",
+    "CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy', 'Ok')",
+    "CREATE COLLATION folded (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
+  ];
   const tables = [];
   const add = (table) => tables.push(table);
   for (const name of ["t0", "t1", "t2", "t3"]) {
@@ -110,8 +123,15 @@ export function makeSchema(dice) {
     `CREATE FUNCTION f_plpgsql(x int) RETURNS int LANGUAGE plpgsql STABLE AS $$ DECLARE r int; BEGIN
        IF x > 5 THEN SELECT sum(b) INTO r FROM o.t2; ELSE EXECUTE 'SELECT max(a) FROM o.log' INTO r; END IF;
        RETURN r; END $$`,
+    // With parameters, which are not constants in the plan.
+    "CREATE FUNCTION f_equal(x int) RETURNS TABLE (n int) LANGUAGE plpgsql STABLE AS 'BEGIN RETURN QUERY SELECT id FROM o.t0 WHERE a = x; END'",
+    "CREATE FUNCTION f_range(x int, y int) RETURNS TABLE (n int) LANGUAGE plpgsql STABLE AS 'BEGIN RETURN QUERY SELECT id FROM o.p WHERE a >= x AND a < y; END'",
+    "CREATE FUNCTION f_between(x int, y int) RETURNS TABLE (n int) LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS 'BEGIN RETURN QUERY SELECT id FROM o.t3 WHERE a > x AND a <= y; END'",
+    "CREATE FUNCTION f_list(x int[]) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM o.t1 WHERE b = ANY (x) OR a IS NULL'",
+    "CREATE FUNCTION f_either(x int, y int) RETURNS TABLE (n int) LANGUAGE plpgsql STABLE AS 'BEGIN RETURN QUERY SELECT id FROM o.t3 WHERE a = x OR b = y; END'",
     "CREATE ROLE oracle_reader",
-    "GRANT USAGE ON SCHEMA o, live TO oracle_reader",
+    "GRANT USAGE ON SCHEMA o, api, live TO oracle_reader",
+    "GRANT EXECUTE ON FUNCTION live.explain(text, json) TO oracle_reader",
     "GRANT SELECT ON ALL TABLES IN SCHEMA o TO oracle_reader",
     "GRANT EXECUTE ON FUNCTION live.watch_query(bigint, bigint, bigint, text) TO oracle_reader",
   );

@@ -14,4 +14,4 @@ choose_account
 bin=$tree/usr/lib/postgresql/$postgres_version/bin
 export CAPTURE_BIN=$bin CAPTURE_WORK=$work CAPTURE_ACCOUNT=${account[2]:-}
 export MODE=${MODE:-trigger}
-node --test --test-concurrency=1 --test-timeout=3600000 oracle/*.test.mjs
+node --test --test-concurrency=1 --test-timeout=3600000 ${ORACLE_ONLY:+--test-name-pattern="$ORACLE_ONLY"} oracle/*.test.mjs
