@@ -13,6 +13,7 @@ const FAILED = "error";
 
 export class Oracle {
   comparisons = 0;
+  last = [];
   reruns = {};
   needless = {};
 
@@ -75,7 +76,10 @@ export class Oracle {
   /** Compares what was not invalidated, and runs the rest again; stops at the first divergence. */
   async step(all = true) {
     const chosen = all || this.sample === null ? null : this.#choose();
-    await until("a round at one snapshot", () => this.#round(chosen), { timeout: 600_000 });
+    await until("a round at one snapshot", async () => (await this.#round(chosen)) || this.failure, { timeout: 600_000 });
+    if (this.failure) {
+      throw this.failure;
+    }
   }
 
   /** Which are looked at: some, and some of those that are believed to hold; they are drawn before the news is known. */
@@ -112,7 +116,10 @@ export class Oracle {
         this.divergence = error;
         return true;
       }
-      // Definitions changed meanwhile (40001).
+      // Definitions changed meanwhile.
+      if (error.code !== "40001") {
+        this.failure ??= error;
+      }
       return false;
     }
   }
