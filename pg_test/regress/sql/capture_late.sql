@@ -147,7 +147,7 @@ SELECT registered, not_live FROM live.watch(12, 5, 1, '{fresh}');
 COMMIT;
 CREATE PROCEDURE captured(wanted regclass) LANGUAGE plpgsql AS $$
 BEGIN
-    FOR i IN 1..500 LOOP
+    FOR i IN 1..6000 LOOP
         EXIT WHEN EXISTS (SELECT FROM live.captured WHERE relation = wanted AND complete);
         COMMIT;
         PERFORM pg_sleep(0.02);
@@ -161,6 +161,13 @@ COMMIT;
 INSERT INTO fresh VALUES (1);
 CALL settle();
 SELECT next.generation FROM seen, live.next(12, :boot, seen.n) AS next WHERE next.sub = 5;
+-- It is taken from the list after the triggers are there.
+DO $$ BEGIN
+    FOR i IN 1..6000 LOOP
+        EXIT WHEN live.status()->'captured'->>'wanted_oids' = '[]';
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+END $$;
 SELECT live.status()->'captured'->>'wanted_oids' AS waiting;
 
 \echo -- what can never be captured, and why

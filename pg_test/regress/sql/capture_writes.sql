@@ -226,7 +226,7 @@ SET search_path = capture_writes, public;
 -- the other session may need a moment to end
 CREATE PROCEDURE vanish() LANGUAGE plpgsql AS $$
 BEGIN
-    FOR i IN 1..500 LOOP
+    FOR i IN 1..6000 LOOP
         EXIT WHEN (live.status()->>'live_queries')::int = 0;
         PERFORM pg_sleep(0.01);
     END LOOP;

@@ -6,7 +6,7 @@ SELECT live.capture_table('watched');
 
 CREATE FUNCTION attach_now(owner bigint) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
-    FOR i IN 1..500 LOOP
+    FOR i IN 1..6000 LOOP
         IF live.attach(owner) > 0 THEN
             RETURN true;
         END IF;
@@ -18,7 +18,7 @@ END $$;
 -- Waits until a figure of live.status() is as expected.
 CREATE FUNCTION becomes(path text[], expected text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
-    FOR i IN 1..500 LOOP
+    FOR i IN 1..6000 LOOP
         IF live.status() #>> path = expected THEN
             RETURN true;
         END IF;

@@ -3,7 +3,7 @@ CREATE PROCEDURE wait_until(condition text) LANGUAGE plpgsql AS $$
 DECLARE
     reached boolean;
 BEGIN
-    FOR i IN 1..600 LOOP
+    FOR i IN 1..6000 LOOP
         EXECUTE 'SELECT ' || condition INTO reached;
         EXIT WHEN reached;
         COMMIT;

@@ -43,7 +43,7 @@ ROLLBACK;
 SELECT live.prepare_connection();
 DO $$
 BEGIN
-    FOR i IN 1..500 LOOP
+    FOR i IN 1..6000 LOOP
         EXIT WHEN live.attach(21) > 0;
         PERFORM pg_sleep(0.02);
     END LOOP;
@@ -59,7 +59,7 @@ COMMIT;
 ALTER EVENT TRIGGER pg_live_ddl ENABLE ALWAYS;
 DO $$
 BEGIN
-    FOR i IN 1..500 LOOP
+    FOR i IN 1..6000 LOOP
         EXIT WHEN (SELECT complete FROM live.captured WHERE relation = 'messages'::regclass);
         PERFORM pg_sleep(0.02);
     END LOOP;
