@@ -29,7 +29,7 @@ bench-quick: build ## one point of each part of the bench, in five minutes
 	@BENCH_QUICK=1 bench/run.sh
 
 bench-check: build ## compare ratios and instruction counts with bench/baseline.json; UPDATE=1 writes it
-	@UPDATE=$(UPDATE) bench/check.sh
+	@UPDATE=$(UPDATE) ONLY=$(ONLY) bench/check.sh
 
 soak: build ## the simulator for MINUTES (10), a million calls in one backend, races, ROUNDS (1000) of damage from SEED on
 	@scripts/soak.sh $(MINUTES)

@@ -11,7 +11,8 @@ import { TARGETS } from "./targets.mjs";
 
 const BASELINE = fileURLToPath(new URL("baseline.json", import.meta.url));
 const run = promisify(execFile);
-const [program, mode] = process.argv.slice(2);
+const [program, ...modes] = process.argv.slice(2);
+const withRatios = !modes.includes("--only-instructions");
 
 /** Instructions of one path, by callgrind: those of the function that takes it a thousand times. */
 async function instructionsOf(path) {
@@ -40,13 +41,14 @@ async function ratios() {
   return Object.fromEntries(all.map(({ text, value, better }) => [text, { ...value, better }]));
 }
 
-const now = { ratios: await ratios(), instructions: await instructions() };
-if (mode === "--update") {
+const before = JSON.parse(await readFile(BASELINE, "utf8").catch(() => '{"ratios":{},"instructions":{}}'));
+const now = { ratios: withRatios ? await ratios() : before.ratios, instructions: await instructions() };
+if (modes.includes("--update")) {
   await writeFile(BASELINE, `${JSON.stringify(now, null, 2)}\n`);
   console.log(`wrote ${Object.keys(now.ratios).length} ratios and ${Object.keys(now.instructions).length} counts`);
   process.exit(0);
 }
-const outcome = compare(JSON.parse(await readFile(BASELINE, "utf8")), now);
+const outcome = compare(withRatios ? before : { ...before, ratios: {} }, now);
 const rows = outcome.map(({ name, old, value, times, isLost }) => [
   name,
   figure(old),
