@@ -1,6 +1,6 @@
 // report.html: one file that needs nothing else. Tables and plots of every part's newest report, and the targets.
 import { duration, figure } from "./format.mjs";
-import { linePlot, targetsPlot } from "./plot.mjs";
+import { plotOf, targetsPlot } from "./plot.mjs";
 
 const STYLE = `
 :root { color-scheme: light dark; --text: #1d2733; --soft: #5b6776; --back: #ffffff; --line: #d9dfe6; --shade: #f4f6f9;
@@ -18,10 +18,10 @@ th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid var(
 th { background: var(--shade); font-weight: 600; } th:first-child, td:first-child { text-align: left; }
 td.text { text-align: left; } th.text { text-align: left; } #goals td { white-space: nowrap; } #goals td:first-child { white-space: normal; } td.met { color: var(--good); } .missed { color: var(--bad); font-weight: 600; }
 tr.missed td { background: color-mix(in srgb, var(--bad) 10%, transparent); color: var(--text); font-weight: 400; } tr.missed td.state { color: var(--bad); font-weight: 600; }
-figure { margin: 1rem 0; } .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(24rem, 1fr)); gap: 0 1.5rem; } svg { width: 100%; height: auto; max-width: 60rem; display: block; }
+figure { margin: 1rem 0; } .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(24rem, 1fr)); gap: 0 1.5rem; } svg { width: 100%; height: auto; max-width: 60rem; display: block; } .plots svg { max-width: 36rem; }
 svg text { fill: var(--text); font: 12px system-ui, sans-serif; } svg .tick { fill: var(--soft); } .end { text-anchor: end; } .middle { text-anchor: middle; }
 .grid { stroke: var(--line); } .axis { stroke: var(--soft); } .goal { stroke: var(--text); stroke-width: 1.5; } .line { fill: none; stroke-width: 2; } .whisker { stroke-width: 1.5; opacity: .6; }
-.bar { stroke-width: 6; opacity: .35; }
+.bar { stroke-width: 6; opacity: .35; } .solid { stroke-width: 12; }
 ${[0, 1, 2, 3, 4, 5].map((n) => `.c${n} { stroke: var(--c${n}); } .dot.c${n} { fill: var(--c${n}); }`).join("\n")}
 .good { stroke: var(--good); } .dot.good { fill: var(--good); } .bad { stroke: var(--bad); } .dot.bad { fill: var(--bad); }
 `;
@@ -81,7 +81,7 @@ function partSection(report) {
   if (failed !== undefined) {
     return `${head}<p class="missed">Failed, so it has no figures: ${escape(failed)}</p>`;
   }
-  const drawn = plots.length === 0 ? "" : `<div class="plots">${plots.map(linePlot).join("")}</div>`;
+  const drawn = plots.length === 0 ? "" : `<div class="plots">${plots.map(plotOf).join("")}</div>`;
   return head + drawn + tables.map((table) => `<h3>${inline(table.title)}</h3>${htmlTable(table)}<p class="soft">${inline(table.note)}</p>`).join("");
 }
 

@@ -100,9 +100,32 @@ export function linePlot({ title, x, y, series }) {
   return figureElement(`${title} (${y.label})`, height, parts);
 }
 
+/** Horizontal bars on a logarithmic scale. `bars`: { label, value, min, max, ours }. */
+function barPlot({ title, unit, bars }) {
+  const [left, right, top, step] = [300, WIDTH - 60, 4, 24];
+  const values = bars.flatMap(({ value, min, max }) => [value, min, max].filter((one) => one !== undefined));
+  const { ticks, place } = axis([...values, Math.min(...values) / 2], true);
+  const x = (value) => left + place(value) * (right - left);
+  const bottom = top + bars.length * step;
+  const parts = ticks.flatMap((tick) => [line(x(tick), top, x(tick), bottom, "grid"), text(x(tick), bottom + 16, "tick middle", short(tick))]);
+  bars.forEach(({ label, value, ours }, n) => {
+    const y = top + n * step + step / 2;
+    const color = ours ? "c0" : "c5";
+    parts.push(
+      text(left - 8, y + 4, "legend end", label.length > 48 ? `${label.slice(0, 46)}…` : label),
+      line(left, y, x(value), y, `solid ${color}`),
+      text(x(value) + 8, y + 4, "tick", figure(value)),
+    );
+  });
+  return figureElement(`${title} (${unit})`, bottom + 24, parts);
+}
+
+/** A plot of a report: bars, or lines over a scale. */
+export const plotOf = (plot) => (plot.bars === undefined ? linePlot(plot) : barPlot(plot));
+
 /** How far each value is from its target, on a logarithmic scale; left of the line is better. `rows`: { label, times, met }. */
 export function targetsPlot(title, rows) {
-  const [left, right, top, step] = [470, WIDTH + 330, 24, 20];
+  const [left, right, top, step] = [500, WIDTH + 360, 24, 20];
   const bounded = (times) => Math.min(20, Math.max(0.05, times));
   const place = (times) => left + ((Math.log10(bounded(times)) - Math.log10(0.05)) / Math.log10(400)) * (right - left - 20);
   const bottom = top + rows.length * step;

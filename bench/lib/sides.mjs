@@ -70,16 +70,19 @@ class Side {
     }
     const settled = this.board.settle(new Map([...last].map(([topic, { n }]) => [topic, n])), patience);
     settled.catch(() => {}); // Told below, after the writes.
-    const started = performance.now();
-    await Promise.all(writers.map(async (writer, index) => {
-      for (const { topic, n, body } of lists[index]) {
-        await writer.query({ name: "write", text: this.#insert, values: [topic, n, body] });
-      }
-    }));
-    const written = performance.now();
-    const shown = await settled;
-    await Promise.all(writers.map((writer) => writer.end()));
-    return { written: written - started, shown: Math.max(shown, written) - started };
+    try {
+      const started = performance.now();
+      await Promise.all(writers.map(async (writer, index) => {
+        for (const { topic, n, body } of lists[index]) {
+          await writer.query({ name: "write", text: this.#insert, values: [topic, n, body] });
+        }
+      }));
+      const written = performance.now();
+      const shown = await settled;
+      return { written: written - started, shown: Math.max(shown, written) - started };
+    } finally {
+      await Promise.all(writers.map((writer) => writer.end()));
+    }
   }
 
   async #another() {

@@ -8,7 +8,7 @@ import { inTurns, median, spread, summarize } from "../lib/stats.mjs";
 
 const SIZES = {
   full: { rounds: 9, calls: 5, posts: 20_000, rows: 10_000_000, paged: 1_000_000, curve: [1_000, 100_000, 1_000_000] },
-  quick: { rounds: 5, calls: 3, posts: 20_000, rows: 1_000_000, paged: 200_000, curve: [1_000, 100_000] },
+  quick: { rounds: 5, calls: 3, posts: 20_000, rows: 500_000, paged: 100_000, curve: [1_000, 100_000] },
 };
 
 const SMALL_ROWS = 10_000;

@@ -14,7 +14,7 @@ import { inTurns, median, ratioOfRounds, spread, summarize } from "../lib/stats.
 
 const SIZES = {
   full: { rounds: 15, writes: 100, throughputRounds: 5, seconds: 5 },
-  quick: { rounds: 5, writes: 40, throughputRounds: 3, seconds: 2 },
+  quick: { rounds: 5, writes: 30, throughputRounds: 3, seconds: 1 },
 };
 const WRITERS = 16;
 const LISTENERS = 100;

@@ -98,6 +98,12 @@ async function compare(live, rival, admin, size, say) {
   }
 }
 
+/** A bar for each peer, and one for pg_live: the median of what it was beside each. */
+function bars(figures, value) {
+  const own = median(Object.values(figures).map(({ live }) => value(live)));
+  return [{ label: "pg_live", value: own, ours: true }, ...Object.entries(figures).map(([name, { rival }]) => ({ label: RIVALS[name].label, value: value(rival) }))];
+}
+
 function rows(figures) {
   return Object.entries(figures).flatMap(([name, { live, rival, latencyTimes, rateTimes }]) => {
     const line = (label, it, times, rates) => [
@@ -144,8 +150,12 @@ export async function measure({ server, say, quick }) {
   const left = Object.entries(failed).map(([name, message]) => ` Without figures: ${RIVALS[name].label} (${message}).`);
   return {
     figures,
-    failed: undefined,
     failures: failed,
+    plots: [
+      { title: "From a write to the client, p50", unit: "ms", bars: bars(figures, ({ ms }) => ms.p50) },
+      { title: "Writes kept up with", unit: "per second", bars: bars(figures, ({ perSecond }) => perSecond) },
+      { title: "Private memory of the server's processes and of its backends", unit: "MiB", bars: bars(figures, ({ mib }) => mib.server + mib.backends) },
+    ],
     tables: [{
       title: `${size.sessions} live queries of as many clients`,
       columns: ["", "write to client, ms p50", "p99", "pg_live takes times", "writes/s kept up with", "ms after the last commit", "pg_live is times as fast", "transactions/s, idle", "MiB, server", "MiB, its backends"],

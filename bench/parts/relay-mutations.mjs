@@ -16,7 +16,7 @@ import { inTurns, median, spread } from "../lib/stats.mjs";
 const ACCOUNTS = 10_000;
 const START = 1_000;
 const CLIENTS = 32;
-const SIZES = { full: { rounds: 5, seconds: 8 }, quick: { rounds: 3, seconds: 2 } };
+const SIZES = { full: { rounds: 5, seconds: 8 }, quick: { rounds: 3, seconds: 1 } };
 const LABELS = { live: "pg_live", roundtrips: "Node + pg, round trips", plpgsql: "Node + pg, PL/pgSQL in one round trip" };
 const TARGETS = { "low contention": { roundtrips: 1.2, plpgsql: 0.35 }, "Zipf 1.5": { roundtrips: 3 } };
 

@@ -7,7 +7,7 @@ import { makePeerDatabase, PeerClient, PeerServer } from "../lib/peer.mjs";
 import { percentile } from "../lib/stats.mjs";
 import { SyncClient } from "../lib/sync-client.mjs";
 
-const SIZES = { full: { sessions: 200, rounds: 7 }, quick: { sessions: 50, rounds: 3 } };
+const SIZES = { full: { sessions: 200, rounds: 7 }, quick: { sessions: 50, rounds: 2 } };
 const RETRY_MS = 50;
 const PATIENCE_MS = 120_000;
 const TEXT = "INSERT INTO entries (topic, n, body) SELECT 'topic ' || topic, $2, 'text' FROM generate_series(0, $1::int - 1) AS topic";

@@ -121,7 +121,7 @@ export async function measure({ server, say, quick }) {
       {
         title: "Registering a live query, its first run included",
         x: { label: "live queries" },
-        y: { label: "µs" },
+        y: { label: "µs", log: true },
         series: [{ name: "statements of 1,000", points: points((it) => [it.registeredMicroseconds]) }],
       },
     ],

@@ -118,9 +118,15 @@ export async function measure({ server, say }) {
     figures[name] = {};
     for (const value of values) {
       say(`tuning: ${name}, ${variable} ${value}`);
-      const point = await rivalPoint(server, name, variable, value);
-      figures[name][value] = point;
-      rows.push([`${RIVALS[name].label}: ${variable} = ${value}${value === used ? " (used)" : ""}`, figure(point.ms), figure(point.perSecond)]);
+      const label = `${RIVALS[name].label}: ${variable} = ${value}${value === used ? " (used)" : ""}`;
+      try {
+        const point = await rivalPoint(server, name, variable, value);
+        figures[name][value] = point;
+        rows.push([label, figure(point.ms), figure(point.perSecond)]);
+      } catch (error) {
+        say(`tuning: ${error.message}`);
+        rows.push([label, "failed", error.message]);
+      }
     }
   }
   const curves = await mutationCurves(server, say);
@@ -132,12 +138,12 @@ export async function measure({ server, say }) {
     title: `${RIVALS[name].label}`,
     x: { label: SETTINGS[name].variable },
     y: { label: "writes per second kept up with" },
-    series: [{ name: SETTINGS[name].variable, points: SETTINGS[name].values.map((value) => [value, figures[name][value].perSecond]) }],
+    series: [{ name: SETTINGS[name].variable, points: Object.entries(figures[name]).map(([value, { perSecond }]) => [Number(value), perSecond]) }],
   });
   return {
     figures,
     plots: [
-      ...Object.keys(SETTINGS).map(plot),
+      ...Object.keys(SETTINGS).filter((name) => Object.keys(figures[name]).length > 0).map(plot),
       {
         title: "Node servers for transfers, low contention",
         x: { label: "POOL_SIZE" },

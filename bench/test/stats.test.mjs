@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { compare } from "../lib/baseline.mjs";
-import { axis, linePlot, short, targetsPlot } from "../lib/plot.mjs";
+import { axis, plotOf, short, targetsPlot } from "../lib/plot.mjs";
 import { headline } from "../lib/headline.mjs";
 import { reportPage } from "../lib/html.mjs";
 import { inTurns, percentile, ratioOfRounds, spread } from "../lib/stats.mjs";
@@ -87,7 +87,7 @@ test("the page needs nothing else, and text in it is text", () => {
   assert.match(page, /<th>a &lt;b&gt;<\/th>/);
   assert.match(page, /s &amp; t/);
   assert.doesNotMatch(page, /NaN|undefined|<script|src=|https?:/);
-  assert.doesNotMatch(linePlot(plots[0]) + targetsPlot("t", [{ label: "l", times: 1000, met: false }]), /NaN|undefined/);
+  assert.doesNotMatch(plotOf(plots[0]) + plotOf({ title: "t", unit: "ms", bars: [{ label: "a", value: 3, ours: true }, { label: "b", value: 700 }] }) + targetsPlot("t", [{ label: "l", times: 1000, met: false }]), /NaN|undefined/);
 });
 
 test("a loss is one that no round explains away", () => {
