@@ -120,6 +120,7 @@ RESET ROLE;
 RESET ROLE;
 
 -- What a mutation would write, and whom it would wake.
+SELECT live.set_capture('messages', 'trigger');
 SET ROLE app;
 SELECT what, name, kind, count, keys = '{}' AS without_keys FROM live.preview('messages:send', '{"author": "pat", "body": "x"}');
 SELECT id, result FROM live.subscribe('messages:by', '{"author": "pat"}') \gset
@@ -141,3 +142,4 @@ SELECT live.wait(NULL, '60 s');
 SELECT count(*) FROM live.stale();
 SELECT live.unsubscribe();
 RESET ROLE;
+SELECT live.set_capture('messages', 'auto');
