@@ -124,14 +124,37 @@ SELECT * FROM live.read(9);
 SELECT await_stale(9);
 SELECT live.poll('pg_catalog.pg_class', NULL);
 SELECT * FROM live.read(9);
+CREATE EXTENSION file_fdw;
+CREATE SERVER sub_files FOREIGN DATA WRAPPER file_fdw;
+CREATE FOREIGN TABLE sub_remote (n int) SERVER sub_files OPTIONS (filename '/dev/null', format 'csv');
+SELECT * FROM live.watch('SELECT count(*)::int AS n FROM sub_remote');
+SELECT live.poll('sub_remote', '1 second');
+SELECT id, result FROM live.watch('SELECT count(*)::int AS n FROM sub_remote') \gset
+SELECT :'result' AS result, await_stale(:id);
+SELECT * FROM live.read(:id);
+SELECT live.unsubscribe(:id);
+SELECT live.poll('sub_remote', NULL);
+SET client_min_messages = warning;
+DROP EXTENSION file_fdw CASCADE;
+RESET client_min_messages;
 SELECT live.refresh('api.clock()', '0.1 seconds');
 SELECT live.refresh('api.clock()', '1 second');
-SELECT * FROM live.subscribe('sql/api:clock');
+SELECT id, result FROM live.subscribe('sql/api:clock') \gset
+SELECT :'result' AS result;
 SELECT kind, "table", lower FROM live.explain('sql/api:clock');
-SELECT await_stale(10);
-SELECT * FROM live.read(10);
-SELECT await_stale(10);
+SELECT await_stale(:id);
+SELECT * FROM live.read(:id);
+SELECT await_stale(:id);
 SELECT live.refresh('api.clock()', NULL);
+-- Without its worker a session knows nothing of what has changed since: everything is stale, and goes on with the next one.
+SELECT id FROM live.watch('SELECT count(*)::int AS n FROM sub_schema.sub_here') \gset
+SELECT live.stop();
+SELECT await_stale(:id);
+SELECT * FROM live.read(:id);
+INSERT INTO sub_schema.sub_here VALUES (3);
+SELECT await_stale(:id);
+SELECT * FROM live.read(:id);
+SELECT live.unsubscribe(:id);
 -- Roles: who is a member of which, and what is left of one.
 GRANT SELECT ON sub_orders TO sub_other;
 GRANT sub_other TO sub_web;
