@@ -1,19 +1,12 @@
 // A peer for LANGUAGE js: PL/Python, and PL/Python with mini-racer, PyPI's package of V8.
-import { execFile } from "node:child_process";
-import { join } from "node:path";
-import { promisify } from "node:util";
-import { addServerPackage, exists, target } from "./install.mjs";
+import { addPythonPackage, addServerPackage } from "./install.mjs";
 
 const MINI_RACER = "mini-racer==0.14.1";
 
 /** Installs the peer; resolves to the folder of its Python packages. */
 export async function installPython() {
   await addServerPackage("postgresql-plpython3-15");
-  const packages = join(target(), "bench-packages", "python");
-  if (!(await exists(packages))) {
-    await promisify(execFile)("python3", ["-m", "pip", "install", "--quiet", "--target", packages, MINI_RACER]);
-  }
-  return packages;
+  return addPythonPackage(MINI_RACER);
 }
 
 /** An empty function in PL/Python, and one that calls one of mini-racer, whose context it keeps. */

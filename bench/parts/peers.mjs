@@ -5,7 +5,8 @@ import { sleep } from "../../pg_test/lib/wait.mjs";
 import { privateMemory } from "../lib/cpu.mjs";
 import { figure, ratio } from "../lib/format.mjs";
 import { entriesOf, fill, forget, ours, RIVALS, startRival } from "../lib/rivals.mjs";
-import { layOut } from "../lib/sides.mjs";
+import { makePeerDatabase, PeerServer } from "../lib/peer.mjs";
+import { layOut, openFloor } from "../lib/sides.mjs";
 import { inTurns, median, ratioOfRounds, spread, summarize } from "../lib/stats.mjs";
 
 const SIZES = {
@@ -59,16 +60,21 @@ async function memory(admin, { pids, database }) {
   return { server: (await all(pids)) / 1024, backends: (await all(rows.map(({ pid }) => pid))) / 1024 };
 }
 
-async function compare(live, rival, admin, size, say) {
+async function compare({ live, rival, floor }, admin, size, say) {
   const layout = layOut(size.sessions, 1);
   const topics = layout.flat();
   const [entries, writes] = [entriesOf(topics), RIVALS[rival.name].interval > 500 ? size.slowWrites : size.writes];
   say(`peers: ${rival.label}: opening ${size.sessions} subscribers`);
   const sides = { live: await live.open(layout), rival: await rival.open(layout) };
+  const bare = await openFloor(floor);
   try {
     const arms = (make) => Object.fromEntries(Object.entries(sides).map(([name, side]) => [name, make(side)]));
+    const [cpu, begun] = [process.cpuUsage(), performance.now()];
     say(`peers: ${rival.label}: single writes`);
-    const singles = arms((side) => single(side, entries, side === sides.rival ? writes : size.writes));
+    const singles = {
+      ...arms((side) => single(side, entries, side === sides.rival ? writes : size.writes)),
+      floor: single(bare, entries, size.writes),
+    };
     await inTurns(singles, 1); // Warm.
     const took = await inTurns(singles, size.rounds);
     say(`peers: ${rival.label}: many writes`);
@@ -78,6 +84,8 @@ async function compare(live, rival, admin, size, say) {
     for (const side of Object.values(sides)) {
       await side.check(topics);
     }
+    const { user, system } = process.cpuUsage(cpu);
+    const generatorCores = (user + system) / 1000 / (performance.now() - begun);
     const [idleLive, idleRival] = await idle(admin, [live, rival], size.idleMs);
     const rate = (name) => kept[name].map(([{ perSecond }]) => perSecond);
     const of = (name, idlePerSecond, used) => ({
@@ -90,11 +98,13 @@ async function compare(live, rival, admin, size, say) {
     return {
       live: of("live", idleLive, await memory(admin, live)),
       rival: of("rival", idleRival, await memory(admin, rival)),
+      floor: summarize(took.floor.flat()),
+      generatorCores,
       latencyTimes: ratioOfRounds(took.live, took.rival),
       rateTimes: spread(rate("live").map((value, round) => value / rate("rival")[round])),
     };
   } finally {
-    await Promise.all(Object.values(sides).map((side) => side.close()));
+    await Promise.all([bare, ...Object.values(sides)].map((side) => side.close()));
   }
 }
 
@@ -104,7 +114,15 @@ function bars(figures, value) {
   return [{ label: "pg_live", value: own, ours: true }, ...Object.entries(figures).map(([name, { rival }]) => ({ label: RIVALS[name].label, value: value(rival) }))];
 }
 
+const among = (numbers) => `${figure(Math.min(...numbers))} to ${figure(Math.max(...numbers))}`;
+
 function rows(figures) {
+  const all = Object.values(figures);
+  const floor = ["the floor: commit, NOTIFY, one row, one client", among(all.map((it) => it.floor.p50)), among(all.map((it) => it.floor.p99)), "", "", "", "", "", "", ""];
+  return [floor, ...rivalRows(figures)];
+}
+
+function rivalRows(figures) {
   return Object.entries(figures).flatMap(([name, { live, rival, latencyTimes, rateTimes }]) => {
     const line = (label, it, times, rates) => [
       label,
@@ -130,12 +148,15 @@ export async function measure({ server, say, quick }) {
   await fill(server.env.DATABASE_URL);
   const admin = server.sql({ admin: true, max: 1 });
   const live = ours(server, await pidListeningOn(server.relayPort));
+  const floorUrl = await makePeerDatabase(server, "peers_floor", ["floor"]);
+  const floorServer = await PeerServer.start("floor", floorUrl);
+  const floor = { url: floorServer.url, databaseUrl: floorUrl };
   const [figures, failed] = [{}, {}];
   for (const name of names(quick)) {
     let rival;
     try {
       rival = await startRival(name, server);
-      figures[name] = await compare(live, rival, admin, size, say);
+      figures[name] = await compare({ live, rival, floor }, admin, size, say);
     } catch (error) {
       say(`peers: ${RIVALS[name].label} failed: ${error.message}`);
       failed[name] = error.message;
@@ -144,6 +165,7 @@ export async function measure({ server, say, quick }) {
       await forget(admin, `rival_${name}`);
     }
   }
+  floorServer.stop();
   if (Object.keys(figures).length === 0) {
     throw new Error(`no peer could be measured: ${JSON.stringify(failed)}`);
   }
@@ -165,7 +187,8 @@ export async function measure({ server, say, quick }) {
         `other, from sending it to its arrival. Kept up with: ${size.flood} inserts by ${WRITERS} connections as fast as they go, divided by the time ` +
         "until every client shows the newest entry of its topic; clients may be sent newer results only. All clients are compared with the " +
         "database at the end. Idle: committed transactions in the database, background workers included. Memory: what only these processes have; " +
-        `backends are all of the database, the bench's own too.${left.join("")}`,
+        `backends are all of the database, the bench's own too. The bench used ${among(Object.values(figures).map((it) => it.generatorCores * 100))} % of ` +
+        `a core, clients in its process included.${left.join("")}`,
     }],
   };
 }

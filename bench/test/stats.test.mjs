@@ -1,6 +1,7 @@
 // The bench's own logic: what it makes of samples, targets and plots.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Board } from "../lib/board.mjs";
 import { compare } from "../lib/baseline.mjs";
 import { axis, plotOf, short, targetsPlot } from "../lib/plot.mjs";
 import { headline } from "../lib/headline.mjs";
@@ -110,4 +111,30 @@ test("the headline has what was measured, and no row without a figure", () => {
   const text = headline([report({ 5000: { live: 1000, bare: 2000 } }, { part: "relay-fanout" }), report({}, { part: "images" })]);
   assert.match(text, /\| deliveries per second[^|]*\| 1000 \| 2000: a bare loop/);
   assert.equal(text.trim().split("\n").length, 3);
+});
+
+test("a board tells when what was written is shown, and refuses what was not written", async () => {
+  const board = new Board();
+  const entry = { topic: "a", n: 2, body: "two" };
+  const shown = board.expect(entry);
+  board.show("a", { topic: "a", n: 1, body: "one" }, 5);
+  board.show("a", entry, 7);
+  assert.equal(await shown, 7);
+  assert.equal(board.needless, 1);
+  const wrong = board.expect({ ...entry, n: 3 });
+  board.show("a", { ...entry, n: 3, body: "other" }, 9);
+  await assert.rejects(wrong, /wrong answer/);
+});
+
+test("a board settles with the last of its topics, and breaks with a subscriber", async () => {
+  const board = new Board();
+  const settled = board.settle(new Map([["a", 2], ["b", 1]]), 60_000);
+  board.show("b", { topic: "b", n: 1 }, 3);
+  board.show("a", { topic: "a", n: 1 }, 4);
+  board.show("a", { topic: "a", n: 2 }, 6);
+  assert.equal(await settled, 6);
+  assert.throws(() => board.check(new Map([["a", 2], ["b", 2]])), /1 of 2 subscribers are wrong/);
+  const never = board.settle(new Map([["a", 9]]), 60_000);
+  board.fail(new Error("gone"));
+  await assert.rejects(never, /gone/);
 });
