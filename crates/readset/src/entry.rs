@@ -14,9 +14,9 @@ pub type RelId = u32;
 /// The number of an index within its relation. 0 is never used.
 pub type IndexId = u32;
 
-/// What an entry takes in an index besides its keys: two references to them with their headers, a
-/// node of a tree or a place in a map, and the set of those who have it.
-pub(crate) const ENTRY_BYTES: usize = 256;
+/// What an entry takes in an index at most besides long keys: a node of a tree or a place in a hash table, and how its
+/// read-set finds it again. `bench/match` measures it.
+pub(crate) const ENTRY_BYTES: usize = 200;
 
 /// One thing that a result depends on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

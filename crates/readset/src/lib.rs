@@ -12,10 +12,14 @@ mod attributes;
 mod column_key;
 mod condition;
 mod entry;
+mod holders;
 mod index;
 mod interval;
 mod numeric;
+mod points;
 mod read_builder;
+mod relation;
+mod small_key;
 mod write_builder;
 
 pub use attributes::{Attribute, Attributes, column_index};
