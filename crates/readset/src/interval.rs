@@ -6,8 +6,9 @@
 //! enters a left subtree only if something in it reaches beyond the key, and everything there
 //! starts at or before the key or lies left of a node that starts after it.
 //!
-//! What a search looks at of a node is in the node: of the furthest upper bound its first bytes, which decide
-//! nearly always. Each look elsewhere would be a miss of the processor's caches.
+//! What a search looks at of a node fits a line of the processor's caches: the beginnings of the bounds, which decide
+//! nearly always, and how far the left subtree reaches, so that it need not be looked at to be left out. The rest is
+//! elsewhere.
 
 use std::cmp::Ordering;
 
@@ -23,6 +24,8 @@ const NIL: NodeId = NodeId::MAX;
 #[derive(Debug, Default)]
 pub(crate) struct IntervalTree {
     nodes: Vec<Node>,
+    /// The rest of each node.
+    intervals: Vec<Interval>,
     free: Vec<NodeId>,
     root: Root,
 }
@@ -38,16 +41,24 @@ impl Default for Root {
 
 #[derive(Debug)]
 struct Node {
+    lower: Prefix,
+    upper: Prefix,
+    /// The greatest upper bound of the left subtree; the least of all if there is none.
+    left_upper: Prefix,
+    /// The node that has it.
+    left_reach: NodeId,
+    left: NodeId,
+    right: NodeId,
+}
+
+#[derive(Debug)]
+struct Interval {
     lower: SmallKey,
     upper: Option<SmallKey>,
     holders: Holders,
-    left: NodeId,
-    right: NodeId,
     height: i8,
     /// The node of this subtree with the greatest upper bound.
     reach: NodeId,
-    /// How that bound begins.
-    reach_prefix: Prefix,
 }
 
 /// The first 16 bytes of a key, with zeros behind a shorter one. If those of two keys differ, they are in the keys'
@@ -87,27 +98,28 @@ impl IntervalTree {
                 id
             }
         };
-        self.at_mut(id).holders.insert(holder).then_some(id)
+        let interval = self.interval_mut(id);
+        interval.holders.insert(holder).then_some(id)
     }
 
     /// Takes the holder from the interval, and the interval away when it was the last.
     pub(crate) fn remove(&mut self, id: NodeId, holder: Holder) {
-        let node = self.at_mut(id);
-        node.holders.remove(holder);
-        if !node.holders.is_empty() {
+        let interval = self.interval_mut(id);
+        interval.holders.remove(holder);
+        if !interval.holders.is_empty() {
             return;
         }
         self.root.0 = self.detach(self.root.0, id);
-        let node = self.at_mut(id);
-        (node.lower, node.upper) = (SmallKey::default(), None);
+        let interval = self.interval_mut(id);
+        (interval.lower, interval.upper) = (SmallKey::default(), None);
         self.free.push(id);
     }
 
     /// Bytes of bounds that are not in place.
     pub(crate) fn heap_bytes(&self, id: NodeId) -> usize {
-        let node = self.at(id);
-        let upper = node.upper.as_ref().map_or(0, SmallKey::heap_bytes);
-        node.lower.heap_bytes() + upper
+        let interval = self.interval(id);
+        let upper = interval.upper.as_ref().map_or(0, SmallKey::heap_bytes);
+        interval.lower.heap_bytes() + upper
     }
 
     /// Calls `found` with those who have an interval that holds the key, if they look at what changed. How many
@@ -126,34 +138,42 @@ impl IntervalTree {
 
     /// Those who have any interval.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Holders> {
-        self.nodes.iter().map(|node| &node.holders)
+        self.intervals.iter().map(|interval| &interval.holders)
     }
 
     fn stab_under(
         &self,
-        id: NodeId,
+        mut id: NodeId,
         sought: (&[u8], Prefix),
         found: &mut impl FnMut(&Holders),
     ) -> usize {
-        if id == NIL {
-            return 0;
-        }
-        let node = self.at(id);
         let (key, prefix) = sought;
-        let reaches = match node.reach_prefix.cmp(&prefix) {
-            Ordering::Greater => true,
-            Ordering::Less => false,
-            Ordering::Equal => ends_after(self.upper(node.reach), key),
-        };
-        if !reaches {
-            return 1;
-        }
-        let mut seen = 1 + self.stab_under(node.left, sought, found);
-        if node.lower.as_slice() <= key {
-            if ends_after(self.upper(id), key) {
-                found(&node.holders);
+        let mut seen = 0;
+        while id != NIL {
+            seen += 1;
+            let node = self.at(id);
+            let reaches = match node.left_upper.cmp(&prefix) {
+                Ordering::Greater => true,
+                Ordering::Less => false,
+                Ordering::Equal => node.left != NIL && ends_after(self.upper(node.left_reach), key),
+            };
+            let begins = match node.lower.cmp(&prefix) {
+                Ordering::Less => true,
+                Ordering::Greater => false,
+                Ordering::Equal => self.interval(id).lower.as_slice() <= key,
+            };
+            if !begins {
+                // What is to the right begins later still.
+                id = if reaches { node.left } else { NIL };
+                continue;
             }
-            seen += self.stab_under(node.right, sought, found);
+            if reaches {
+                seen += self.stab_under(node.left, sought, found);
+            }
+            if node.upper >= prefix && ends_after(self.upper(id), key) {
+                found(&self.interval(id).holders);
+            }
+            id = node.right;
         }
         seen
     }
@@ -177,18 +197,26 @@ impl IntervalTree {
         });
         assert_ne!(id, NIL, "fewer than 2^32 - 1 intervals");
         let node = Node {
+            lower: prefix(lower),
+            upper: upper_prefix(upper),
+            left_upper: Prefix::default(),
+            left_reach: NIL,
+            left: NIL,
+            right: NIL,
+        };
+        let interval = Interval {
             lower: SmallKey::from(lower),
             upper: upper.map(SmallKey::from),
             holders: Holders::None,
-            left: NIL,
-            right: NIL,
             height: 1,
             reach: id,
-            reach_prefix: upper_prefix(upper),
         };
-        match reused {
-            Some(_) => *self.at_mut(id) = node,
-            None => self.nodes.push(node),
+        if reused.is_some() {
+            *self.at_mut(id) = node;
+            *self.interval_mut(id) = interval;
+        } else {
+            self.nodes.push(node);
+            self.intervals.push(interval);
         }
         id
     }
@@ -288,17 +316,23 @@ impl IntervalTree {
         let mut reach = id;
         for child in [left, right] {
             if child != NIL {
-                let candidate = self.at(child).reach;
+                let candidate = self.interval(child).reach;
                 if compare_upper(self.upper(candidate), self.upper(reach)) == Ordering::Greater {
                     reach = candidate;
                 }
             }
         }
         let height = 1 + self.height(left).max(self.height(right));
-        let reach_prefix = upper_prefix(self.upper(reach));
+        let interval = self.interval_mut(id);
+        (interval.reach, interval.height) = (reach, height);
+        let (left_reach, left_upper) = if left == NIL {
+            (NIL, Prefix::default())
+        } else {
+            let reach = self.interval(left).reach;
+            (reach, self.at(reach).upper)
+        };
         let node = self.at_mut(id);
-        (node.reach, node.reach_prefix) = (reach, reach_prefix);
-        node.height = height;
+        (node.left_reach, node.left_upper) = (left_reach, left_upper);
     }
 
     /// How much higher the left subtree is than the right one.
@@ -308,7 +342,11 @@ impl IntervalTree {
     }
 
     fn height(&self, id: NodeId) -> i8 {
-        if id == NIL { 0 } else { self.at(id).height }
+        if id == NIL {
+            0
+        } else {
+            self.interval(id).height
+        }
     }
 
     fn precedes(&self, a: NodeId, b: NodeId) -> bool {
@@ -316,11 +354,19 @@ impl IntervalTree {
     }
 
     fn bounds(&self, id: NodeId) -> (&[u8], Option<&[u8]>) {
-        (self.at(id).lower.as_slice(), self.upper(id))
+        (self.interval(id).lower.as_slice(), self.upper(id))
     }
 
     fn upper(&self, id: NodeId) -> Option<&[u8]> {
-        self.at(id).upper.as_ref().map(SmallKey::as_slice)
+        self.interval(id).upper.as_ref().map(SmallKey::as_slice)
+    }
+
+    fn interval(&self, id: NodeId) -> &Interval {
+        &self.intervals[id as usize]
+    }
+
+    fn interval_mut(&mut self, id: NodeId) -> &mut Interval {
+        &mut self.intervals[id as usize]
     }
 
     fn at(&self, id: NodeId) -> &Node {
@@ -365,24 +411,36 @@ mod tests {
                 return 0;
             }
             let node = self.at(id);
-            assert!(!node.holders.is_empty(), "an interval of nobody is gone");
+            let interval = self.interval(id);
+            assert!(
+                !interval.holders.is_empty(),
+                "an interval of nobody is gone"
+            );
             let heights = (self.check(node.left), self.check(node.right));
             assert!((heights.0 - heights.1).abs() <= 1, "balanced");
-            assert_eq!(node.height, 1 + heights.0.max(heights.1));
+            assert_eq!(interval.height, 1 + heights.0.max(heights.1));
             for (child, order) in [(node.left, Ordering::Less), (node.right, Ordering::Greater)] {
                 if child != NIL {
                     assert_eq!(compare(self.bounds(child), self.bounds(id)), order);
-                    let reach = self.upper(self.at(child).reach);
+                    let reach = self.upper(self.interval(child).reach);
                     assert_ne!(
-                        compare_upper(reach, self.upper(node.reach)),
+                        compare_upper(reach, self.upper(interval.reach)),
                         Ordering::Greater
                     );
                 }
             }
-            assert_eq!(node.reach_prefix, upper_prefix(self.upper(node.reach)));
-            let own = compare_upper(self.upper(id), self.upper(node.reach));
+            assert_eq!(node.lower, prefix(interval.lower.as_slice()));
+            assert_eq!(node.upper, upper_prefix(self.upper(id)));
+            if node.left == NIL {
+                assert_eq!(node.left_upper, Prefix::default());
+            } else {
+                assert_eq!(node.left_reach, self.interval(node.left).reach);
+                let left_upper = upper_prefix(self.upper(node.left_reach));
+                assert_eq!(node.left_upper, left_upper);
+            }
+            let own = compare_upper(self.upper(id), self.upper(interval.reach));
             assert_ne!(own, Ordering::Greater);
-            node.height
+            interval.height
         }
 
         fn found(&self, key: &[u8]) -> (BTreeSet<SlotId>, usize) {
