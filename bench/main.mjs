@@ -16,6 +16,7 @@ const PARTS = {
   latency: { server: true },
   notify: { server: true },
   peers: { server: true, ownRelay: true },
+  match: { server: false },
   subscriptions: { server: true },
   restart: { server: true, ownRelay: true },
   tuning: { server: true, fullOnly: true },

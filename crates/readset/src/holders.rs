@@ -14,6 +14,7 @@ pub(crate) enum Holders {
     #[default]
     None,
     One(SlotId, Attributes),
+    #[expect(clippy::box_collection, reason = "keeps the usual case small")]
     Many(Box<BTreeSet<Holder>>),
 }
 

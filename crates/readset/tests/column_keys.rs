@@ -7,7 +7,9 @@ use pg_live_readset::{ColumnKey, ColumnValue, Condition};
 use proptest::prelude::*;
 
 fn key(value: ColumnValue<'_>) -> Vec<u8> {
-    ColumnKey::of(value).unwrap().into_bytes()
+    ColumnKey::of(value)
+        .expect("the value has a key")
+        .into_bytes()
 }
 
 fn holds(on: &Condition, key: &[u8]) -> bool {
@@ -20,7 +22,7 @@ fn compare_floats(a: f64, b: f64) -> Ordering {
         (true, true) => Ordering::Equal,
         (true, false) => Ordering::Greater,
         (false, true) => Ordering::Less,
-        (false, false) => a.partial_cmp(&b).unwrap(),
+        (false, false) => a.partial_cmp(&b).expect("both are numbers"),
     }
 }
 

@@ -23,7 +23,7 @@ const NUMERICS: [&str; 6] = ["-12.5", "-1", "0", "0.5", "1.25", "100"];
 
 fn key(column: usize, value: Option<u8>) -> ColumnKey {
     let Some(value) = value else {
-        return ColumnKey::of(ColumnValue::Null).unwrap();
+        return ColumnKey::of(ColumnValue::Null).expect("NULL has a key");
     };
     let of = usize::from(value);
     let value = match column {
@@ -31,11 +31,11 @@ fn key(column: usize, value: Option<u8>) -> ColumnKey {
         2 | 3 => ColumnValue::Bytes(TEXTS[of].as_bytes()),
         _ => ColumnValue::Numeric(NUMERICS[of]),
     };
-    ColumnKey::of(value).unwrap()
+    ColumnKey::of(value).expect("the value has a key")
 }
 
 fn attribute(column: usize) -> Attribute {
-    Attribute::try_from(column + 1).unwrap()
+    Attribute::try_from(column + 1).expect("few columns")
 }
 
 #[derive(Clone, Debug)]
