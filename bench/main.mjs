@@ -6,7 +6,8 @@ import { databaseSettings, isMeasured, surroundings, writePart, writeSummary } f
 
 const APP = fileURLToPath(new URL("app", import.meta.url));
 
-/** Parts with a server of their own get a fresh one; `ownRelay`: clients use a relay in a process of its own. */
+/** Parts with a server of their own get a fresh one; `ownRelay`: clients use a relay in a process of its own;
+ * `fullOnly`: takes too long for the short form. */
 const PARTS = {
   host: { server: true },
   contexts: { server: true },
@@ -16,7 +17,7 @@ const PARTS = {
   latency: { server: true },
   notify: { server: true },
   peers: { server: true, ownRelay: true },
-  match: { server: false },
+  match: { server: false, fullOnly: true },
   subscriptions: { server: true },
   restart: { server: true, ownRelay: true },
   tuning: { server: true, fullOnly: true },
