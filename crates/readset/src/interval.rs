@@ -63,19 +63,18 @@ struct Interval {
 
 /// The first 16 bytes of a key, with zeros behind a shorter one. If those of two keys differ, they are in the keys'
 /// order.
-type Prefix = (u64, u64);
+type Prefix = u128;
 
 fn prefix(key: &[u8]) -> Prefix {
     let mut bytes = [0; 16];
     let length = key.len().min(16);
     bytes[..length].copy_from_slice(&key[..length]);
-    let both = u128::from_be_bytes(bytes);
-    ((both >> 64) as u64, both as u64)
+    u128::from_be_bytes(bytes)
 }
 
 /// No bound lies beyond all others.
 fn upper_prefix(upper: Option<&[u8]>) -> Prefix {
-    upper.map_or((u64::MAX, u64::MAX), prefix)
+    upper.map_or(u128::MAX, prefix)
 }
 
 impl IntervalTree {
@@ -152,15 +151,16 @@ impl IntervalTree {
         while id != NIL {
             seen += 1;
             let node = self.at(id);
-            let reaches = match node.left_upper.cmp(&prefix) {
-                Ordering::Greater => true,
-                Ordering::Less => false,
-                Ordering::Equal => node.left != NIL && ends_after(self.upper(node.left_reach), key),
+            // Equal prefixes are rare; then the whole bounds decide.
+            let reaches = if node.left_upper == prefix {
+                node.left != NIL && ends_after(self.upper(node.left_reach), key)
+            } else {
+                node.left_upper > prefix
             };
-            let begins = match node.lower.cmp(&prefix) {
-                Ordering::Less => true,
-                Ordering::Greater => false,
-                Ordering::Equal => self.interval(id).lower.as_slice() <= key,
+            let begins = if node.lower == prefix {
+                self.interval(id).lower.as_slice() <= key
+            } else {
+                node.lower < prefix
             };
             if !begins {
                 // What is to the right begins later still.
@@ -170,7 +170,12 @@ impl IntervalTree {
             if reaches {
                 seen += self.stab_under(node.left, sought, found);
             }
-            if node.upper >= prefix && ends_after(self.upper(id), key) {
+            let is_in = if node.upper == prefix {
+                ends_after(self.upper(id), key)
+            } else {
+                node.upper > prefix
+            };
+            if is_in {
                 found(&self.interval(id).holders);
             }
             id = node.right;

@@ -200,10 +200,14 @@ impl Relation {
 
 impl Index {
     fn stab(&self, key: &[u8], changed: Option<Attributes>, hit: &mut impl FnMut(SlotId)) {
-        if let Some(holders) = self.points.get(key) {
+        if !self.points.is_empty()
+            && let Some(holders) = self.points.get(key)
+        {
             holders.hit(changed, hit);
         }
-        self.ranges.stab(key, changed, hit);
+        if !self.ranges.is_empty() {
+            self.ranges.stab(key, changed, hit);
+        }
     }
 
     fn all(&self, changed: Option<Attributes>, hit: &mut impl FnMut(SlotId)) {
