@@ -23,6 +23,16 @@ pub(crate) mod sql {
         used_identity, used_clock \
         FROM live.run_query($1::text, $2::text, $3::text, $4::bigint, $5::bigint, $6::bigint, \
         $7::text)";
+    /// The same for several queries; `n` counts them from 1.
+    pub(crate) const RUN_QUERIES: &str = "SELECT n, ok, value::text, error, error_data::text, \
+        log_lines, result.journal, c, boot, pos, registered, not_live, snapshot, reads, \
+        used_identity, used_clock \
+        FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[]), \
+        pg_catalog.unnest($3::text[]), pg_catalog.unnest($5::bigint[]), pg_catalog.unnest($6::bigint[]), \
+        pg_catalog.unnest($7::text[])) WITH ORDINALITY \
+        AS call (path, args, identity, sub, generation, journal, n) CROSS JOIN LATERAL \
+        live.run_query(call.path, call.args, call.identity, $4::bigint, call.sub, call.generation, \
+        call.journal) AS result";
     pub(crate) const RUN_MUTATION: &str = "SELECT ok, value::text, error, error_data::text, \
         log_lines, replayed \
         FROM live.run_mutation($1::text, $2::text, $3::text, $4::text, $5::bigint)";

@@ -34,6 +34,7 @@ pub(crate) struct Connector {
 pub(crate) struct Connection {
     pub(crate) client: Client,
     pub(crate) run_query: Statement,
+    pub(crate) run_queries: Statement,
     pub(crate) run_mutation: Statement,
     pub(crate) last_commit: Statement,
     pub(crate) clock: Statement,
@@ -148,6 +149,7 @@ impl Connector {
         self.metrics.connections_opened.add(1);
         Ok(Connection {
             run_query: client.prepare(sql::RUN_QUERY).await?,
+            run_queries: client.prepare(sql::RUN_QUERIES).await?,
             run_mutation: client.prepare(sql::RUN_MUTATION).await?,
             last_commit: client.prepare(sql::LAST_COMMIT).await?,
             clock: client.prepare(sql::CLOCK).await?,

@@ -12,7 +12,7 @@ use super::Relay;
 use super::nodes::{Reading, Seat};
 use super::pool::Stopping;
 use super::sql_error::{Verdict, describe};
-use super::transaction::{Broken, Executed, transact};
+use super::transaction::{Broken, Culprit, Executed, transact};
 
 pub(crate) use super::transaction::Work as Attempt;
 
@@ -60,7 +60,7 @@ impl Strikes {
     pub(crate) fn judge(&mut self, broken: Broken, calls: &[Call]) -> Next {
         let Broken {
             verdict,
-            culprit: Some(culprit),
+            culprit: Culprit::Call(culprit),
             message,
         } = broken
         else {
@@ -115,6 +115,7 @@ pub(crate) async fn execute(
             calls,
             failing: strikes.failing(),
             keeps: false,
+            one_by_one: true,
         };
         let broken = match attempt(relay, seat, work, reading).await {
             Ok(mut executed) => {
@@ -163,7 +164,7 @@ pub(crate) async fn attempt(
         }
         return Err(Broken {
             verdict: Verdict::Lost,
-            culprit: None,
+            culprit: Culprit::Nobody,
             message,
         });
     };

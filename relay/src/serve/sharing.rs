@@ -14,7 +14,7 @@ use tracing::debug;
 use super::Relay;
 use super::nodes::{Reading, Seat};
 use super::runs::{self, Attempt, Next, Strikes};
-use super::transaction::{Executed, Open};
+use super::transaction::{Culprit, Executed, Open};
 
 /// Something that a session is told. Small: each session has room for some of them.
 pub(crate) enum News {
@@ -243,6 +243,7 @@ async fn execute(relay: &Arc<Relay>, mut batch: Batch<Waiter>, mut reading: Opti
     let seat = seat.unwrap_or_default();
     let mut strikes = Strikes::default();
     let mut calls = calls_of(&batch);
+    let mut one_by_one = false;
     loop {
         let reading = match reading.take() {
             Some(reading) => reading,
@@ -258,6 +259,7 @@ async fn execute(relay: &Arc<Relay>, mut batch: Batch<Waiter>, mut reading: Opti
             calls: &calls,
             failing: strikes.failing(),
             keeps: batch.keeps,
+            one_by_one,
         };
         let broken = match runs::attempt(relay, &seat, attempt, reading).await {
             Ok(mut executed) => {
@@ -268,7 +270,11 @@ async fn execute(relay: &Arc<Relay>, mut batch: Batch<Waiter>, mut reading: Opti
             }
             Err(broken) => broken,
         };
-        if let Some(culprit) = broken.culprit
+        if broken.culprit == Culprit::OneOfSeveral && !one_by_one {
+            one_by_one = true;
+            continue;
+        }
+        if let Culprit::Call(culprit) = broken.culprit
             && calls.len() > 1
         {
             // One query must not keep those of other sessions waiting.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::future::{join, join_all};
 use pg_live_session::sharing::Observed;
 use pg_live_session::{Failure, Moment, QueryResult, Release};
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
 
 use super::Relay;
@@ -44,9 +45,19 @@ pub(crate) struct Open {
 /// Why an attempt came to nothing.
 pub(crate) struct Broken {
     pub(crate) verdict: Verdict,
-    /// Index of the call that was running.
-    pub(crate) culprit: Option<usize>,
+    pub(crate) culprit: Culprit,
     pub(crate) message: String,
+}
+
+/// Which call an attempt came to nothing at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Culprit {
+    /// None, as far as is known.
+    Nobody,
+    /// The one with this index.
+    Call(usize),
+    /// One of several that were in the same statement: each in a statement of its own tells.
+    OneOfSeveral,
 }
 
 /// Calls to execute, and those that get an error without being executed.
@@ -56,6 +67,8 @@ pub(crate) struct Work<'a> {
     pub(crate) failing: &'a BTreeMap<usize, String>,
     /// Whether results are to be kept (R10).
     pub(crate) keeps: bool,
+    /// Each call in a statement of its own, so that the one that fails is known.
+    pub(crate) one_by_one: bool,
 }
 
 impl Work<'_> {
@@ -97,7 +110,7 @@ impl Open {
     ) -> Result<Executed, Broken> {
         let lost = || Broken {
             verdict: Verdict::Lost,
-            culprit: None,
+            culprit: Culprit::Nobody,
             message: "the transaction is over".to_owned(),
         };
         let reading = self.reading.as_ref().ok_or_else(lost)?;
@@ -105,14 +118,15 @@ impl Open {
             calls,
             failing: &BTreeMap::new(),
             keeps: false,
+            one_by_one: true,
         };
         let Reading {
             connection,
             owner,
             ticket,
         } = reading;
-        let rows = join_all(rows(connection, *owner, &work.executable())).await;
-        let (mut rows, mut moment) = gather(rows).map_err(|failure| {
+        let rows = rows(connection, *owner, &work.executable(), work.one_by_one).await;
+        let (mut rows, mut moment) = rows.and_then(gather).map_err(|failure| {
             // The connection is closed with the last who holds it.
             self.broken.store(true, Ordering::Relaxed);
             failure.into_broken()
@@ -157,9 +171,9 @@ pub(crate) async fn transact(
     let calls = work.executable();
     let helpers = relay.database.queries.spare(calls.len() / SHARE);
     let done = if helpers.is_empty() {
-        alone(&connection, owner, &calls, work.keeps).await
+        alone(&connection, owner, &calls, work).await
     } else {
-        together(&connection, helpers, owner, &calls, work.keeps).await
+        together(&connection, helpers, owner, &calls, work).await
     };
     let (rows, moment, mark) = match done {
         Ok(done) => done,
@@ -171,7 +185,7 @@ pub(crate) async fn transact(
         (None, None) => connection
             .now()
             .await
-            .map_err(|error| broken(None, &error))?,
+            .map_err(|error| broken(Culprit::Nobody, &error))?,
     };
     let results = work.results(rows);
     let Some(mark) = mark else {
@@ -208,7 +222,11 @@ async fn transact_on_replica(
     let Reading {
         connection, owner, ..
     } = reading;
-    let (mut rows, ..) = match alone(&connection, owner, &work.executable(), false).await {
+    let unkept = Work {
+        keeps: false,
+        ..work
+    };
+    let (mut rows, ..) = match alone(&connection, owner, &work.executable(), unkept).await {
         Ok(done) => done,
         Err(failure) => return Err(abandon(connection, failure)),
     };
@@ -242,7 +260,7 @@ async fn settle(
 ) -> Result<(), Broken> {
     let lost = |verdict, message| Broken {
         verdict,
-        culprit: None,
+        culprit: Culprit::Nobody,
         message,
     };
     let mut carried = Vec::with_capacity(rows.len());
@@ -271,6 +289,8 @@ async fn settle(
     Ok(())
 }
 
+/// What the server said of each call, by its index.
+type Executions = Vec<(usize, Result<QueryRow, Error>)>;
 /// What came of one part of the work.
 type Rows = BTreeMap<usize, QueryRow>;
 type Done = (Rows, Option<Moment>, Option<Mark>);
@@ -280,18 +300,18 @@ async fn alone(
     connection: &Taken,
     owner: i64,
     calls: &[(usize, &Call)],
-    keeps: bool,
+    work: Work<'_>,
 ) -> Result<Done, Failed> {
     let begin = connection.client.batch_execute(sql::BEGIN_QUERY);
-    let rows = join_all(rows(connection, owner, calls));
-    let mark = watermark(connection, owner, keeps, KEEP_PATIENCE_MS);
+    let rows = rows(connection, owner, calls, work.one_by_one);
+    let mark = watermark(connection, owner, work.keeps, KEEP_PATIENCE_MS);
     let (begun, (rows, mark)) = join(begin, join(rows, mark)).await;
-    begun.map_err(|error| Failed::Sql(None, error))?;
-    let (rows, moment) = gather(rows)?;
+    begun.map_err(Failed::elsewhere_than_in_a_call)?;
+    let (rows, moment) = gather(rows?)?;
     done(
         rows,
         moment,
-        mark.map_err(|error| Failed::Sql(None, error))?,
+        mark.map_err(Failed::elsewhere_than_in_a_call)?,
     )
 }
 
@@ -302,17 +322,17 @@ async fn together(
     helpers: Vec<Taken>,
     owner: i64,
     calls: &[(usize, &Call)],
-    keeps: bool,
+    work: Work<'_>,
 ) -> Result<Done, Failed> {
     let begin = lead.client.batch_execute(sql::BEGIN_QUERY);
     let export = lead.client.query_one(sql::EXPORT_SNAPSHOT, &[]);
     let place = watermark(lead, owner, true, 0);
     let (begun, (exported, place)) = join(begin, join(export, place)).await;
-    begun.map_err(|error| Failed::Sql(None, error))?;
+    begun.map_err(Failed::elsewhere_than_in_a_call)?;
     let exported: String = exported
         .and_then(|row| row.try_get(0))
-        .map_err(|error| Failed::Sql(None, error))?;
-    let Some(place) = place.map_err(|error| Failed::Sql(None, error))? else {
+        .map_err(Failed::elsewhere_than_in_a_call)?;
+    let Some(place) = place.map_err(Failed::elsewhere_than_in_a_call)? else {
         return Err(Failed::Restarted);
     };
     let mut shares: Vec<Vec<(usize, &Call)>> = vec![Vec::new(); helpers.len() + 1];
@@ -322,17 +342,22 @@ async fn together(
     }
     let own = shares.pop().unwrap_or_default();
     let others = helpers.into_iter().zip(shares);
-    let others =
-        others.map(|(helper, share)| help(helper, &exported, place.moment.c, owner, share));
+    let begin = format!(
+        "{}; SET TRANSACTION SNAPSHOT '{}'; SELECT live.import_snapshot({})",
+        sql::BEGIN_QUERY,
+        exported.replace('\'', ""),
+        place.moment.c
+    );
+    let others = others.map(|(helper, share)| help(helper, &begin, owner, share, work.one_by_one));
     let (own, (others, mark)) = join(
-        join_all(rows(lead, owner, &own)),
+        rows(lead, owner, &own, work.one_by_one),
         join(
             join_all(others),
-            watermark(lead, owner, keeps, KEEP_PATIENCE_MS),
+            watermark(lead, owner, work.keeps, KEEP_PATIENCE_MS),
         ),
     )
     .await;
-    let (mut rows, moment) = gather(own)?;
+    let (mut rows, moment) = gather(own?)?;
     for other in others {
         let (more, other) = other?;
         if other != moment {
@@ -343,30 +368,25 @@ async fn together(
     done(
         rows,
         moment,
-        mark.map_err(|error| Failed::Sql(None, error))?,
+        mark.map_err(Failed::elsewhere_than_in_a_call)?,
     )
 }
 
-/// A share of the calls at an imported snapshot.
+/// A share of the calls at a snapshot that `begin` imports.
 async fn help(
     connection: Taken,
-    exported: &str,
-    c: u64,
+    begin: &str,
     owner: i64,
     calls: Vec<(usize, &Call)>,
+    one_by_one: bool,
 ) -> Result<(Rows, Option<Moment>), Failed> {
-    let begin = format!(
-        "{}; SET TRANSACTION SNAPSHOT '{}'; SELECT live.import_snapshot({c})",
-        sql::BEGIN_QUERY,
-        exported.replace('\'', "")
-    );
-    let begin = connection.client.batch_execute(&begin);
-    let (begun, rows) = join(begin, join_all(rows(&connection, owner, &calls))).await;
+    let begin = connection.client.batch_execute(begin);
+    let (begun, rows) = join(begin, rows(&connection, owner, &calls, one_by_one)).await;
     if let Err(error) = begun {
         // The others' results would be of no use either: all is tried again.
         return Err(Failed::Import(describe(&error)));
     }
-    match gather(rows) {
+    match rows.and_then(gather) {
         Ok(gathered) => {
             end(connection);
             Ok(gathered)
@@ -382,8 +402,8 @@ async fn help(
 
 /// Why the statements of a transaction came to nothing.
 enum Failed {
-    /// A statement on the first connection failed, that of this call if one is named.
-    Sql(Option<usize>, Error),
+    /// A statement on the first connection failed.
+    Sql(Culprit, Error),
     /// A statement on another one.
     Elsewhere(Broken),
     /// A snapshot could not be imported.
@@ -393,6 +413,10 @@ enum Failed {
 }
 
 impl Failed {
+    fn elsewhere_than_in_a_call(error: Error) -> Self {
+        Failed::Sql(Culprit::Nobody, error)
+    }
+
     /// Whether the connection can be used again.
     fn leaves_connection(&self) -> bool {
         match self {
@@ -411,7 +435,7 @@ impl Failed {
     fn into_broken(self) -> Broken {
         let conflict = |message: String| Broken {
             verdict: Verdict::Conflict,
-            culprit: None,
+            culprit: Culprit::Nobody,
             message,
         };
         match self {
@@ -472,15 +496,62 @@ async fn watermark(
     Mark::from_row(&row).map(Some)
 }
 
-/// One statement for each call.
-fn rows<'a>(
-    connection: &'a Taken,
+/// All calls in one statement, which spares both sides most of what a statement costs; or one statement for each.
+async fn rows(
+    connection: &Taken,
     owner: i64,
-    calls: &'a [(usize, &'a Call)],
-) -> impl Iterator<Item = impl Future<Output = (usize, Result<QueryRow, Error>)> + 'a> + 'a {
-    calls
+    calls: &[(usize, &Call)],
+    one_by_one: bool,
+) -> Result<Executions, Failed> {
+    if calls.len() > 1 && !one_by_one {
+        return execute_all(connection, owner, calls).await;
+    }
+    let executions = calls
         .iter()
-        .map(move |(n, call)| execute_one(connection, owner, *n, call))
+        .map(|(n, call)| execute_one(connection, owner, *n, call));
+    Ok(join_all(executions).await)
+}
+
+async fn execute_all(
+    connection: &Taken,
+    owner: i64,
+    calls: &[(usize, &Call)],
+) -> Result<Executions, Failed> {
+    let several = |error| Failed::Sql(Culprit::OneOfSeveral, error);
+    let (mut paths, mut args, mut identities, mut journals) = (vec![], vec![], vec![], vec![]);
+    let (mut subs, mut generations) = (vec![], vec![]);
+    for (_, call) in calls {
+        let (sub, generation) = call.registration.unwrap_or((0, 0));
+        paths.push(&*call.path);
+        args.push(&*call.args);
+        identities.push(call.identity.as_deref());
+        journals.push(call.journal.as_deref());
+        subs.push(sub);
+        generations.push(generation);
+    }
+    let parameters: [&(dyn ToSql + Sync); 7] = [
+        &paths,
+        &args,
+        &identities,
+        &owner,
+        &subs,
+        &generations,
+        &journals,
+    ];
+    let found = connection
+        .client
+        .query(&connection.run_queries, &parameters)
+        .await
+        .map_err(several)?;
+    let mut rows = Vec::with_capacity(calls.len());
+    for row in &found {
+        let place = row.try_get::<_, i64>("n").map_err(several)?;
+        let call = usize::try_from(place - 1).ok().and_then(|n| calls.get(n));
+        if let Some((n, _)) = call {
+            rows.push((*n, QueryRow::from_row(row)));
+        }
+    }
+    Ok(rows)
 }
 
 async fn execute_one(
@@ -511,13 +582,11 @@ async fn execute_one(
 }
 
 /// The rows, and their moment if there is any.
-fn gather(
-    results: Vec<(usize, Result<QueryRow, Error>)>,
-) -> Result<(Rows, Option<Moment>), Failed> {
+fn gather(results: Executions) -> Result<(Rows, Option<Moment>), Failed> {
     let mut rows = BTreeMap::new();
     let mut moment = None;
     for (n, result) in results {
-        let row = result.map_err(|error| Failed::Sql(Some(n), error))?;
+        let row = result.map_err(|error| Failed::Sql(Culprit::Call(n), error))?;
         if *moment.get_or_insert(row.moment) != row.moment {
             return Err(Failed::Restarted);
         }
@@ -550,7 +619,7 @@ fn abandon(connection: Taken, failed: Failed) -> Broken {
     failed.into_broken()
 }
 
-fn broken(culprit: Option<usize>, error: &Error) -> Broken {
+fn broken(culprit: Culprit, error: &Error) -> Broken {
     Broken {
         verdict: judge(error),
         culprit,
