@@ -50,6 +50,12 @@ pub struct Config {
     pub snapshot_connections: usize,
     /// Connections of clients at a time; more wait to be accepted.
     pub max_connections: usize,
+    /// While so many runs wait to be executed nobody else is let in: clients come back later, each after a time of its own.
+    pub max_waiting_runs: usize,
+    /// While so many transactions wait for a connection to the database, HTTP calls are refused.
+    pub max_waiting_calls: usize,
+    /// Connections of clients that are accepted in a second: those that are served already go first.
+    pub max_accepted: usize,
     /// Whether clients are shown neither the messages of a function's errors nor what it logged.
     pub redact: bool,
     /// How to stop.
@@ -71,11 +77,14 @@ impl Config {
             dev_logs: false,
             static_dir: None,
             query_connections: 4,
-            mutation_connections: 3,
+            mutation_connections: 8,
             replica_urls: Vec::new(),
             replica_max_lag: DEFAULT_MAX_LAG,
             snapshot_connections: 16,
             max_connections: 100_000,
+            max_waiting_runs: 20_000,
+            max_waiting_calls: 2_000,
+            max_accepted: 4_000,
             redact: false,
             drain: Drain::default(),
             ready: None,

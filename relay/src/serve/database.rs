@@ -60,6 +60,8 @@ pub(crate) struct Database {
     pub(crate) connector: Arc<Connector>,
     pub(crate) queries: Arc<Pool>,
     pub(crate) mutations: Arc<Pool>,
+    /// For mutations that take turns: others wait for them, so they do not wait in line with all the rest.
+    pub(crate) turns: Arc<Pool>,
 }
 
 impl Database {
@@ -75,6 +77,10 @@ impl Database {
             mutations: Arc::new(Pool::new(
                 Arc::clone(&connector),
                 config.mutation_connections,
+            )),
+            turns: Arc::new(Pool::new(
+                Arc::clone(&connector),
+                config.mutation_connections.div_ceil(4),
             )),
             connector,
         }

@@ -31,8 +31,6 @@ use super::{Relay, mutations, runs, wire};
 const PATIENCE: Duration = Duration::from_secs(70);
 /// Most queries of a batch.
 const MAX_BATCH: usize = 1_000;
-/// Calls are refused while so many transactions wait for a connection.
-const MOST_WAITING: u64 = 2_000;
 /// Attempts of a query that lost against a change of the schema.
 const QUERY_ATTEMPTS: u32 = 5;
 
@@ -345,7 +343,7 @@ fn to_run(call: Call) -> runs::Call {
 
 /// Whether there is room for another call.
 fn admit(relay: &Relay) -> Result<(), ApiError> {
-    if relay.metrics.waiting.get() < MOST_WAITING {
+    if relay.metrics.waiting.get() < relay.config.max_waiting_calls as u64 {
         return Ok(());
     }
     Err(ApiError::overloaded(

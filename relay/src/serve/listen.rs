@@ -8,7 +8,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, warn};
 
 use super::Relay;
@@ -18,13 +18,49 @@ const HEAD_PATIENCE: Duration = Duration::from_secs(20);
 /// Pause when the process has no file descriptors left.
 const SHORTAGE_PAUSE: Duration = Duration::from_millis(500);
 
+/// So many connections of a second may be accepted at once.
+const AT_ONCE: u32 = 20;
+
+/// How fast connections are accepted, so that a storm of them leaves the sessions that there are their share.
+struct Pace {
+    each: Duration,
+    /// When the next one could be accepted if they came evenly.
+    even: Instant,
+}
+
+impl Pace {
+    fn new(per_second: usize, now: Instant) -> Self {
+        let per_second = u32::try_from(per_second).unwrap_or(u32::MAX).max(1);
+        Self {
+            each: Duration::from_secs(1) / per_second,
+            even: now
+                .checked_sub(Duration::from_secs(1) / AT_ONCE)
+                .unwrap_or(now),
+        }
+    }
+
+    /// When the next connection is to be accepted; `None`: now.
+    fn next(&mut self, now: Instant) -> Option<Instant> {
+        let ahead = Duration::from_secs(1) / AT_ONCE;
+        self.even = self.even.max(now.checked_sub(ahead).unwrap_or(now)) + self.each;
+        Some(self.even).filter(|turn| *turn > now)
+    }
+}
+
 /// Serves connections until the relay drains; open ones go on, and end with the request that they are in.
 pub(crate) async fn serve(relay: Arc<Relay>, listener: TcpListener, router: Router) {
     let places = Arc::new(Semaphore::new(relay.config.max_connections));
+    let mut pace = Pace::new(relay.config.max_accepted, Instant::now());
     loop {
+        let turn = pace.next(Instant::now());
         let accepted = tokio::select! {
             () = relay.draining.cancelled() => return,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = async {
+                if let Some(turn) = turn {
+                    sleep_until(turn).await;
+                }
+                accept(&listener, &places).await
+            } => accepted,
         };
         let (stream, place) = match accepted {
             Ok(accepted) => accepted,
@@ -89,4 +125,30 @@ fn is_of_one_connection(error: &std::io::Error) -> bool {
         error.kind(),
         ConnectionAborted | ConnectionRefused | ConnectionReset
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_storm_is_spread_and_what_comes_slowly_is_not_kept_waiting() {
+        let start = Instant::now();
+        let mut pace = Pace::new(1_000, start);
+        let mut now = start;
+        for _ in 0..3_000 {
+            now = pace.next(now).unwrap_or(now);
+        }
+        let took = now - start;
+        assert!(took >= Duration::from_millis(2_900), "{took:?}");
+        assert!(took <= Duration::from_millis(3_100), "{took:?}");
+        for _ in 0..100 {
+            now += Duration::from_millis(2);
+            let turn = pace.next(now);
+            assert!(turn.is_none_or(|turn| turn < now + Duration::from_millis(1)));
+        }
+        now += Duration::from_secs(1);
+        let at_once = (0..100).filter(|_| pace.next(now).is_none()).count();
+        assert!((49..=51).contains(&at_once), "{at_once}");
+    }
 }

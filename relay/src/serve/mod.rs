@@ -9,6 +9,7 @@ mod any_input;
 mod auth;
 mod body;
 mod config;
+mod contention;
 mod database;
 mod functions;
 mod http;
@@ -54,6 +55,7 @@ pub use settings::{LogFormat, Settings, SettingsError};
 
 use admin::Preparations;
 use auth::Gate;
+use contention::Contention;
 use database::Database;
 use invalidations::Control;
 use link::Link;
@@ -113,6 +115,7 @@ struct Relay {
     preparations: Preparations,
     sessions: Sessions,
     snapshots: Snapshots,
+    contention: Contention,
     executions: Executions,
     metrics: Arc<Metrics>,
     /// Makes the numbers of hidden errors.
@@ -204,6 +207,7 @@ pub async fn run(mut config: Config, stop: CancellationToken) -> Result<(), Erro
         gate,
         preparations: Preparations::default(),
         nodes: Nodes::new(link, replicas.clone()),
+        contention: Contention::new(),
         executions: Executions::new(config.query_connections),
         config,
         database,

@@ -1,5 +1,6 @@
 //! Mutations: serializable, repeated on conflicts, once per session and request (R14).
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join;
@@ -10,7 +11,7 @@ use tracing::{debug, warn};
 
 use super::Relay;
 use super::database::{FunctionResult, MutationRow, moment, sql};
-use super::pool::{Connection, Stopping, Taken, backoff};
+use super::pool::{Connection, Pool, Stopping, Taken, backoff};
 use super::sql_error::{Verdict, describe, is_reusable_after, judge};
 
 /// Repetitions after conflicts.
@@ -143,10 +144,18 @@ async fn execute_until_settled(
 ) -> Result<(FunctionResult, Moment), Failed> {
     let (mut conflicts, mut losses) = (0, 0);
     loop {
-        let broken = match attempt(relay, call)
-            .await
-            .map_err(|Stopping| Failed::Stopping)?
-        {
+        let turn = tokio::select! {
+            biased;
+            turn = relay.contention.turn(&call.path, &call.args) => turn,
+            () = relay.shutdown.cancelled() => return Err(Failed::Stopping),
+        };
+        let pool = match turn {
+            Some(_) => &relay.database.turns,
+            None => &relay.database.mutations,
+        };
+        let attempted = attempt(relay, pool, call).await;
+        drop(turn);
+        let broken = match attempted.map_err(|Stopping| Failed::Stopping)? {
             Ok(done) => return Ok(done),
             Err(broken) => broken,
         };
@@ -154,7 +163,12 @@ async fn execute_until_settled(
         let pause = match judge(&broken.error) {
             Verdict::Conflict if conflicts < RETRIES => {
                 conflicts += 1;
-                backoff(conflicts - 1)
+                // Whoever waits for its turn need not also wait for chance.
+                if relay.contention.lost(&call.path, &call.args) {
+                    Duration::ZERO
+                } else {
+                    backoff(conflicts - 1)
+                }
             }
             Verdict::Conflict => {
                 warn!(path, error, "a mutation met a conflict each time");
@@ -182,9 +196,10 @@ async fn execute_until_settled(
 /// One transaction.
 async fn attempt(
     relay: &Relay,
+    pool: &Arc<Pool>,
     call: &Call,
 ) -> Result<Result<(FunctionResult, Moment), Broken>, Stopping> {
-    let connection = relay.database.mutations.take().await?;
+    let connection = pool.take().await?;
     let row = match run_in_transaction(&connection, call).await {
         Ok(row) => row,
         Err(error) => {

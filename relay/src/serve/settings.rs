@@ -117,7 +117,7 @@ pub struct Settings {
     /// Connections to the database that run queries [default: 4]
     #[arg(long, env = "PG_LIVE_QUERY_CONNECTIONS", value_name = "N")]
     query_connections: Option<usize>,
-    /// Connections to the database that run mutations [default: 3]
+    /// Connections to the database that run mutations [default: 8]
     #[arg(long, env = "PG_LIVE_MUTATION_CONNECTIONS", value_name = "N")]
     mutation_connections: Option<usize>,
     /// Connections to the database that hold snapshots for consistent queries over HTTP [default: 16]
@@ -126,6 +126,16 @@ pub struct Settings {
     /// Connections of clients at a time; more wait [default: 100000]
     #[arg(long, env = "PG_LIVE_MAX_CONNECTIONS", value_name = "N")]
     max_connections: Option<usize>,
+    /// While so many queries wait to be executed, new clients are told to come back later [default: 20000]
+    #[arg(long, env = "PG_LIVE_MAX_WAITING_RUNS", value_name = "N")]
+    max_waiting_runs: Option<usize>,
+    /// While so many transactions wait for a connection to the database, calls over HTTP are answered by 503
+    /// [default: 2000]
+    #[arg(long, env = "PG_LIVE_MAX_WAITING_CALLS", value_name = "N")]
+    max_waiting_calls: Option<usize>,
+    /// Connections of clients that are accepted in a second; more wait [default: 4000]
+    #[arg(long, env = "PG_LIVE_MAX_ACCEPTED", value_name = "N")]
+    max_accepted: Option<usize>,
     /// Show clients neither messages of functions' errors nor what functions log; the log has them
     #[arg(long, env = "PG_LIVE_REDACT", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     redact: Option<bool>,
@@ -178,6 +188,9 @@ impl Settings {
             mutation_connections: self.mutation_connections.or(file.mutation_connections),
             snapshot_connections: self.snapshot_connections.or(file.snapshot_connections),
             max_connections: self.max_connections.or(file.max_connections),
+            max_waiting_runs: self.max_waiting_runs.or(file.max_waiting_runs),
+            max_waiting_calls: self.max_waiting_calls.or(file.max_waiting_calls),
+            max_accepted: self.max_accepted.or(file.max_accepted),
             redact: self.redact.or(file.redact),
             drain_delay: self.drain_delay.or(file.drain_delay),
             drain_spread: self.drain_spread.or(file.drain_spread),
@@ -237,12 +250,28 @@ impl Settings {
                 *place = between(setting, number, MOST_CONNECTIONS)?;
             }
         }
-        if let Some(number) = self.max_connections {
-            config.max_connections = between(
+        let bounds = [
+            (
                 "max-connections",
-                number,
-                tokio::sync::Semaphore::MAX_PERMITS,
-            )?;
+                self.max_connections,
+                &mut config.max_connections,
+            ),
+            (
+                "max-waiting-runs",
+                self.max_waiting_runs,
+                &mut config.max_waiting_runs,
+            ),
+            (
+                "max-waiting-calls",
+                self.max_waiting_calls,
+                &mut config.max_waiting_calls,
+            ),
+            ("max-accepted", self.max_accepted, &mut config.max_accepted),
+        ];
+        for (setting, given, place) in bounds {
+            if let Some(number) = given {
+                *place = between(setting, number, tokio::sync::Semaphore::MAX_PERMITS)?;
+            }
         }
         config.redact = self.redact.unwrap_or(false);
         config.drain = Drain {
@@ -322,7 +351,7 @@ mod tests {
         assert_eq!(config.database_url, "postgresql://flag/d");
         assert_eq!(
             (config.query_connections, config.mutation_connections),
-            (8, 3)
+            (8, 8)
         );
         assert_eq!(config.drain.delay, Duration::from_millis(1500));
         assert!(config.redact && config.listen.port() == 1);
