@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use pg_live_session::sharing::{
-    Ask, Asked, Asker, Batch, Call, Hold, Observed, Outcome, Owner, Sharing, Told,
+    Ask, Asked, Asker, Batch, Call, Hold, Invalidation, Observed, Outcome, Owner, Sharing, Told,
 };
 use pg_live_session::*;
 use proptest::prelude::*;
@@ -88,6 +88,11 @@ fn number(text: &str) -> u64 {
 
 impl World {
     fn new() -> Self {
+        Self::with_crowd(SESSIONS + 1)
+    }
+
+    /// So many sessions are executed for before they are told.
+    fn with_crowd(crowd: usize) -> Self {
         let client = |n: usize| Client {
             session: Session::new(
                 u32::try_from(n).unwrap(),
@@ -112,7 +117,7 @@ impl World {
                 c: 1,
                 writes: Vec::new(),
             },
-            sharing: Sharing::default(),
+            sharing: Sharing::with_crowd(crowd),
             owner: 1,
             clients: (1..=SESSIONS).map(client).collect(),
             under_way: Vec::new(),
@@ -196,11 +201,42 @@ impl World {
         }
     }
 
+    fn spread(&mut self, news: Vec<Invalidation<To>>) {
+        for told in news {
+            let Invalidation {
+                asker: To(n),
+                sub,
+                run,
+                moment,
+                anew,
+            } = told;
+            let client = &mut self.clients[n];
+            let is_void = client.holds.get(&sub).is_some_and(|hold| hold.is_of(run));
+            match anew.map(|anew| anew.hold(sub, run)) {
+                Some(hold) if is_void => {
+                    client.holds.insert(sub, hold);
+                }
+                Some(hold) => self.release(hold),
+                None if is_void => {
+                    client.holds.remove(&sub);
+                }
+                None => {}
+            }
+            self.clients[n].inbox.push_back(Event::Invalidated {
+                sub,
+                generation: run,
+                moment,
+            });
+        }
+    }
+
     /// What the shell does with an answer: it goes through the same queue as invalidations.
     fn take(&mut self, mut told: Told<To>) {
         let n = told.asker.0;
         for hold in std::mem::take(&mut told.holds) {
-            if let Some(older) = self.clients[n].holds.insert(hold.sub, hold) {
+            if let Some(older) = self.clients[n].holds.insert(hold.sub, hold)
+                && !older.is_of_the_same(&hold)
+            {
                 self.release(older);
             }
         }
@@ -399,6 +435,7 @@ impl World {
         for execution in done.unregister {
             self.registered.remove(&execution);
         }
+        self.spread(done.news);
         for told in done.told {
             self.take(told);
         }
@@ -429,6 +466,7 @@ impl World {
         for execution in done.unregister {
             self.registered.remove(&execution);
         }
+        self.spread(done.news);
         for told in done.told {
             self.take(told);
         }
@@ -439,13 +477,9 @@ impl World {
         let Some((execution, moment)) = self.invalidations.pop_front() else {
             return false;
         };
-        for (To(n), sub, generation) in self.sharing.invalidated(self.now, execution, moment) {
-            self.clients[n].inbox.push_back(Event::Invalidated {
-                sub,
-                generation,
-                moment,
-            });
-        }
+        let invalidated = self.sharing.invalidated(self.now, execution, moment);
+        self.spread(invalidated.told);
+        self.wanted.extend(invalidated.wanted);
         true
     }
 
@@ -494,8 +528,16 @@ impl World {
                 }
                 busy |= self.clients[n].session.wake_at().is_some();
                 self.now += 100;
-                self.handle(n, Event::Timer);
+                // At no other time: whoever is to be woken must say so.
+                if self.clients[n]
+                    .session
+                    .wake_at()
+                    .is_some_and(|at| at <= self.now)
+                {
+                    self.handle(n, Event::Timer);
+                }
             }
+            busy |= !self.wanted.is_empty();
             quiet = if busy { 0 } else { quiet + 1 };
             if quiet == 3 {
                 return self.check_end();
@@ -575,9 +617,10 @@ proptest! {
 
     #[test]
     fn every_session_moves_from_one_snapshot_to_a_newer_one(
+        crowd in 1..=SESSIONS + 1,
         choices in prop::collection::vec(any::<u32>(), 0..250),
     ) {
-        let mut world = World::new();
+        let mut world = World::with_crowd(crowd);
         for choice in choices {
             world.step(choice);
         }
@@ -588,7 +631,12 @@ proptest! {
 /// All sessions show the same query, and one write touches it.
 #[test]
 fn one_execution_serves_all() {
-    let mut world = World::new();
+    for crowd in [1, SESSIONS, SESSIONS + 1] {
+        one_execution_serves_all_of(World::with_crowd(crowd));
+    }
+}
+
+fn one_execution_serves_all_of(mut world: World) {
     for n in 0..SESSIONS {
         world.modify(n, Some(1));
     }
@@ -675,7 +723,7 @@ fn who_asks_again_for_what_is_slowed_down_is_not_forgotten() {
         c += 1;
         sharing.done(now + 1, &batch, outcome_at(c, false), 1.0);
         let told = sharing.invalidated(now + 2, batch.calls[0].sub, at(c + 1));
-        assert_eq!(told.len(), 1);
+        assert_eq!(told.told.len(), 1);
         now += 3;
         c += 1;
     }
@@ -711,4 +759,82 @@ fn what_reads_the_clock_is_shared_for_a_second() {
     assert!(matches!(sharing.ask(1_000, Some(1), ask(3)), Asked::Queued));
     let another_owner = sharing.ask(999, Some(2), ask(4));
     assert!(!matches!(another_owner, Asked::Served(_)));
+}
+
+/// What a crowd shows is executed before the crowd is told; then each has its result at once.
+#[test]
+fn a_crowd_is_told_when_the_next_result_is_there() {
+    let mut sharing: Sharing<To> = Sharing::with_crowd(2);
+    let asks = |sharing: &mut Sharing<To>, min| {
+        for number in [1, 2] {
+            let _ = sharing.ask(0, Some(1), ask_from(number, min));
+        }
+    };
+    asks(&mut sharing, 1);
+    let first = sharing.next_batch(0, 1, true).unwrap();
+    assert_eq!(
+        sharing
+            .done(0, &first, outcome_at(5, false), 1.0)
+            .told
+            .len(),
+        2
+    );
+    let invalidated = sharing.invalidated(9, first.calls[0].sub, at(6));
+    assert!(invalidated.told.is_empty());
+    assert_eq!(invalidated.wanted, Some(9));
+    let next = sharing.next_batch(9, 1, true).unwrap();
+    let done = sharing.done(9, &next, outcome_at(6, false), 1.0);
+    assert!(done.told.is_empty() && done.unregister.is_empty());
+    assert_eq!(done.news.len(), 2);
+    assert!(
+        done.news
+            .iter()
+            .all(|told| told.anew.is_some() && told.moment == at(6))
+    );
+    let ask = ask_from(1, 6);
+    assert!(matches!(sharing.ask(9, Some(1), ask), Asked::Served(_)));
+    // Both leave; only then is it unregistered.
+    let holds = done
+        .news
+        .into_iter()
+        .map(|told| told.anew.unwrap().hold(told.sub, told.run));
+    let unheld: Vec<Sub> = holds.filter_map(|hold| sharing.release(9, hold)).collect();
+    assert_eq!(unheld, [next.calls[0].sub]);
+}
+
+/// A crowd is told also if what was executed for it came to nothing, and before anyone is given a release.
+#[test]
+fn a_crowd_is_told_in_any_case() {
+    for by_release in [false, true] {
+        let mut sharing: Sharing<To> = Sharing::with_crowd(1);
+        let _ = sharing.ask(0, Some(1), ask_from(1, 1));
+        let first = sharing.next_batch(0, 1, true).unwrap();
+        sharing.done(0, &first, outcome_at(5, false), 1.0);
+        assert!(
+            sharing
+                .invalidated(9, first.calls[0].sub, at(6))
+                .told
+                .is_empty()
+        );
+        let ahead = sharing.next_batch(9, 1, true).unwrap();
+        let done = if by_release {
+            let mut ask = ask_from(7, 5);
+            ask.run.queries[0].path = "m:g".into();
+            ask.run.keeps = true;
+            assert!(matches!(sharing.ask(9, Some(1), ask), Asked::Queued));
+            let other = sharing.next_batch(9, 1, true).unwrap();
+            let release = Release {
+                boot: 1,
+                w: 9,
+                clear: true,
+            };
+            let mut outcome = outcome_at(6, false);
+            outcome.release = Some(release);
+            sharing.done(9, &other, outcome, 1.0)
+        } else {
+            sharing.failed(&ahead)
+        };
+        assert_eq!(done.news.len(), 1, "by a release: {by_release}");
+        assert_eq!(done.news[0].anew, None);
+    }
 }

@@ -15,6 +15,7 @@ use tracing::{debug, info, warn};
 use super::Relay;
 use super::database::{sql, unsigned};
 use super::pool::backoff;
+use super::sharing;
 use super::sql_error::describe;
 
 /// Between two calls of `live.next` without a hint: a hint may be lost or forged.
@@ -166,7 +167,7 @@ pub(crate) async fn keep_attached(
 
 /// Attaches and passes on invalidations until the connection has to be made anew.
 async fn attach_and_follow(
-    relay: &Relay,
+    relay: &Arc<Relay>,
     unregister: &mut mpsc::UnboundedReceiver<Vec<Sub>>,
 ) -> Lost {
     match Follower::attach(relay).await {
@@ -180,7 +181,7 @@ async fn attach_and_follow(
 
 /// An attached control connection.
 struct Follower<'a> {
-    relay: &'a Relay,
+    relay: &'a Arc<Relay>,
     client: Client,
     next: Statement,
     hints: Arc<Notify>,
@@ -192,7 +193,7 @@ struct Follower<'a> {
 }
 
 impl<'a> Follower<'a> {
-    async fn attach(relay: &'a Relay) -> Result<Self, Lost> {
+    async fn attach(relay: &'a Arc<Relay>) -> Result<Self, Lost> {
         // A new owner each time: what belonged to the old one is dropped with its connection (R8).
         let owner = rand::rng().random_range(1..=i64::MAX);
         let (client, mut connection) = relay.database.connector.open().await?;
@@ -293,7 +294,7 @@ impl<'a> Follower<'a> {
             c: unsigned(row, "c")?,
         };
         self.relay.metrics.invalidations.add(1);
-        self.relay.executions.invalidated(sub, moment);
+        sharing::invalidated(self.relay, sub, moment);
         Ok(())
     }
 

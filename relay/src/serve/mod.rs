@@ -11,6 +11,7 @@ mod body;
 mod config;
 mod contention;
 mod database;
+mod frames;
 mod functions;
 mod http;
 mod http_error;

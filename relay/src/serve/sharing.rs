@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pg_live_session::sharing::{
-    Ask, Asked, Asker, Batch, Hold, Observed, Outcome, Owner, Sharing, Told,
+    Anew, Ask, Asked, Asker, Batch, Hold, Invalidation, Observed, Outcome, Owner, Sharing, Told,
 };
 use pg_live_session::{Event, Millis, Moment, QueryResult, Run, RunNumber, Sub};
 use tokio::sync::mpsc::UnboundedSender;
@@ -23,6 +23,8 @@ pub(crate) enum News {
         sub: Sub,
         generation: RunNumber,
         moment: Moment,
+        /// The next result is kept for the session.
+        anew: Option<Anew>,
     },
     Event(Box<Event>),
     /// The relay is about to stop: sessions leave one after the other.
@@ -96,20 +98,47 @@ impl Executions {
     pub(crate) fn forget_registrations(&self) {
         self.lock().sharing.forget_registrations();
     }
+}
 
-    /// Tells everyone who holds a result that it is out of date.
-    pub(crate) fn invalidated(&self, execution: Sub, moment: Moment) {
-        let now = self.now();
-        let holders = self.lock().sharing.invalidated(now, execution, moment);
-        for (waiter, sub, generation) in holders {
-            // One that has just ended needs it no more.
-            let _ = waiter.events.send(News::Invalidated {
-                sub,
-                generation,
-                moment,
-            });
+/// A result is out of date: everyone who holds it is told, now or when the next one is there.
+pub(crate) fn invalidated(relay: &Arc<Relay>, execution: Sub, moment: Moment) {
+    let executions = &relay.executions;
+    let now = executions.now();
+    let invalidated = executions
+        .lock()
+        .sharing
+        .invalidated(now, execution, moment);
+    spread(relay, invalidated.told);
+    match invalidated.wanted {
+        Some(at) if at > now => dispatch_at(relay, at),
+        Some(_) => dispatch(relay),
+        None => {}
+    }
+}
+
+/// Tells sessions that what they show is out of date.
+fn spread(relay: &Relay, news: Vec<Invalidation<Waiter>>) {
+    let mut unheld = Vec::new();
+    for told in news {
+        let Invalidation {
+            asker,
+            sub,
+            run,
+            moment,
+            anew,
+        } = told;
+        let told = asker.events.send(News::Invalidated {
+            sub,
+            generation: run,
+            moment,
+            anew,
+        });
+        // One that has just ended needs it no more.
+        if told.is_err() {
+            unheld.extend(anew.map(|anew| anew.hold(sub, run)));
         }
     }
+    release(relay, unheld);
 }
 
 /// Takes in the run of a session. It is answered here, or later through the session's events.
@@ -147,11 +176,14 @@ pub(crate) fn ask(
 
 /// A session does not show a result any more.
 pub(crate) fn release(relay: &Relay, holds: impl IntoIterator<Item = Hold>) {
+    let mut holds = holds.into_iter().peekable();
+    if holds.peek().is_none() {
+        return;
+    }
     let executions = &relay.executions;
     let now = executions.now();
     let mut table = executions.lock();
-    let unheld = holds.into_iter();
-    let unheld: Vec<Sub> = unheld
+    let unheld: Vec<Sub> = holds
         .filter_map(|hold| table.sharing.release(now, hold))
         .collect();
     drop(table);
@@ -300,6 +332,7 @@ async fn execute(relay: &Arc<Relay>, mut batch: Batch<Waiter>, mut reading: Opti
 fn fail(relay: &Relay, batch: &Batch<Waiter>) {
     let failed = relay.executions.lock().sharing.failed(batch);
     relay.metrics.runs_failed.add(failed.told.len() as u64);
+    spread(relay, failed.news);
     if !failed.unregister.is_empty() {
         relay.control.unregister(failed.unregister);
     }
@@ -333,6 +366,8 @@ fn finish(relay: &Arc<Relay>, batch: &Batch<Waiter>, executed: Executed, took: D
     if let Some(at) = done.later {
         dispatch_at(relay, at);
     }
+    // R10: before the release.
+    spread(relay, done.news);
     tell(done.told, open.map(Arc::new).as_ref());
 }
 

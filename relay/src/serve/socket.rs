@@ -66,7 +66,7 @@ impl Socket {
     }
 
     /// Queues one message, in one frame or several. After the end it goes nowhere.
-    pub(super) fn put(&mut self, frames: Vec<String>) {
+    pub(super) fn put(&mut self, frames: Vec<Utf8Bytes>) {
         if self.said {
             return;
         }
@@ -77,7 +77,7 @@ impl Socket {
             } else {
                 Meaning::None
             };
-            self.queue.push_back((Message::Text(frame.into()), meaning));
+            self.queue.push_back((Message::Text(frame), meaning));
         }
     }
 

@@ -10,9 +10,10 @@ use convex_sync_types::AuthenticationToken;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use pg_live_session::sharing::{Hold, Told};
+use pg_live_session::sharing::{Anew, Hold, Told};
 use pg_live_session::{
-    Authentication, ClientMessage, Command, Event, Limits, Millis, Run, ServerMessage, Session, Sub,
+    Authentication, ClientMessage, Command, Event, Limits, Millis, Run, RunNumber, ServerMessage,
+    Session, Sub,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -23,10 +24,8 @@ use super::silence::{Silence, Verdict};
 use super::socket::{Happened, SEND_PATIENCE, Socket};
 use super::transaction::Open;
 use super::wire::Heard;
-use super::{Relay, mutations, wire};
+use super::{Relay, frames, mutations, wire};
 
-/// While so many runs wait to be executed nobody else is let in: clients come back later, each after a time of its own.
-const MOST_WAITING: usize = 20_000;
 /// The relay has too much to do; the client connects again, later.
 const TRY_AGAIN_LATER: u16 = 1013;
 /// The relay goes away; the client connects again.
@@ -49,7 +48,7 @@ async fn refuse(mut socket: WebSocket) {
 /// Serves one client until it leaves.
 /// `chunks`: whether it knows transitions in parts.
 pub(crate) async fn serve(relay: Arc<Relay>, socket: WebSocket, chunks: bool) {
-    if relay.executions.waiting() >= MOST_WAITING {
+    if relay.executions.waiting() >= relay.config.max_waiting_runs {
         relay.metrics.sessions_refused.add(1);
         return refuse(socket).await;
     }
@@ -141,7 +140,7 @@ impl Client {
             tokio::select! {
                 biased;
                 Some(news) = events.recv() => self.take_in(news),
-                Some(event) = self.work.next() => self.handle(event),
+                Some(event) = self.work.next(), if !self.work.is_empty() => self.handle(event),
                 () = &mut timer => {
                     self.on_time();
                     timer.as_mut().reset(self.due());
@@ -151,6 +150,19 @@ impl Client {
                     Happened::Heard(frame) => self.hear(frame),
                     Happened::Ended => self.disconnect(),
                 },
+            }
+        }
+        // What was kept for it and it was not told of any more.
+        events.close();
+        while let Ok(news) = events.try_recv() {
+            if let News::Invalidated {
+                sub,
+                generation,
+                anew: Some(anew),
+                ..
+            } = news
+            {
+                sharing::release(&self.relay, [anew.hold(sub, generation)]);
             }
         }
     }
@@ -245,11 +257,15 @@ impl Client {
                 sub,
                 generation,
                 moment,
-            } => self.handle(Event::Invalidated {
-                sub,
-                generation,
-                moment,
-            }),
+                anew,
+            } => {
+                self.replace_hold(sub, generation, anew);
+                self.handle(Event::Invalidated {
+                    sub,
+                    generation,
+                    moment,
+                });
+            }
             News::Event(event) => self.handle(*event),
             News::Drains => self.plan_to_leave(),
             News::Stops => self.leave(),
@@ -257,19 +273,40 @@ impl Client {
         }
     }
 
+    /// Nobody holds an execution that is out of date: its hold is void. If the next result is kept for this session, that
+    /// takes its place.
+    fn replace_hold(&mut self, sub: Sub, generation: RunNumber, anew: Option<Anew>) {
+        let is_void = self
+            .holds
+            .get(&sub)
+            .is_some_and(|hold| hold.is_of(generation));
+        match anew.map(|anew| anew.hold(sub, generation)) {
+            Some(hold) if is_void => {
+                self.holds.insert(sub, hold);
+            }
+            // It shows something newer by now, or nothing.
+            Some(hold) => sharing::release(&self.relay, [hold]),
+            None if is_void => {
+                self.holds.remove(&sub);
+            }
+            None => {}
+        }
+    }
+
     /// R11: the snapshot of a run lives until the session has said whether it needs more of it.
     fn finish(&mut self, mut told: Told<Waiter>, open: Option<Arc<Open>>) {
-        let older = std::mem::take(&mut told.holds).into_iter();
-        let older = older.filter_map(|hold| self.holds.insert(hold.sub, hold));
+        let holds = std::mem::take(&mut told.holds).into_iter();
+        let older = holds.filter_map(|hold| {
+            let older = self.holds.insert(hold.sub, hold)?;
+            (!older.is_of_the_same(&hold)).then_some(older)
+        });
         let older: Vec<Hold> = older.collect();
         self.snapshot = open;
         for event in told.events() {
             self.handle(event);
         }
         self.snapshot = None;
-        if !older.is_empty() {
-            sharing::release(&self.relay, older);
-        }
+        sharing::release(&self.relay, older);
     }
 
     /// Has a run executed, or takes over what another one has given.
@@ -365,8 +402,7 @@ impl Client {
     }
 
     fn send(&mut self, message: &ServerMessage) {
-        let frames = wire::encode(message).and_then(|text| wire::frames(text, self.chunks));
-        match frames {
+        match frames::of(message, self.chunks) {
             Ok(frames) => self.socket.put(frames),
             Err(error) => {
                 error!(session = self.number, %error, "a value of the database is not JSON");

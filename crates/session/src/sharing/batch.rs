@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::hold::Execution;
 use super::{
-    Ask, Asked, Asker, CLOCK_SHARED, Hold, Lane, Owner, Question, Results, Sharing, State, Told,
-    Unit, UnitId, Waiting, Who, answers,
+    Ask, Asked, Asker, CLOCK_SHARED, Hold, Invalidation, Lane, Owner, Question, Results, Sharing,
+    State, Told, Unit, UnitId, Waiting, Who, answers,
 };
 use crate::{Answer, Millis, Moment, QueryResult, Release, Sub};
 
@@ -70,6 +70,8 @@ pub struct Outcome {
 /// What the shell has to do after a batch.
 #[derive(Debug)]
 pub struct Done<W> {
+    /// To be told first.
+    pub news: Vec<Invalidation<W>>,
     /// To be told to their sessions.
     pub told: Vec<Told<W>>,
     /// Executions that nobody holds.
@@ -163,7 +165,7 @@ impl<W: Asker> Sharing<W> {
         batch
             .failed
             .extend(gone.map(|it| Told::failed(it.ask.asker, it.ask.run.number)));
-        if unit.waiting.is_empty() {
+        if unit.waiting.is_empty() && unit.news.is_empty() {
             let questions = Arc::clone(&unit.questions);
             self.units.remove(&id);
             if let Some(slot) = self.slots.get_mut(&questions) {
@@ -204,10 +206,10 @@ impl<W: Asker> Sharing<W> {
         };
         unit.state = State::Running { owner };
         batch.keeps |= unit.keeps;
-        let identity = unit
-            .waiting
-            .first()
-            .and_then(|it| it.ask.run.identity.clone());
+        let identity = match unit.waiting.first() {
+            Some(first) => first.ask.run.identity.clone(),
+            None => unit.identity.clone(),
+        };
         for question in unit.questions.iter() {
             if let Some(sub) = known.get(question) {
                 if let Some(execution) = self.executions.get_mut(sub)
@@ -271,7 +273,12 @@ impl<W: Asker> Sharing<W> {
             }
             answers.insert(call.sub, answer);
         }
+        let news = match release {
+            Some(_) => self.all_news(),
+            None => Vec::new(),
+        };
         let mut done = Done {
+            news,
             told: Vec::new(),
             unregister: Vec::new(),
             more: false,
@@ -334,6 +341,7 @@ impl<W: Asker> Sharing<W> {
             State::Queued { .. } | State::Delayed | State::Done(_) => return,
         };
         let waiting = std::mem::take(&mut unit.waiting);
+        let news = std::mem::take(&mut unit.news);
         let questions = Arc::clone(&unit.questions);
         let executions: Vec<Sub> = questions
             .iter()
@@ -372,6 +380,9 @@ impl<W: Asker> Sharing<W> {
         done.shared += u64::max(given, 1) - 1;
         // What was found to be personal is asked for under another question from now on.
         let misnamed = is_personal && questions.iter().any(|question| question.who == Who::Anyone);
+        self.forget_ahead(id);
+        let told = self.news_of(news, &executions, all_in_force && !misnamed);
+        done.news.extend(told);
         if !all_in_force || misnamed {
             let late = !misnamed && !all_in_force;
             self.units.remove(&id);
@@ -535,18 +546,21 @@ impl<W: Asker> Sharing<W> {
 
     /// A batch came to nothing: its sessions try again.
     pub fn failed(&mut self, batch: &Batch<W>) -> Done<W> {
-        let mut told = Vec::new();
+        let (mut told, mut news) = (Vec::new(), Vec::new());
         for id in self.batches.remove(&batch.number).unwrap_or_default() {
+            self.forget_ahead(id);
             let Some(unit) = self.units.remove(&id) else {
                 continue;
             };
             if let Some(slot) = self.slots.get_mut(&unit.questions) {
                 slot.unit.take_if(|known| *known == id);
             }
+            news.extend(unit.news);
             let waiting = unit.waiting.into_iter();
             told.extend(waiting.map(|it| Told::failed(it.ask.asker, it.ask.run.number)));
         }
         Done {
+            news,
             told,
             unregister: self.forget_calls(batch),
             more: self.waiting() > 0,

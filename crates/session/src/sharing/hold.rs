@@ -43,6 +43,18 @@ pub struct Hold {
     pub(super) execution: Sub,
 }
 
+impl Hold {
+    /// Whether it is of what this run was given.
+    pub fn is_of(&self, run: RunNumber) -> bool {
+        self.run == run
+    }
+
+    /// Whether both are of the same result: then the older one need not be given back.
+    pub fn is_of_the_same(&self, other: &Hold) -> bool {
+        self.execution == other.execution
+    }
+}
+
 /// What a session is told of its run.
 #[derive(Debug)]
 pub struct Told<W> {
@@ -121,33 +133,6 @@ impl<W: Asker> Sharing<W> {
             execution,
         };
         (Some(hold), None)
-    }
-
-    /// The owner's registration of an execution is out of date: the sessions to be told, with their sub and run.
-    pub fn invalidated(
-        &mut self,
-        now: crate::Millis,
-        execution: Sub,
-        moment: Moment,
-    ) -> Vec<(W, Sub, RunNumber)> {
-        let Some(touched) = self.executions.get_mut(&execution) else {
-            return Vec::new();
-        };
-        touched.invalidated = Some(moment);
-        if !touched.is_over() {
-            // Whoever is given the result is told then.
-            return Vec::new();
-        }
-        let Some(touched) = self.executions.remove(&execution) else {
-            return Vec::new();
-        };
-        for unit in touched.units {
-            self.retire(now, unit, false);
-        }
-        let holders = touched.holders.into_iter();
-        holders
-            .map(|(sub, (run, asker))| (asker, sub, run))
-            .collect()
     }
 
     /// A session no longer shows a result. The execution to unregister if nobody does.

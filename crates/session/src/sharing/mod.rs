@@ -20,6 +20,7 @@
 //!   passed on before it is known, to all who hold results. A session takes in what it was told in that order, the
 //!   answer to its run last: so it has them all when it judges what it keeps.
 
+mod ahead;
 mod batch;
 mod hold;
 mod pace;
@@ -28,6 +29,7 @@ mod queue;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+pub use ahead::{Anew, Invalidated, Invalidation};
 pub use batch::{Batch, Call, Done, Observed, Outcome};
 pub use hold::{Hold, Told};
 
@@ -104,8 +106,12 @@ type UnitId = u64;
 #[derive(Debug)]
 struct Unit<W> {
     questions: Arc<[Question]>,
+    /// For whom it is executed if nobody waits for it.
+    identity: Option<Arc<str>>,
     /// They wait for the answer.
     waiting: Vec<Waiting<W>>,
+    /// They are told that what they show is out of date when this has been executed.
+    news: Vec<Invalidation<W>>,
     state: State,
     /// The record of the invalidator is wanted (R10).
     keeps: bool,
@@ -155,6 +161,10 @@ pub struct Sharing<W> {
     units: HashMap<UnitId, Unit<W>>,
     executions: HashMap<Sub, Execution<W>>,
     batches: HashMap<u64, Vec<UnitId>>,
+    /// Units with news.
+    ahead: HashSet<UnitId>,
+    /// So many sessions that show the same result are a crowd.
+    crowd: usize,
     queue: Queue,
     /// Functions that ask who the caller is.
     personal: HashSet<Arc<str>>,
@@ -170,6 +180,8 @@ impl<W> Default for Sharing<W> {
             units: HashMap::new(),
             executions: HashMap::new(),
             batches: HashMap::new(),
+            ahead: HashSet::new(),
+            crowd: ahead::CROWD,
             queue: Queue::default(),
             personal: HashSet::new(),
             last: 0,
@@ -179,6 +191,14 @@ impl<W> Default for Sharing<W> {
 }
 
 impl<W: Asker> Sharing<W> {
+    /// As the default, but with so many sessions for a crowd.
+    pub fn with_crowd(crowd: usize) -> Self {
+        Self {
+            crowd,
+            ..Self::default()
+        }
+    }
+
     /// Takes in a run. `owner`: under which the relay is attached now.
     pub fn ask(&mut self, now: Millis, owner: Option<Owner>, ask: Ask<W>) -> Asked<W> {
         let questions = self.questions(&ask);
@@ -188,7 +208,22 @@ impl<W: Asker> Sharing<W> {
         {
             return asked;
         }
-        self.enqueue(now, questions, ask)
+        let fresh = ask.run.fresh;
+        let unit = Unit {
+            questions,
+            identity: ask.run.identity.clone(),
+            keeps: ask.run.keeps,
+            waiting: vec![Waiting {
+                ask,
+                joined_late: false,
+            }],
+            news: Vec::new(),
+            state: State::Delayed,
+        };
+        match self.enqueue(now, unit, fresh) {
+            at if at > now => Asked::Later(at),
+            _ => Asked::Queued,
+        }
     }
 
     /// The questions of a run, in its order.
@@ -257,35 +292,32 @@ impl<W: Asker> Sharing<W> {
         Some(asked)
     }
 
-    /// A unit of its own.
-    fn enqueue(&mut self, now: Millis, questions: Arc<[Question]>, ask: Ask<W>) -> Asked<W> {
+    /// Puts a unit in line; when it may be executed.
+    fn enqueue(&mut self, now: Millis, mut unit: Unit<W>, fresh: bool) -> Millis {
         self.sweep(now);
         self.last += 1;
         let id = self.last;
-        let slot = self.slots.entry(Arc::clone(&questions)).or_insert(Slot {
+        let slot = self.slots.entry(Arc::clone(&unit.questions));
+        let slot = slot.or_insert(Slot {
             unit: None,
             pace: Pace::default(),
         });
         slot.unit = Some(id);
         let until = slot.pace.earliest();
-        let (state, asked) = if until > now && !ask.run.fresh {
-            (self.queue.delay(id, until), Asked::Later(until))
+        let at = if until > now && !fresh {
+            unit.state = self.queue.delay(id, until);
+            until
         } else {
-            let paths = questions.iter().map(|question| &question.path);
-            let lane = self.queue.lane(paths, ask.run.fresh);
-            (self.queue.push(id, lane, now), Asked::Queued)
+            let paths = unit.questions.iter().map(|question| &question.path);
+            let lane = self.queue.lane(paths, fresh);
+            unit.state = self.queue.push(id, lane, now);
+            now
         };
-        let unit = Unit {
-            questions,
-            keeps: ask.run.keeps,
-            waiting: vec![Waiting {
-                ask,
-                joined_late: false,
-            }],
-            state,
-        };
+        if !unit.news.is_empty() {
+            self.ahead.insert(id);
+        }
         self.units.insert(id, unit);
-        asked
+        at
     }
 
     /// How many units wait to be executed.
@@ -301,11 +333,13 @@ impl<W: Asker> Sharing<W> {
         let id = self.last;
         let unit = Unit {
             questions,
+            identity: ask.run.identity.clone(),
             keeps: ask.run.keeps,
             waiting: vec![Waiting {
                 ask,
                 joined_late: false,
             }],
+            news: Vec::new(),
             state: State::Delayed,
         };
         self.units.insert(id, unit);
