@@ -112,12 +112,12 @@ function barPlot({ title, unit, bars }) {
     const y = top + n * step + step / 2;
     const color = ours ? "c0" : "c5";
     parts.push(
-      text(left - 8, y + 4, "legend end", label.length > 48 ? `${label.slice(0, 46)}…` : label),
+      text(left - 8, y + 4, "legend end", label.length > 44 ? `${label.slice(0, 42)}…` : label),
       line(left, y, x(value), y, `solid ${color}`),
       text(x(value) + 8, y + 4, "tick", figure(value)),
     );
   });
-  return figureElement(`${title} (${unit})`, bottom + 24, parts);
+  return figureElement(`${title} (${unit}, logarithmic)`, bottom + 24, parts);
 }
 
 /** A plot of a report: bars, or lines over a scale. */

@@ -22,7 +22,7 @@ const SETTINGS = {
   requery: { variable: "POOL_SIZE", values: [1, 2, 4, 8, 16], used: 4 },
   poll100: { variable: "BATCH", values: [10, 50, 100, 500], used: 100 },
   wal2json: { variable: "MAX_CHANGES", values: [10, 100, 1000], used: 100 },
-  zero: { variable: "SYNC_WORKERS", values: [1, 2], used: 1 },
+  zero: { variable: "SYNC_WORKERS", values: [1, 2], used: 2 },
 };
 const POOLS = [4, 8, 16, 32, 64];
 const POOL_USED = 8;

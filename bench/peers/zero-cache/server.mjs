@@ -58,7 +58,7 @@ const cache = spawn(process.execPath, [CLI], {
     ZERO_REPLICA_FILE: join(folder, "replica.db"),
     ZERO_APP_ID: "bench",
     ZERO_PORT: String(port),
-    ZERO_NUM_SYNC_WORKERS: process.env.SYNC_WORKERS ?? "1",
+    ZERO_NUM_SYNC_WORKERS: process.env.SYNC_WORKERS ?? "2",
     ZERO_UPSTREAM_MAX_CONNS: "6",
     ZERO_CVR_MAX_CONNS: "10",
     ZERO_CHANGE_MAX_CONNS: "3",
