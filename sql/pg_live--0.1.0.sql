@@ -334,10 +334,16 @@ COMMENT ON FUNCTION live.query_source IS
     'Runs the query that a module of JavaScript exports by default, without deploying it.';
 
 CREATE FUNCTION live.explain(path text, args json DEFAULT '{}')
-    RETURNS TABLE (kind text, "table" text, index text, lower text, upper text)
+    RETURNS TABLE (kind text, "table" text, index text, lower text, upper text,
+        columns text, condition text, reason text)
     LANGUAGE c STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'live_explain';
 COMMENT ON FUNCTION live.explain IS 'The read-set of a query: what must change for it to run again.';
+
+CREATE FUNCTION live.narrows(operator oid) RETURNS boolean
+    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'live_narrows';
+COMMENT ON FUNCTION live.narrows IS
+    'Whether a condition of SQL with this operator can make a read-set smaller than the table.';
 
 CREATE FUNCTION live.run_query(
         path text, args text, identity text, owner bigint, sub bigint, generation bigint,

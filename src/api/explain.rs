@@ -1,20 +1,25 @@
 //! `live.explain`: the read-set of a query as rows.
 
+use std::collections::BTreeMap;
+
 use pg_live_readset::{ReadEntry, RelId};
 use pgrx::IntoDatum;
-use pgrx::pg_sys::Datum;
+use pgrx::pg_sys::{self, Datum};
 
+use super::condition_text::{self, hex};
 use crate::documents::catalog::{Catalog, FunctionKind};
 use crate::error::{Error, Result};
 use crate::functions::run::{self, Caller, Request};
 use crate::pg::function::Call;
+use crate::pg::plan::{self, Why};
 use crate::pg::spi::{self, Access, Param};
-use crate::reads::{DEFINITIONS, INTERVALS};
+use crate::reads::{self, DEFINITIONS, INTERVALS, Widened};
 
-/// `live.explain(path text, args json) -> TABLE (kind, "table", index, lower, upper)`
+/// `live.explain(path text, args json) -> TABLE (kind, "table", index, lower, upper, columns, condition, reason)`
 pub(super) fn explain(call: &mut Call) -> Result<Datum> {
     let path: String = call.required(0, "path")?;
     let args: String = call.required(1, "args")?;
+    reads::take_widened();
     let response = run::run(&Request {
         path: &path,
         args: &args,
@@ -29,12 +34,13 @@ pub(super) fn explain(call: &mut Call) -> Result<Datum> {
             data: error.data,
         });
     }
+    let widened = reads::take_widened();
     let catalog = Catalog::current(Access::Read)?;
     let reads: Result<Vec<_>> = response
         .reads
         .entries
         .iter()
-        .map(|entry| row(&catalog, entry))
+        .map(|entry| row(&catalog, &widened, entry))
         .collect();
     let observed = response.observed;
     let outside = [
@@ -43,52 +49,59 @@ pub(super) fn explain(call: &mut Call) -> Result<Datum> {
         (observed.identity, "identity"),
     ];
     let outside = outside.into_iter().filter(|(looked_at, _)| *looked_at);
-    let outside = outside.map(|(_, what)| vec![what.into_datum(), None, None, None, None]);
+    let outside = outside.map(|(_, what)| Line::of(what));
     let why = response.not_live.into_iter();
-    let why = why.map(|reason| {
-        vec![
-            "not live".into_datum(),
-            None,
-            None,
-            reason.into_datum(),
-            None,
-        ]
+    let why = why.map(|reason| Line {
+        lower: Some(reason.clone()),
+        reason: Some(reason),
+        ..Line::of("not live")
     });
-    Ok(call.rows(reads?.into_iter().chain(outside).chain(why).collect()))
+    let lines = reads?.into_iter().chain(outside).chain(why);
+    Ok(call.rows(lines.map(Line::datums).collect()))
 }
 
-fn row(catalog: &Catalog, entry: &ReadEntry) -> Result<Vec<Option<Datum>>> {
-    let (kind, rel, index, lower, upper) = match entry {
-        ReadEntry::Key { rel, pk } => (
-            "key",
-            *rel,
-            None,
-            Some(String::from_utf8_lossy(pk).into_owned()),
-            None,
-        ),
-        ReadEntry::Range {
-            rel,
-            index,
-            lower,
-            upper,
-        } => (
-            "range",
-            *rel,
-            Some(*index),
-            Some(hex(lower)),
-            upper.as_deref().map(hex),
-        ),
-        ReadEntry::Table { rel } => ("table", *rel, None, None, None),
-        ReadEntry::Rows { rel, condition, .. } => (
-            "rows",
-            *rel,
-            None,
-            condition.as_ref().map(|on| hex(&on.lower)),
-            condition
-                .as_ref()
-                .and_then(|on| on.upper.as_deref().map(hex)),
-        ),
-    };
+/// A row of the result.
+struct Line {
+    kind: &'static str,
+    table: Option<String>,
+    index: Option<String>,
+    lower: Option<String>,
+    upper: Option<String>,
+    columns: Option<String>,
+    condition: Option<String>,
+    reason: Option<String>,
+}
+
+impl Line {
+    fn of(kind: &'static str) -> Line {
+        Line {
+            kind,
+            table: None,
+            index: None,
+            lower: None,
+            upper: None,
+            columns: None,
+            condition: None,
+            reason: None,
+        }
+    }
+
+    fn datums(self) -> Vec<Option<Datum>> {
+        vec![
+            self.kind.into_datum(),
+            self.table.into_datum(),
+            self.index.into_datum(),
+            self.lower.into_datum(),
+            self.upper.into_datum(),
+            self.columns.into_datum(),
+            self.condition.into_datum(),
+            self.reason.into_datum(),
+        ]
+    }
+}
+
+fn row(catalog: &Catalog, widened: &BTreeMap<RelId, Widened>, entry: &ReadEntry) -> Result<Line> {
+    let rel = entry.rel();
     let table = catalog.table_by_oid(rel);
     let name = match table {
         Some(table) => table.name.clone(),
@@ -97,16 +110,63 @@ fn row(catalog: &Catalog, entry: &ReadEntry) -> Result<Vec<Option<Datum>>> {
         None if INTERVALS.contains(&rel) => interval_name(rel)?,
         None => relation_name(rel)?,
     };
-    let index = index
-        .and_then(|number| table.and_then(|table| table.index_by_number(number)))
-        .map(|index| index.name.clone());
-    Ok(vec![
-        kind.into_datum(),
-        name.into_datum(),
-        index.into_datum(),
-        lower.into_datum(),
-        upper.into_datum(),
-    ])
+    let line = Line {
+        table: Some(name),
+        ..Line::of("")
+    };
+    Ok(match entry {
+        ReadEntry::Key { pk, .. } => Line {
+            kind: "key",
+            lower: Some(String::from_utf8_lossy(pk).into_owned()),
+            ..line
+        },
+        ReadEntry::Range {
+            index,
+            lower,
+            upper,
+            ..
+        } => Line {
+            kind: "range",
+            index: table
+                .and_then(|table| table.index_by_number(*index))
+                .map(|index| index.name.clone()),
+            lower: Some(hex(lower)),
+            upper: upper.as_deref().map(hex),
+            ..line
+        },
+        ReadEntry::Table { .. } => Line {
+            kind: "table",
+            reason: widened.get(&rel).map(|why| explained(*why).to_owned()),
+            ..line
+        },
+        ReadEntry::Rows {
+            columns, condition, ..
+        } => {
+            let of_table = condition_text::columns(rel)?;
+            Line {
+                kind: "rows",
+                columns: Some(condition_text::names(&of_table, *columns)),
+                condition: condition
+                    .as_ref()
+                    .map(|condition| condition_text::describe(&of_table, condition)),
+                ..line
+            }
+        }
+    })
+}
+
+/// Why a table is there as a whole.
+fn explained(why: Widened) -> &'static str {
+    match why {
+        Widened::Plan(Why::EveryColumn) => {
+            "it is scanned without a condition on a column that is understood, and all columns are read"
+        }
+        Widened::Plan(Why::NotScanned) => "the plan does not scan it as it is written",
+        Widened::Plan(Why::NotFollowed) => {
+            "the statement writes or locks rows, or its plan does what is not followed"
+        }
+        Widened::Declared => "live.depends() says so",
+    }
 }
 
 fn relation_name(rel: RelId) -> Result<String> {
@@ -130,6 +190,8 @@ fn interval_name(number: RelId) -> Result<String> {
     Ok(name.unwrap_or_else(|| number.to_string()))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// `live.narrows(operator oid) -> boolean`
+pub(super) fn narrows(call: &mut Call) -> Result<Datum> {
+    let operator: pg_sys::Oid = call.required(0, "operator")?;
+    Ok(Datum::from(plan::is_narrowed(operator)))
 }

@@ -1,5 +1,6 @@
 //! The SQL surface, one file per noun.
 
+mod condition_text;
 mod documents;
 mod explain;
 mod functions;
@@ -29,6 +30,7 @@ sql_functions! {
     live_query = functions::query;
     live_mutation = functions::mutation;
     live_explain = explain::explain;
+    live_narrows = explain::narrows;
     live_run_query = relay::run_query;
     live_run_mutation = relay::run_mutation;
     live_query_source = inline::query_source;

@@ -2,9 +2,11 @@
 
 mod ahead;
 mod coverage;
+mod interest;
 mod redefinition;
 mod rehearsal;
 mod roles;
+mod told;
 mod trigger;
 mod wal;
 
@@ -26,6 +28,7 @@ use crate::pg::wal::end_of_own_records;
 use crate::pg::xact::{self, Stage};
 
 pub(crate) use coverage::{Coverage, capture_relation, ensure_captured, may_register, status};
+pub(crate) use interest::{Interest, ROWS, Told};
 pub(crate) use redefinition::{
     Postgres, ddl_conflict, ddl_conflict_of_standby, learn_definitions, note_redefinition,
 };

@@ -5,12 +5,12 @@
 
 use std::cell::Cell;
 
-use pg_live_readset::{RelId, RowImage};
+use pg_live_readset::{Attributes, RelId};
 use pgrx::pg_sys;
 
 use super::rehearsal::is_rehearsing;
-use super::{add_redefinition, add_row, add_table, is_said, note_catalog_change, publish_if_late};
-use crate::documents;
+use super::told::Rows;
+use super::{add_redefinition, add_table, is_said, note_catalog_change, publish_if_late};
 use crate::error::{Error, Result};
 use crate::invalidator::settings;
 use crate::pg::definition;
@@ -19,6 +19,7 @@ use crate::pg::function::Call;
 use crate::pg::relation;
 use crate::pg::shmem;
 use crate::pg::trigger::{Event, Fired, Row, TransitionTable};
+use crate::pg::tuple::Tuple;
 
 /// `live.capture()`: notes what the statement, or the row event, changed.
 pub(crate) fn capture(call: &mut Call) -> Result<pg_sys::Datum> {
@@ -49,10 +50,19 @@ pub(crate) fn capture(call: &mut Call) -> Result<pg_sys::Datum> {
     Ok(nothing)
 }
 
-/// Whether a live query may look at the relation. Only then is it worth knowing which rows change:
-/// a table that nobody watches publishes that it changed, never nothing.
+/// Whether a live query may look at the relation, or at another that shows its rows. Only then is it worth knowing
+/// which rows change: a table that nobody watches publishes that it changed, never nothing.
 pub(super) fn is_watched(rel: RelId) -> bool {
-    is_rehearsing() || shmem::own_slot().is_some_and(|slot| slot.watched().contains(rel))
+    if is_rehearsing() {
+        return true;
+    }
+    shmem::own_slot().is_some_and(|slot| {
+        let watched = slot.watched();
+        watched.contains(rel)
+            || relation::readers_see(rel)
+                .iter()
+                .any(|rel| watched.contains(*rel))
+    })
 }
 
 fn row(fired: &Fired<'_>) {
@@ -62,23 +72,20 @@ fn row(fired: &Fired<'_>) {
     {
         return;
     }
-    if !is_watched(fired.relation()) {
-        return note_table(fired.relation());
-    }
-    for row in [old, new].into_iter().flatten() {
-        note(row.relation(), documents::row_image(&row));
-    }
-}
-
-/// A row of a document table by its keys, anything else as a change of all that show its relation.
-fn note(rel: RelId, image: Option<RowImage>) {
-    let Some(image) = image else {
+    let rel = fired.relation();
+    if !is_watched(rel) {
         return note_table(rel);
-    };
-    for reader in relation::readers_see(rel).iter().filter(|r| **r != rel) {
-        add_table(*reader);
     }
-    add_row(rel, image);
+    match (old, new) {
+        (Some(old), Some(new)) => {
+            note_pair(Rows::of(&old).as_ref(), &old, &new);
+        }
+        (old, new) => {
+            for row in [old, new].into_iter().flatten() {
+                note_row(Rows::of(&row).as_ref(), &row, None);
+            }
+        }
+    }
 }
 
 pub(super) fn note_table(rel: RelId) {
@@ -92,7 +99,7 @@ pub(super) fn note_table(rel: RelId) {
 }
 
 /// The table `live.active`, looked up once per change of any definition.
-fn active() -> RelId {
+pub(super) fn active() -> RelId {
     thread_local! {
         static KNOWN: Cell<Option<(u64, RelId)>> = const { Cell::new(None) };
     }
@@ -134,9 +141,10 @@ fn statement(fired: &Fired<'_>) {
 }
 
 fn all_rows(table: &TransitionTable<'_>) {
-    let mut rows = table.rows();
+    let (mut rows, mut known) = (table.rows(), None);
     while let Some(row) = rows.next() {
-        if !note_row(&row) {
+        let known = known.get_or_insert_with(|| Rows::of(&row));
+        if !note_row(known.as_ref(), &row, None) {
             return;
         }
     }
@@ -145,21 +153,36 @@ fn all_rows(table: &TransitionTable<'_>) {
 /// Old and new rows in step. A pair with equal bytes leaves the table's contents as they were,
 /// even if the two are not versions of one row, and says nothing.
 fn changed_rows(old: &TransitionTable<'_>, new: &TransitionTable<'_>) {
-    let (mut before, mut after) = (old.rows(), new.rows());
+    let (mut before, mut after, mut known) = (old.rows(), new.rows(), None);
     while let (Some(before), Some(after)) = (before.next(), after.next()) {
         if before.same_bytes(&after) {
             continue;
         }
-        if !note_row(&before) || !note_row(&after) {
+        let known = known.get_or_insert_with(|| Rows::of(&before));
+        if !note_pair(known.as_ref(), &before, &after) {
             return;
         }
     }
 }
 
+/// Two rows of which one takes the place of the other. Which columns differ says what is no longer as it was, even if
+/// the two are not versions of one row.
+fn note_pair(known: Option<&Rows>, before: &Row<'_>, after: &Row<'_>) -> bool {
+    let changed = known
+        .filter(|known| known.ask_for_changes())
+        .map(|_| Tuple::of(before).differing(&Tuple::of(after)));
+    let more_before = note_row(known, before, changed);
+    let more_after = note_row(known, after, changed);
+    more_before && more_after
+}
+
 /// Returns whether a further row of the relation can say more.
-fn note_row(row: &Row<'_>) -> bool {
-    let image = documents::row_image(row);
-    let is_document = image.is_some();
-    note(row.relation(), image);
-    is_document
+fn note_row(known: Option<&Rows>, row: &Row<'_>, changed: Option<Attributes>) -> bool {
+    match known {
+        Some(known) => known.tell(row, changed),
+        None => {
+            note_table(row.relation());
+            false
+        }
+    }
 }

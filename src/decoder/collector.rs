@@ -8,6 +8,7 @@ use pg_live_readset::{WriteLimits, WriteSet, WriteSetBuilder};
 
 use super::image;
 use super::shapes::Shapes;
+use crate::capture::Interest;
 use crate::invalidator::settings;
 use crate::pg::datum;
 use crate::pg::decoding::{Changed, Column, Row, Sink};
@@ -73,28 +74,29 @@ impl Sink for Collector {
             return;
         }
         let table = shared.shapes.table(changed.rel);
-        let images = match (table, old, new) {
+        let columns = old.or(new).map(|row| row.columns());
+        let interest = Interest::in_relation(changed.rel, columns.into_iter().flatten());
+        let interest = interest.as_ref();
+        let images = match (old, new) {
             // The row as it was is known.
-            (Some(table), Some(old), Some(new)) if is_complete => Some([
-                image::of(table, old, None),
-                image::of(table, new, Some(old)),
-            ]),
-            (Some(table), Some(old), None) if is_complete => {
-                let image = image::of(table, old, None);
-                Some([image.clone(), image])
+            (Some(old), Some(new)) if is_complete => {
+                image::of_pair(table, interest, old, new).map(Vec::from)
             }
-            (Some(table), None, Some(new)) if changed.is_insert => {
-                let image = image::of(table, new, None);
-                Some([image.clone(), image])
+            (Some(old), None) if is_complete => {
+                image::of(table, interest, old, None).map(|image| vec![image])
+            }
+            (None, Some(new)) if changed.is_insert => {
+                image::of(table, interest, new, None).map(|image| vec![image])
             }
             _ => None,
         };
         match images {
-            Some([Some(before), Some(after)]) => {
-                self.set.row(changed.rel, before);
-                self.set.row(changed.rel, after);
+            Some(images) => {
+                for image in images {
+                    self.set.row(changed.rel, image);
+                }
             }
-            Some(_) | None => self.set.table(changed.rel),
+            None => self.set.table(changed.rel),
         }
     }
 

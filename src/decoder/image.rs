@@ -1,10 +1,11 @@
-//! The key of a decoded row in every index of its table.
+//! The keys of a decoded row: in every index of its table, and in columns.
 
 use std::collections::BTreeMap;
 
-use pg_live_readset::RowImage;
+use pg_live_readset::{Attributes, RowImage};
 use pg_live_values::Value;
 
+use crate::capture::{Interest, Told};
 use crate::documents::catalog::Table;
 use crate::documents::key;
 use crate::documents::row::{CREATION_TIME, ID};
@@ -12,9 +13,48 @@ use crate::pg::datum;
 use crate::pg::decoding::{Column, Row};
 use crate::pg::jsonb::Jsonb;
 
-/// The image of a row. A large value that the change has left as it was is taken from the old row. `None` if
-/// the row cannot be read as a document of the table: then the whole table counts as changed.
-pub(super) fn of(table: &Table, row: &Row<'_>, old: Option<&Row<'_>>) -> Option<RowImage> {
+/// The image of a row, as far as anything is known of it: as a document, by the columns that live queries look at,
+/// or both. A large value that the change has left as it was is taken from the old row. With `None` the whole table
+/// counts as changed.
+pub(super) fn of(
+    table: Option<&Table>,
+    interest: Option<&Interest>,
+    row: &Row<'_>,
+    old: Option<&Row<'_>>,
+) -> Option<RowImage> {
+    let document = table.and_then(|table| document(table, row, old));
+    let Some(interest) = interest else {
+        return document;
+    };
+    let mut image = document.unwrap_or_default();
+    image.keys.extend(interest.keys(|number| {
+        let column = match row.by_number(number) {
+            Column::Unchanged => old.map_or(Column::Unchanged, |old| old.by_number(number)),
+            known => known,
+        };
+        match column {
+            Column::Null => Told::Null,
+            Column::Value(_, value) => Told::Value(value),
+            Column::Missing | Column::Unchanged => Told::Unknown,
+        }
+    }));
+    Some(image)
+}
+
+/// Both rows of an update, with the columns in which they differ.
+pub(super) fn of_pair(
+    table: Option<&Table>,
+    interest: Option<&Interest>,
+    old: &Row<'_>,
+    new: &Row<'_>,
+) -> Option<[RowImage; 2]> {
+    let changed: Option<Attributes> = interest.map(|_| new.differing(old));
+    let before = of(table, interest, old, None)?;
+    let after = of(table, interest, new, Some(old))?;
+    Some([before, after].map(|image| RowImage { changed, ..image }))
+}
+
+fn document(table: &Table, row: &Row<'_>, old: Option<&Row<'_>>) -> Option<RowImage> {
     let document = Value::Object(indexed_fields(table, row, old)?);
     let keys = table
         .indexes

@@ -28,6 +28,11 @@ pub(crate) fn row_image(row: &Row<'_>) -> Option<RowImage> {
     image(&table, &Tuple::of(row))
 }
 
+/// Whether rows of a relation are documents, as the running statement sees the catalog.
+pub(crate) fn is_table(rel: RelId) -> bool {
+    table(rel).is_some()
+}
+
 /// The table of a relation as the running statement sees the catalog, looked up once per statement.
 fn table(oid: RelId) -> Option<Rc<Table>> {
     type Kept = (Statement, RelId, Option<Rc<Table>>);

@@ -9,4 +9,4 @@ pub(crate) mod read;
 pub(crate) mod row;
 pub(crate) mod write;
 
-pub(crate) use image::row_image;
+pub(crate) use image::{is_table, row_image};

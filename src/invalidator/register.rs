@@ -3,11 +3,12 @@
 use std::cell::Cell;
 
 use pg_live_invalidation::{Generation, LogEntry, Owner, Position, Registration, Snapshot, Sub};
-use pg_live_readset::ReadSet;
+use pg_live_readset::{ReadEntry, ReadSet};
 
 use super::log::{Place, Refused};
+use crate::capture::ROWS;
 use crate::pg::session;
-use crate::pg::shmem::{self, Counter};
+use crate::pg::shmem::{self, Counter, Slot};
 
 /// A result that the worker will watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,8 +99,7 @@ pub(crate) fn register(
         return Err(refuse(NotRegistered::MemoryFull));
     }
     // From here on writers say which rows they change.
-    let entries = read_set.entries.iter();
-    entries.for_each(|entry| slot.watched().add(entry.rel()));
+    watch(slot, &read_set);
     let registration = Registration {
         owner,
         sub,
@@ -117,4 +117,18 @@ pub(crate) fn register(
     slot.count(Counter::Registrations, 1);
     slot.wake_worker();
     Ok(Registered { boot, position })
+}
+
+/// Has writers say what the read-set looks at. To be called before its registration is in the log.
+pub(super) fn watch(slot: &Slot, read_set: &ReadSet) {
+    for entry in &read_set.entries {
+        let rel = entry.rel();
+        slot.watched().add(rel);
+        if let ReadEntry::Rows { .. } = entry {
+            slot.watched_columns().add(rel, ROWS);
+        }
+        if let Some(column) = entry.attribute() {
+            slot.watched_columns().add(rel, column);
+        }
+    }
 }

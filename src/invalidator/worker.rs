@@ -9,6 +9,7 @@ use super::boot;
 use super::decoder::Waits;
 use super::messages;
 use super::notifier::Notifier;
+use super::register;
 use super::settings;
 use super::world;
 use crate::pg::latch::{self, ProcessSeat};
@@ -144,6 +145,7 @@ fn serve_boot(slot: &Slot, state: &mut Invalidator, notifier: &mut Notifier) -> 
         if aged.elapsed() >= WATCHED {
             aged = Instant::now();
             slot.watched().age(state.relations());
+            slot.watched_columns().age(state.columns());
         }
         if checked.elapsed() >= IDLE {
             checked = Instant::now();
@@ -191,8 +193,7 @@ fn process(slot: &Slot, state: &mut Invalidator, waits: &mut Waits) -> Result<bo
         let entry = LogEntry::decode(&bytes).map_err(|error| error.to_string())?;
         if let LogEntry::Register(registration) = &entry {
             // It may have been on its way for longer than what the backend had put there stays.
-            let entries = registration.read_set.entries.iter();
-            entries.for_each(|read| slot.watched().add(read.rel()));
+            register::watch(slot, &registration.read_set);
         }
         state.process(position, entry);
         slot.count(Counter::Processed, 1);

@@ -1,15 +1,19 @@
 //! What statements read, seen at the executor: every plan that starts and every function that is set up to be
 //! called while a recording runs, those of functions called by the statement included.
 //!
-//! Nothing is looked up here: hooks run within Postgres' frames, where an ERROR must not become a panic.
+//! Hooks run within Postgres' frames, where an ERROR must not become a panic.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use pg_live_readset::ReadEntry;
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag as Tag;
+
+use super::function;
+use super::plan::{self, Why};
 
 /// The system column `tableoid`: unlike the others it changes with the row's table only.
 const TABLE_OID: i16 = -6;
@@ -28,8 +32,12 @@ pub(crate) enum Oddity {
 /// What was seen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
-    /// Relations of the plans; views, too.
-    pub(crate) relations: BTreeSet<u32>,
+    /// Relations of the plans that count as a whole, and why; views, too.
+    pub(crate) relations: BTreeMap<u32, Why>,
+    /// Parts of other tables that the plans scan.
+    pub(crate) rows: BTreeSet<ReadEntry>,
+    /// Partitioned tables of which the plans scan partitions, or none.
+    pub(crate) partitioned: BTreeSet<u32>,
     /// Functions that were set up to be called, operators' ones included.
     pub(crate) functions: BTreeSet<u32>,
     /// What cannot be followed.
@@ -38,7 +46,9 @@ pub(crate) struct Seen {
 
 impl Seen {
     fn join(&mut self, other: &Seen) {
-        self.relations.extend(&other.relations);
+        self.relations.extend(other.relations.iter());
+        self.rows.extend(other.rows.iter().cloned());
+        self.partitioned.extend(&other.partitioned);
         self.functions.extend(&other.functions);
         self.oddities.extend(&other.oddities);
     }
@@ -185,7 +195,7 @@ unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags:
     unsafe {
         if recording {
             // Before the start, which may fail for want of rights.
-            note_relations((*query).plannedstmt);
+            function::guarded(|| note_plan(query));
         }
         match NEXT_START.get() {
             Some(next) => next(query, flags),
@@ -197,43 +207,16 @@ unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags:
     }
 }
 
-/// The relations of a plan: those that were expanded, pruned or found to be unneeded are among them.
-///
 /// # Safety
-/// The plan must be valid.
-unsafe fn note_relations(plan: *mut pg_sys::PlannedStmt) {
-    // SAFETY: the range table is a list of its entries, the relations are a list of oids.
-    unsafe {
-        let table = (*plan).rtable;
-        for index in 0..length(table) {
-            let entry = (*(*table).elements.add(index))
-                .ptr_value
-                .cast::<pg_sys::RangeTblEntry>();
-            if (*entry).rtekind == pg_sys::RTEKind::RTE_RELATION {
-                let relation = (*entry).relid.to_u32();
-                note(|seen| {
-                    seen.relations.insert(relation);
-                });
-            }
-        }
-        let relations = (*plan).relationOids;
-        for index in 0..length(relations) {
-            let relation = (*(*relations).elements.add(index)).oid_value.to_u32();
-            note(|seen| {
-                seen.relations.insert(relation);
-            });
-        }
-    }
-}
-
-/// # Safety
-/// The list must be valid or null.
-unsafe fn length(list: *mut pg_sys::List) -> usize {
-    if list.is_null() {
-        return 0;
-    }
+/// The query must be valid, and an ERROR of Postgres must be a panic where this is called.
+unsafe fn note_plan(query: *mut pg_sys::QueryDesc) {
     // SAFETY: as the caller promises.
-    usize::try_from(unsafe { (*list).length }).unwrap_or(0)
+    let reads = unsafe { plan::reads(query) };
+    note(|seen| {
+        seen.relations.extend(reads.whole);
+        seen.rows.extend(reads.rows);
+        seen.partitioned.extend(reads.partitioned);
+    });
 }
 
 /// # Safety

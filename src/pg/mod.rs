@@ -2,6 +2,7 @@
 
 pub(crate) mod after_reply;
 pub(crate) mod catch;
+pub(crate) mod column;
 mod databases;
 pub(crate) mod datum;
 pub(crate) mod decoding;
@@ -15,6 +16,7 @@ pub(crate) mod jsonb;
 pub(crate) mod language;
 pub(crate) mod latch;
 pub(crate) mod lwlock;
+pub(crate) mod plan;
 pub(crate) mod relation;
 pub(crate) mod residue;
 pub(crate) mod session;

@@ -7,8 +7,16 @@ use std::sync::Once;
 
 use pgrx::pg_sys;
 
+/// The relation, everything it inherits from and everything that inherits from it.
+#[derive(Clone)]
+struct Related {
+    all: Rc<[u32]>,
+    /// How many of them are the relation itself and what it inherits from.
+    above: usize,
+}
+
 thread_local! {
-    static RELATED: RefCell<HashMap<u32, Rc<[u32]>>> = RefCell::default();
+    static RELATED: RefCell<HashMap<u32, Related>> = RefCell::default();
     static DEFINITIONS: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -47,15 +55,45 @@ pub(crate) fn await_writers(rel: u32) {
 /// The relation, everything it inherits from and everything that inherits from it, partitions
 /// included: a write to the relation may change what a read of any of them shows.
 pub(crate) fn readers_see(rel: u32) -> Rc<[u32]> {
+    related(rel).all
+}
+
+/// As [`readers_see`], apart: first the relation and those that show all of its rows, then those that show some.
+pub(crate) fn readers_of_all_and_of_some(rel: u32) -> (Vec<u32>, Vec<u32>) {
+    let Related { all, above } = related(rel);
+    let (above, below) = all.split_at(above);
+    (above.to_vec(), below.to_vec())
+}
+
+fn related(rel: u32) -> Related {
     if let Some(known) = RELATED.with_borrow(|known| known.get(&rel).cloned()) {
         return known;
     }
     watch();
     let mut all = closure(rel, Way::ToParents);
+    let above = all.len();
     all.extend(&closure(rel, Way::ToChildren)[1..]);
-    let all: Rc<[u32]> = all.into();
-    RELATED.with_borrow_mut(|known| known.insert(rel, Rc::clone(&all)));
-    all
+    let related = Related {
+        all: all.into(),
+        above,
+    };
+    RELATED.with_borrow_mut(|known| known.insert(rel, related.clone()));
+    related
+}
+
+/// The column of another relation that has the name of one of this, with its type.
+pub(crate) fn same_column(rel: u32, column: i16, other: u32) -> Option<(i16, pg_sys::Oid)> {
+    // SAFETY: catalog lookups in a transaction; the name is a copy.
+    unsafe {
+        let name = pg_sys::get_attname(pg_sys::Oid::from(rel), column, true);
+        if name.is_null() {
+            return None;
+        }
+        let number = pg_sys::get_attnum(pg_sys::Oid::from(other), name);
+        pg_sys::pfree(name.cast());
+        let of = pg_sys::get_atttype(pg_sys::Oid::from(other), number);
+        (number > 0 && of != pg_sys::InvalidOid).then_some((number, of))
+    }
 }
 
 /// The relation and everything whose rows a read of it shows: what inherits from it, partitions included.

@@ -6,7 +6,7 @@ use std::mem::size_of;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-use pg_live_shared::{Redefinitions, Requests, Ring, Span, Watched};
+use pg_live_shared::{Redefinitions, Requests, Ring, Span, Watched, WatchedColumns};
 use pgrx::pg_sys;
 
 use super::latch::ProcessSeat;
@@ -112,6 +112,7 @@ struct SlotMemory {
     decoder: DecoderSeat,
     counters: [AtomicU64; Counter::ALL.len()],
     watched: Watched,
+    watched_columns: WatchedColumns,
     capture_requests: Requests,
     log: LogState,
     board: Board,
@@ -419,6 +420,7 @@ impl Slot {
                 decoder: &(*memory).decoder,
                 counters: &(*memory).counters,
                 watched: &(*memory).watched,
+                watched_columns: &(*memory).watched_columns,
                 capture_requests: &(*memory).capture_requests,
             }
         }
@@ -575,6 +577,11 @@ impl Slot {
         self.memory().watched
     }
 
+    /// Their columns that have conditions, and 0 for a relation that they look at parts of.
+    pub(crate) fn watched_columns(&self) -> &WatchedColumns {
+        self.memory().watched_columns
+    }
+
     /// The relations that are to be captured.
     pub(crate) fn capture_requests(&self) -> &Requests {
         self.memory().capture_requests
@@ -611,5 +618,6 @@ struct Atomics<'a> {
     decoder: &'a DecoderSeat,
     counters: &'a [AtomicU64; Counter::ALL.len()],
     watched: &'a Watched,
+    watched_columns: &'a WatchedColumns,
     capture_requests: &'a Requests,
 }

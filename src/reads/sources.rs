@@ -1,16 +1,17 @@
 //! From what the executor saw to entries of a read-set, or the reason why there can be none.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::panic::resume_unwind;
 
-use pg_live_readset::{ReadSetBuilder, RelId};
+use pg_live_readset::{ReadEntry, ReadSetBuilder, RelId};
 use pgrx::pg_sys;
 
 use super::polling::{self, INTERVALS};
 use crate::capture::{self, Coverage};
 use crate::error::Result;
 use crate::pg::executed::{self, Oddity, Seen};
+use crate::pg::plan::Why;
 use crate::pg::relation::{self, ViewOrTable};
 use crate::pg::session;
 use crate::pg::spi::{self, Access, Param};
@@ -26,6 +27,8 @@ const FIRST_USER_OID: u32 = 16384;
 pub(crate) struct Sources {
     /// Whole tables, with all that a read of them shows.
     pub(crate) relations: BTreeSet<RelId>,
+    /// Parts of other tables.
+    pub(crate) rows: BTreeSet<ReadEntry>,
     /// Why changes of what was read cannot all be seen.
     pub(crate) not_live: Option<String>,
 }
@@ -35,6 +38,7 @@ impl Sources {
     pub(crate) fn of_definitions() -> Sources {
         Sources {
             relations: BTreeSet::from([DEFINITIONS]),
+            rows: BTreeSet::new(),
             not_live: None,
         }
     }
@@ -42,16 +46,29 @@ impl Sources {
     /// Adds what something else has read.
     pub(crate) fn join(&mut self, other: Sources) {
         self.relations.extend(other.relations);
+        self.rows.extend(other.rows);
         self.not_live = self.not_live.take().or(other.not_live);
     }
 
     /// Adds them to a read-set.
     pub(crate) fn add_to(&self, reads: &mut ReadSetBuilder) {
         self.relations.iter().for_each(|rel| reads.table(*rel));
+        self.rows.iter().for_each(|entry| reads.add(entry.clone()));
     }
 }
 
+/// Why a table is in a read-set as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Widened {
+    /// Of how it is read.
+    Plan(Why),
+    /// `live.depends` says so.
+    Declared,
+}
+
 thread_local! {
+    /// Why tables were widened, for `live.explain`.
+    static WIDENED: RefCell<BTreeMap<RelId, Widened>> = const { RefCell::new(BTreeMap::new()) };
     /// What statements have read whose failure took the read-set of their call with it.
     static LOST: RefCell<BTreeSet<RelId>> = const { RefCell::new(BTreeSet::new()) };
     /// The system's functions that read nothing but their arguments.
@@ -63,6 +80,20 @@ thread_local! {
 /// What a relation in a plan stands for: itself and what inherits from it; a view for nothing, its tables are in
 /// the plan, too.
 type Shown = std::rc::Rc<[RelId]>;
+
+fn note_why(rel: RelId, why: Widened) {
+    WIDENED.with_borrow_mut(|widened| {
+        // Whoever asks for it has emptied it before, others do not fill it for ever.
+        if widened.len() < 1000 {
+            widened.insert(rel, why);
+        }
+    });
+}
+
+/// Why tables were widened since the last call.
+pub(crate) fn take_widened() -> BTreeMap<RelId, Widened> {
+    WIDENED.take()
+}
 
 /// Forgets what was lost before.
 pub(crate) fn forget_lost() {
@@ -87,7 +118,9 @@ pub(crate) fn record<T>(body: impl FnOnce() -> T) -> Result<(T, Sources)> {
             // No catalog can be read now: a view, which nobody writes, does no harm, and what inherits from a table
             // publishes that, too.
             LOST.with_borrow_mut(|lost| {
-                lost.extend(&seen.relations);
+                lost.extend(seen.relations.keys());
+                lost.extend(seen.rows.iter().map(ReadEntry::rel));
+                lost.extend(&seen.partitioned);
                 lost.insert(DEFINITIONS);
             });
             resume_unwind(panic)
@@ -97,12 +130,25 @@ pub(crate) fn record<T>(body: impl FnOnce() -> T) -> Result<(T, Sources)> {
 
 fn resolve(seen: &Seen) -> Result<Sources> {
     let mut relations = BTreeSet::new();
-    for rel in &seen.relations {
-        relations.extend(shown(*rel).iter());
+    for (rel, why) in &seen.relations {
+        for rel in shown(*rel).iter() {
+            relations.insert(*rel);
+            note_why(*rel, Widened::Plan(*why));
+        }
     }
+    // Writers tell a row by the columns of each table of its tree, so those that are scanned are enough.
+    let mut rows = seen.rows.clone();
     let mut reasons: Vec<String> = seen.oddities.iter().map(describe).collect();
     judge_functions(seen, &mut relations, &mut reasons)?;
-    if let Some(reason) = uncaptured(&relations)? {
+    let parts = rows.iter().map(ReadEntry::rel);
+    let parts: BTreeSet<RelId> = parts.chain(seen.partitioned.iter().copied()).collect();
+    let all = relations.union(&parts).copied().collect();
+    if let Some(reason) = uncaptured(&all)? {
+        // What is polled is named as a whole.
+        rows.clear();
+        for rel in parts {
+            relations.extend(shown(rel).iter());
+        }
         if polling::replace_polled(&mut relations)? {
             reasons.extend(uncaptured(&relations)?);
         } else {
@@ -112,6 +158,7 @@ fn resolve(seen: &Seen) -> Result<Sources> {
     relations.insert(DEFINITIONS);
     Ok(Sources {
         relations,
+        rows,
         not_live: (!reasons.is_empty()).then(|| reasons.join("; ")),
     })
 }
@@ -187,7 +234,10 @@ fn judge_functions(
                 told.insert(row.need::<pg_sys::Oid>(0)?.to_u32());
                 let reads: Option<Vec<pg_sys::Oid>> = row.get(1);
                 for rel in reads.into_iter().flatten() {
-                    relations.extend(shown(rel.to_u32()).iter());
+                    for rel in shown(rel.to_u32()).iter() {
+                        relations.insert(*rel);
+                        note_why(*rel, Widened::Declared);
+                    }
                 }
                 reasons.extend(row.get::<String>(2));
                 Ok(())

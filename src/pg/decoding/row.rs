@@ -1,8 +1,11 @@
-//! A decoded row, by column names.
+//! A decoded row, by its columns.
 
 use std::marker::PhantomData;
 
+use pg_live_readset::{Attribute, Attributes};
 use pgrx::pg_sys;
+
+use crate::pg::tuple::same_value;
 
 /// A row of a relation as it was described at the time of the change.
 pub(crate) struct Row<'a> {
@@ -87,6 +90,43 @@ impl Row<'_> {
         attributes
             .filter(|(_, attribute)| !attribute.attisdropped)
             .map(|(position, attribute)| (position, pgrx::name_data_to_str(&attribute.attname)))
+    }
+
+    /// The columns that there are, by number, with their types.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = (Attribute, pg_sys::Oid)> {
+        let live = self.attributes().iter().filter(|one| !one.attisdropped);
+        live.filter_map(|one| Some((Attribute::try_from(one.attnum).ok()?, one.atttypid)))
+    }
+
+    /// The column of a number that [`columns`](Self::columns) gave.
+    pub(crate) fn by_number(&self, number: Attribute) -> Column {
+        self.column(usize::from(number) - 1)
+    }
+
+    /// The columns in which the row differs from the one that it was. What is only stored in another way may be
+    /// among them.
+    pub(crate) fn differing(&self, old: &Row<'_>) -> Attributes {
+        let live = self.attributes().iter().filter(|one| !one.attisdropped);
+        let numbered = live.map(|one| (Attribute::try_from(one.attnum), one));
+        numbered.fold(Attributes::NONE, |differing, (number, one)| {
+            let Ok(number) = number else {
+                return Attributes::ALL;
+            };
+            let position = usize::from(number) - 1;
+            let value = |row: &Row<'_>| (!row.nulls[position]).then(|| row.values[position]);
+            let is_same = match self.column(position) {
+                Column::Unchanged => true,
+                // SAFETY: the values are those of the column; neither lies elsewhere.
+                Column::Missing | Column::Null | Column::Value(..) => unsafe {
+                    same_value(one, value(self), value(old))
+                },
+            };
+            if is_same {
+                differing
+            } else {
+                differing.with(Attributes::of(number))
+            }
+        })
     }
 
     /// Whether both rows have the same bytes: then nobody can tell them apart.

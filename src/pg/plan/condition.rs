@@ -1,0 +1,575 @@
+//! From the conditions of a scan to one on a single column: the one that lets the fewest rows through. Each of those
+//! that must all be true may stand for them.
+//!
+//! Rows that a condition refuses must not show in any other way, either: an error that an expression raises for them
+//! would. So what comes after an expression that may fail is not used, in the order in which a scan evaluates them.
+
+use std::ffi::c_int;
+use std::ops::Bound;
+
+use pg_live_readset::{Attribute, Attributes, ColumnKey, Condition};
+use pgrx::pg_sys;
+use pgrx::pg_sys::NodeTag as Tag;
+use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
+
+use super::columns::{self, Naming};
+use super::elements;
+use super::operator::{self, Comparison, Pattern, Side};
+use crate::pg::column::{Kind, with_bytes};
+
+/// More alternatives than that are not worth it.
+const MOST: usize = 1000;
+
+/// How few rows a condition may be expected to let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    Equality,
+    Interval,
+    HalfInterval,
+    Coarse,
+}
+
+/// A condition on one column: a row must fulfil one of these.
+struct Found {
+    class: Class,
+    any_of: Vec<Condition>,
+}
+
+/// What is compared with a column.
+enum Constant {
+    Null,
+    Value(pg_sys::Datum),
+}
+
+/// The conditions of a scan.
+pub(super) struct Quals {
+    naming: Naming,
+    params: pg_sys::ParamListInfo,
+    /// Lists of conditions that must all be true, in the order in which they are evaluated.
+    lists: Vec<*mut pg_sys::List>,
+    /// What else a scan looks at.
+    others: Vec<*mut pg_sys::List>,
+    outputs: *mut pg_sys::List,
+}
+
+impl Quals {
+    /// Of a scan of a table; `None` for a kind of scan that is not known here.
+    ///
+    /// # Safety
+    /// The scan must be valid and live longer than what is returned, and so must the parameters.
+    pub(super) unsafe fn of(
+        scan: *mut pg_sys::Scan,
+        params: pg_sys::ParamListInfo,
+    ) -> Option<Quals> {
+        // SAFETY: as the caller promises; the tag tells the type of a node.
+        unsafe {
+            let plan = &(*scan).plan;
+            let mut index = std::ptr::null_mut();
+            let (first, others) = match plan.type_ {
+                Tag::T_SeqScan => (None, None),
+                Tag::T_IndexScan => {
+                    let scan = &*scan.cast::<pg_sys::IndexScan>();
+                    (Some(scan.indexqualorig), Some(scan.indexorderbyorig))
+                }
+                Tag::T_IndexOnlyScan => {
+                    let scan = &*scan.cast::<pg_sys::IndexOnlyScan>();
+                    index = scan.indextlist;
+                    (Some(scan.recheckqual), Some(scan.indexorderby))
+                }
+                Tag::T_BitmapHeapScan => {
+                    let scan = &*scan.cast::<pg_sys::BitmapHeapScan>();
+                    (Some(scan.bitmapqualorig), None)
+                }
+                _ => return None,
+            };
+            Some(Quals {
+                naming: Naming {
+                    table: c_int::try_from((*scan).scanrelid).ok()?,
+                    index,
+                },
+                params,
+                lists: first.into_iter().chain([plan.qual]).collect(),
+                others: others.into_iter().collect(),
+                outputs: plan.targetlist,
+            })
+        }
+    }
+
+    /// The columns that it looks at.
+    pub(super) fn columns(&self) -> Attributes {
+        let lists = self.lists.iter().chain(&self.others);
+        lists.fold(Attributes::NONE, |columns, list| {
+            // SAFETY: see `of`.
+            columns.with(unsafe { columns::of(list.cast(), self.naming) })
+        })
+    }
+
+    /// The columns that it hands over.
+    pub(super) fn outputs(&self) -> Attributes {
+        // SAFETY: see `of`.
+        unsafe { columns::of(self.outputs.cast(), self.naming) }
+    }
+
+    /// Conditions of which each row fulfils one; `None`: nothing is known.
+    pub(super) fn any_of(&self) -> Option<Vec<Condition>> {
+        // SAFETY: see `of`.
+        unsafe {
+            let lists = self.lists.iter();
+            let all: Vec<_> = lists.flat_map(|list| elements(*list)).collect();
+            self.best(&all).map(|found| found.any_of)
+        }
+    }
+
+    /// The best of conditions that must all be true, evaluated in this order.
+    ///
+    /// # Safety
+    /// The nodes must be expressions of the scan, as everywhere here.
+    unsafe fn best(&self, all: &[*mut pg_sys::Node]) -> Option<Found> {
+        let mut best: Option<Found> = None;
+        let mut intervals: Vec<Condition> = Vec::new();
+        for node in all {
+            // SAFETY: as the caller promises.
+            let found = unsafe { self.one(*node) };
+            // SAFETY: as the caller promises.
+            let may_fail = unsafe { self.may_fail(*node, found.is_some()) };
+            if let Some(found) = found {
+                let found = intersected(found, &mut intervals);
+                if best.as_ref().is_none_or(|best| found.class < best.class) {
+                    best = Some(found);
+                }
+            }
+            if may_fail {
+                break;
+            }
+        }
+        best
+    }
+
+    /// Whether the evaluation of a condition may raise an error. One that was understood compares a column with a
+    /// value, unless it is made of others; and patterns without escapes are none that end in one.
+    ///
+    /// # Safety
+    /// As for [`best`](Self::best).
+    unsafe fn may_fail(&self, node: *mut pg_sys::Node, is_understood: bool) -> bool {
+        // SAFETY: as the caller promises; the tag tells the type of a node.
+        unsafe {
+            let is_plain = (*node).type_ != Tag::T_BoolExpr;
+            let is_safe = (is_understood && is_plain)
+                || ((*node).type_ == Tag::T_OpExpr && self.is_safe_pattern(&*node.cast()));
+            !is_safe && pg_sys::contain_leaked_vars(node)
+        }
+    }
+
+    /// # Safety
+    /// As for [`best`](Self::best).
+    unsafe fn is_safe_pattern(&self, node: &pg_sys::OpExpr) -> bool {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let args = elements::<pg_sys::Node>(node.args);
+            let [left, right] = args[..] else {
+                return false;
+            };
+            operator::is_like(node.opno)
+                && operator::is_deterministic(node.inputcollid)
+                && self
+                    .column(left)
+                    .is_some_and(|(_, kind)| kind == Kind::Text)
+                && match self.constant(right, Kind::Text) {
+                    Some(Constant::Null) => true,
+                    Some(Constant::Value(pattern)) => {
+                        with_bytes(pattern, |pattern| !pattern.contains(&b'\\'))
+                    }
+                    None => false,
+                }
+        }
+    }
+
+    /// # Safety
+    /// As for [`best`](Self::best).
+    unsafe fn one(&self, node: *mut pg_sys::Node) -> Option<Found> {
+        // SAFETY: as the caller promises; the tag tells the type of a node.
+        unsafe {
+            match (*node).type_ {
+                Tag::T_OpExpr => {
+                    let node = &*node.cast::<pg_sys::OpExpr>();
+                    self.operator(node.opno, node.inputcollid, &elements(node.args))
+                }
+                Tag::T_ScalarArrayOpExpr => {
+                    let node = &*node.cast::<pg_sys::ScalarArrayOpExpr>();
+                    node.useOr.then(|| self.array(node)).flatten()
+                }
+                Tag::T_BoolExpr => self.boolean(&*node.cast::<pg_sys::BoolExpr>()),
+                Tag::T_NullTest => self.null_test(&*node.cast::<pg_sys::NullTest>()),
+                Tag::T_BooleanTest => {
+                    let node = &*node.cast::<pg_sys::BooleanTest>();
+                    let column = self.boolean_column(node.arg.cast())?;
+                    boolean_test(column, node.booltesttype)
+                }
+                Tag::T_Var => coarse(vec![is(self.boolean_column(node)?, true)?]),
+                _ => None,
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`best`](Self::best).
+    unsafe fn boolean(&self, node: &pg_sys::BoolExpr) -> Option<Found> {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let args = elements::<pg_sys::Node>(node.args);
+            match node.boolop {
+                pg_sys::BoolExprType::AND_EXPR => self.best(&args),
+                pg_sys::BoolExprType::OR_EXPR => {
+                    let mut any_of = Vec::new();
+                    let mut class = Class::Equality;
+                    for arm in args {
+                        let found = self.one(arm)?;
+                        class = class.max(found.class);
+                        any_of.extend(found.any_of);
+                    }
+                    (any_of.len() <= MOST).then_some(Found { class, any_of })
+                }
+                pg_sys::BoolExprType::NOT_EXPR => {
+                    coarse(vec![is(self.boolean_column(*args.first()?)?, false)?])
+                }
+                _ => None,
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`best`](Self::best).
+    unsafe fn operator(
+        &self,
+        operator: pg_sys::Oid,
+        collation: pg_sys::Oid,
+        args: &[*mut pg_sys::Node],
+    ) -> Option<Found> {
+        let [left, right] = args else { return None };
+        // SAFETY: as the caller promises.
+        unsafe {
+            if let Some(pattern) = Pattern::of(operator) {
+                return self.pattern(pattern, collation, *left, *right);
+            }
+            let (column, side, other) = match (self.column(*left), self.column(*right)) {
+                (Some(column), None) => (column, Side::Left, *right),
+                (None, Some(column)) => (column, Side::Right, *left),
+                (Some(_), Some(_)) | (None, None) => return None,
+            };
+            let (attribute, kind) = column;
+            let (comparison, of) = operator::comparison(operator, kind, side)?;
+            if !operator::collation_fits(kind, comparison, collation) {
+                return None;
+            }
+            match self.constant(other, of)? {
+                // Nothing is equal to NULL, or less.
+                Constant::Null => Some(nothing()),
+                Constant::Value(value) => Some(compared(attribute, comparison, &of.key(value)?)),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`best`](Self::best).
+    unsafe fn pattern(
+        &self,
+        pattern: Pattern,
+        collation: pg_sys::Oid,
+        left: *mut pg_sys::Node,
+        right: *mut pg_sys::Node,
+    ) -> Option<Found> {
+        // SAFETY: as the caller promises; the constant's type is text.
+        unsafe {
+            let (attribute, kind) = self.column(left)?;
+            if kind != Kind::Text || !operator::is_deterministic(collation) {
+                return None;
+            }
+            match self.constant(right, Kind::Text)? {
+                Constant::Null => Some(nothing()),
+                Constant::Value(value) => with_bytes(value, |bytes| {
+                    let prefix = pattern.prefix(bytes).filter(|prefix| !prefix.is_empty())?;
+                    Some(Found {
+                        class: Class::Interval,
+                        any_of: vec![Condition::prefix(attribute, prefix)],
+                    })
+                }),
+            }
+        }
+    }
+
+    /// `column = ANY (array)`.
+    ///
+    /// # Safety
+    /// As for [`best`](Self::best).
+    unsafe fn array(&self, node: &pg_sys::ScalarArrayOpExpr) -> Option<Found> {
+        // SAFETY: as the caller promises; an array's type tells that of its elements.
+        unsafe {
+            let args = elements::<pg_sys::Node>(node.args);
+            let [left, right] = args[..] else { return None };
+            let (attribute, kind) = self.column(left)?;
+            let (comparison, of) = operator::comparison(node.opno, kind, Side::Left)?;
+            if comparison != Comparison::Equal
+                || !operator::collation_fits(kind, comparison, node.inputcollid)
+            {
+                return None;
+            }
+            let (array_type, value) = self.value(right)?;
+            let element = pg_sys::get_element_type(pg_sys::getBaseType(array_type));
+            if element == pg_sys::InvalidOid || Kind::of_type(element)? != of {
+                return None;
+            }
+            let Constant::Value(array) = value else {
+                return Some(nothing());
+            };
+            let mut any_of = Vec::new();
+            for value in array_elements(array, element)? {
+                any_of.push(Condition::equal(attribute, &of.key(value)?));
+            }
+            Some(Found {
+                class: Class::Equality,
+                any_of,
+            })
+        }
+    }
+
+    /// # Safety
+    /// As for [`best`](Self::best).
+    unsafe fn null_test(&self, node: &pg_sys::NullTest) -> Option<Found> {
+        if node.argisrow {
+            return None;
+        }
+        // SAFETY: as the caller promises.
+        let (attribute, _) = unsafe { self.column(node.arg.cast())? };
+        coarse(vec![match node.nulltesttype {
+            pg_sys::NullTestType::IS_NULL => Condition::is_null(attribute),
+            pg_sys::NullTestType::IS_NOT_NULL => Condition::is_not_null(attribute),
+            _ => return None,
+        }])
+    }
+
+    /// A column by its number, if values of its type have keys.
+    ///
+    /// # Safety
+    /// As for [`best`](Self::best).
+    unsafe fn column(&self, node: *mut pg_sys::Node) -> Option<(Attribute, Kind)> {
+        // SAFETY: as the caller promises; the tag tells the type of a node.
+        unsafe {
+            let node = without_relabelling(node);
+            if (*node).type_ != Tag::T_Var {
+                return None;
+            }
+            let mut var = &*node.cast::<pg_sys::Var>();
+            if var.varno == pg_sys::INDEX_VAR {
+                let node = columns::index_column(self.naming.index, var.varattno)?;
+                if (*node).type_ != Tag::T_Var {
+                    return None;
+                }
+                var = &*node.cast::<pg_sys::Var>();
+            }
+            let is_own = var.varno == self.naming.table && var.varlevelsup == 0;
+            let attribute = Attribute::try_from(var.varattno).ok()?;
+            let is_column = is_own && attribute > 0;
+            is_column
+                .then(|| Kind::of_type(var.vartype))
+                .flatten()
+                .map(|kind| (attribute, kind))
+        }
+    }
+
+    /// # Safety
+    /// As for [`best`](Self::best).
+    unsafe fn boolean_column(&self, node: *mut pg_sys::Node) -> Option<Attribute> {
+        // SAFETY: as the caller promises.
+        let (attribute, kind) = unsafe { self.column(node)? };
+        (kind == Kind::Bool).then_some(attribute)
+    }
+
+    /// A value that is the same for the whole run, if it is of that kind.
+    ///
+    /// # Safety
+    /// As for [`best`](Self::best).
+    unsafe fn constant(&self, node: *mut pg_sys::Node, kind: Kind) -> Option<Constant> {
+        // SAFETY: as the caller promises.
+        let (of, value) = unsafe { self.value(node)? };
+        (Kind::of_type(of) == Some(kind)).then_some(value)
+    }
+
+    /// As [`constant`](Self::constant), with its type.
+    ///
+    /// # Safety
+    /// As for [`best`](Self::best).
+    unsafe fn value(&self, node: *mut pg_sys::Node) -> Option<(pg_sys::Oid, Constant)> {
+        // SAFETY: as the caller promises; the tag tells the type of a node.
+        unsafe {
+            let node = without_relabelling(node);
+            let (of, value, is_null) = match (*node).type_ {
+                Tag::T_Const => {
+                    let node = &*node.cast::<pg_sys::Const>();
+                    (node.consttype, node.constvalue, node.constisnull)
+                }
+                Tag::T_Param => {
+                    let node = &*node.cast::<pg_sys::Param>();
+                    let given = self.parameter(node)?;
+                    (given.ptype, given.value, given.isnull)
+                }
+                _ => return None,
+            };
+            let constant = if is_null {
+                Constant::Null
+            } else {
+                Constant::Value(value)
+            };
+            Some((of, constant))
+        }
+    }
+
+    /// A parameter of the statement.
+    ///
+    /// # Safety
+    /// As for [`best`](Self::best).
+    unsafe fn parameter(&self, node: &pg_sys::Param) -> Option<pg_sys::ParamExternData> {
+        // SAFETY: as the caller promises. Whoever gives parameters one by one is asked for it as planners do: then
+        // nothing is evaluated that might fail.
+        unsafe {
+            let params = self.params.as_ref()?;
+            let count = usize::try_from(params.numParams).ok()?;
+            let index = usize::try_from(node.paramid).ok()?.checked_sub(1)?;
+            if node.paramkind != pg_sys::ParamKind::PARAM_EXTERN || index >= count {
+                return None;
+            }
+            let given = match params.paramFetch {
+                Some(fetch) => {
+                    let (list, mut place) = (self.params, pg_sys::ParamExternData::default());
+                    *pg_guard_ffi_boundary(|| fetch(list, node.paramid, true, &raw mut place))
+                }
+                None => *params.params.as_slice(count).get(index)?,
+            };
+            (given.ptype == node.paramtype).then_some(given)
+        }
+    }
+}
+
+/// Looks through changes of type that leave the value as it is.
+///
+/// # Safety
+/// The node must be a valid expression.
+unsafe fn without_relabelling(mut node: *mut pg_sys::Node) -> *mut pg_sys::Node {
+    // SAFETY: as the caller promises; the tag tells the type of a node.
+    unsafe {
+        while (*node).type_ == Tag::T_RelabelType {
+            node = (*node.cast::<pg_sys::RelabelType>()).arg.cast();
+        }
+    }
+    node
+}
+
+/// The values of an array that are not NULL.
+///
+/// # Safety
+/// The datum must be an array with elements of that type.
+unsafe fn array_elements(array: pg_sys::Datum, of: pg_sys::Oid) -> Option<Vec<pg_sys::Datum>> {
+    let (mut length, mut by_value, mut alignment) = (0, false, 0);
+    let (mut values, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
+    // SAFETY: as the caller promises; the arrays that are made have that many elements.
+    unsafe {
+        let array = pg_sys::pg_detoast_datum(array.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
+        pg_sys::get_typlenbyvalalign(of, &raw mut length, &raw mut by_value, &raw mut alignment);
+        pg_sys::deconstruct_array(
+            array,
+            of,
+            length.into(),
+            by_value,
+            alignment,
+            &raw mut values,
+            &raw mut nulls,
+            &raw mut count,
+        );
+        let count = usize::try_from(count).ok().filter(|count| *count <= MOST)?;
+        let given = (0..count).filter(|index| !*nulls.add(*index));
+        Some(given.map(|index| *values.add(index)).collect())
+    }
+}
+
+fn compared(attribute: Attribute, comparison: Comparison, key: &ColumnKey) -> Found {
+    use Bound::{Excluded, Included, Unbounded};
+    let (lower, upper) = match comparison {
+        Comparison::Equal => {
+            return Found {
+                class: Class::Equality,
+                any_of: vec![Condition::equal(attribute, key)],
+            };
+        }
+        Comparison::Less => (Unbounded, Excluded(key)),
+        Comparison::LessOrEqual => (Unbounded, Included(key)),
+        Comparison::GreaterOrEqual => (Included(key), Unbounded),
+        Comparison::Greater => (Excluded(key), Unbounded),
+    };
+    Found {
+        class: Class::HalfInterval,
+        any_of: vec![Condition::range(attribute, lower, upper)],
+    }
+}
+
+/// Joins an interval with those of the same column that must hold, too.
+fn intersected(found: Found, intervals: &mut Vec<Condition>) -> Found {
+    let ([own], Class::HalfInterval | Class::Interval) = (&found.any_of[..], found.class) else {
+        return found;
+    };
+    let known = intervals
+        .iter_mut()
+        .find(|known| known.attribute == own.attribute);
+    let Some(known) = known else {
+        intervals.push(own.clone());
+        return found;
+    };
+    known.lower = own.lower.clone().max(std::mem::take(&mut known.lower));
+    known.upper = match (known.upper.take(), own.upper.clone()) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    };
+    if known
+        .upper
+        .as_ref()
+        .is_some_and(|upper| *upper <= known.lower)
+    {
+        return nothing();
+    }
+    Found {
+        class: Class::Interval,
+        any_of: vec![known.clone()],
+    }
+}
+
+/// No row fulfils it.
+fn nothing() -> Found {
+    Found {
+        class: Class::Equality,
+        any_of: Vec::new(),
+    }
+}
+
+fn coarse(any_of: Vec<Condition>) -> Option<Found> {
+    Some(Found {
+        class: Class::Coarse,
+        any_of,
+    })
+}
+
+fn is(attribute: Attribute, value: bool) -> Option<Condition> {
+    let key = Kind::Bool.key(pg_sys::Datum::from(value))?;
+    Some(Condition::equal(attribute, &key))
+}
+
+fn boolean_test(column: Attribute, test: pg_sys::BoolTestType::Type) -> Option<Found> {
+    use pg_sys::BoolTestType as Test;
+    let null = || Condition::is_null(column);
+    coarse(match test {
+        Test::IS_TRUE => vec![is(column, true)?],
+        Test::IS_NOT_TRUE => vec![is(column, false)?, null()],
+        Test::IS_FALSE => vec![is(column, false)?],
+        Test::IS_NOT_FALSE => vec![is(column, true)?, null()],
+        Test::IS_UNKNOWN => vec![null()],
+        Test::IS_NOT_UNKNOWN => vec![Condition::is_not_null(column)],
+        _ => return None,
+    })
+}
