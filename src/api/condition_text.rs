@@ -10,6 +10,8 @@ use crate::pg::spi::{self, Access, Param};
 /// What keys of columns begin with.
 const NULL: &[u8] = &[0];
 const NOT_NULL: &[u8] = &[1];
+/// No key is so great.
+const BEYOND: &[u8] = &[2];
 
 /// A column of a table.
 pub(super) struct Column {
@@ -62,6 +64,7 @@ pub(super) fn describe(columns: &[Column], condition: &Condition) -> String {
     let (lower, upper) = (&condition.lower, condition.upper.as_deref());
     match upper {
         Some(NOT_NULL) if lower == NULL => return format!("{name} IS NULL"),
+        None if lower == BEYOND => return "false".to_owned(),
         None if lower == NOT_NULL => return format!("{name} IS NOT NULL"),
         Some(upper) if is_next(lower, upper) => return format!("{name} = {}", value(lower)),
         Some(_) | None => {}

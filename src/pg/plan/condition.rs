@@ -17,6 +17,8 @@ use super::elements;
 use super::operator::{self, Comparison, Pattern, Side};
 use crate::pg::column::{Kind, with_bytes};
 
+/// Greater than the keys of all values.
+const BEYOND: &[u8] = &[2];
 /// More alternatives than that are not worth it.
 const MOST: usize = 1000;
 
@@ -263,7 +265,7 @@ impl Quals {
             }
             match self.constant(other, of)? {
                 // Nothing is equal to NULL, or less.
-                Constant::Null => Some(nothing()),
+                Constant::Null => Some(nothing(attribute)),
                 Constant::Value(value) => Some(compared(attribute, comparison, &of.key(value)?)),
             }
         }
@@ -285,7 +287,7 @@ impl Quals {
                 return None;
             }
             match self.constant(right, Kind::Text)? {
-                Constant::Null => Some(nothing()),
+                Constant::Null => Some(nothing(attribute)),
                 Constant::Value(value) => with_bytes(value, |bytes| {
                     let prefix = pattern.prefix(bytes).filter(|prefix| !prefix.is_empty())?;
                     Some(Found {
@@ -319,11 +321,14 @@ impl Quals {
                 return None;
             }
             let Constant::Value(array) = value else {
-                return Some(nothing());
+                return Some(nothing(attribute));
             };
             let mut any_of = Vec::new();
             for value in array_elements(array, element)? {
                 any_of.push(Condition::equal(attribute, &of.key(value)?));
+            }
+            if any_of.is_empty() {
+                return Some(nothing(attribute));
             }
             Some(Found {
                 class: Class::Equality,
@@ -532,7 +537,7 @@ fn intersected(found: Found, intervals: &mut Vec<Condition>) -> Found {
         .as_ref()
         .is_some_and(|upper| *upper <= known.lower)
     {
-        return nothing();
+        return nothing(known.attribute);
     }
     Found {
         class: Class::Interval,
@@ -540,11 +545,15 @@ fn intersected(found: Found, intervals: &mut Vec<Condition>) -> Found {
     }
 }
 
-/// No row fulfils it.
-fn nothing() -> Found {
+/// No row fulfils it. The table is in the read-set all the same.
+fn nothing(attribute: Attribute) -> Found {
     Found {
         class: Class::Equality,
-        any_of: Vec::new(),
+        any_of: vec![Condition {
+            attribute,
+            lower: BEYOND.to_vec(),
+            upper: None,
+        }],
     }
 }
 
