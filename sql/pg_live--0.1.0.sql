@@ -71,6 +71,11 @@ CREATE TABLE live.sources (
     source     text NOT NULL,
     source_map text
 );
+-- A push of megabytes waits for this; not every build of Postgres has it.
+DO $$ BEGIN
+    ALTER TABLE live.sources ALTER COLUMN source SET COMPRESSION lz4, ALTER COLUMN source_map SET COMPRESSION lz4;
+EXCEPTION WHEN feature_not_supported THEN NULL;
+END $$;
 CREATE TABLE live.modules (
     deployment  bigint NOT NULL REFERENCES live.deployments (id) ON DELETE CASCADE,
     component   text COLLATE "C" NOT NULL,
@@ -395,6 +400,9 @@ BEGIN
     EXECUTE format('GRANT EXECUTE ON FUNCTION live.import_table(text, integer, boolean),'
         ' live.import_documents(text, text[], json, boolean), live.query_source(text, json),'
         ' live.preview(text, json) TO %I', owner);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION live.prepare_connection(),'
+        ' live.run_query(text, text, text, bigint, bigint, bigint, text),'
+        ' live.run_mutation(text, text, text, text, bigint) TO %I', owner);
     EXECUTE format('GRANT INSERT, UPDATE, DELETE ON live.imports, live.import_parts TO %I', owner);
 END $$;
 COMMENT ON FUNCTION live.setup IS 'Names the role that owns the deployment: its functions run as it, its tables belong to it.';

@@ -247,6 +247,36 @@ test("dev in a terminal: pushes, follows files, shows logs, waits for documents"
   assert.equal(typeof (await terminal.interrupt()), "number");
 });
 
+test("dev in a terminal waits for a variable that is missing", async () => {
+  await project.write(
+    "convex/auth.config.ts",
+    'export default { providers: [{ domain: process.env.ISSUER!, applicationID: "app" }] };\n',
+  );
+  const terminal = project.terminal(["dev", "--typecheck", "disable", "--tail-logs", "disable"]);
+  await terminal.shows(/Environment variable ISSUER/);
+  const mark = terminal.mark;
+  // It begins to look at variables some time after it has said so, and what is there by then is no change. Once it
+  // pushes again variables must stay.
+  let issuer = 0;
+  const set = () => {
+    if (!/Preparing|ready/.test(terminal.text.slice(mark))) {
+      issuer += 1;
+      db.query("SELECT live.set_environment('ISSUER', $1)", [`https://issuer${issuer}.example`]).catch(() => {});
+    }
+  };
+  const changes = setInterval(set, 3000);
+  try {
+    await terminal.shows(/Convex functions ready!/, mark);
+  } finally {
+    clearInterval(changes);
+  }
+  const { rows } = await db.query("SELECT live.auth_config() AS auth");
+  assert.match(rows[0].auth.providers[0].domain, /^https:\/\/issuer\d+\.example$/);
+  assert.equal(typeof (await terminal.interrupt()), "number");
+  await rm(project.path("convex/auth.config.ts"));
+  await project.ok(["env", "remove", "ISSUER"]);
+});
+
 test("dev --once for scripts", async () => {
   const { stderr } = await project.ok(["dev", "--once", "--typecheck", "disable", "--tail-logs", "disable"]);
   assert.match(stderr, /Convex functions ready!/);

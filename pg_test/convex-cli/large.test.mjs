@@ -46,10 +46,22 @@ class Caller {
   }
 }
 
+/** What a process has for itself, in bytes; nothing if it has ended. */
+async function bytesOf(pid) {
+  const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
+  return Number(/^RssAnon:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
+}
+
 /** The memory of the relay, in bytes. */
-async function relayBytes() {
-  const status = await readFile(`/proc/${await pidListeningOn(server.port)}/status`, "utf8");
-  return Number(/^RssAnon:\s+(\d+) kB/m.exec(status)[1]) * 1024;
+const relayBytes = async () => await bytesOf(await pidListeningOn(server.port));
+
+/** That of the largest of its sessions, and how many there are. */
+async function sessions() {
+  const { rows } = await server.sql({ admin: true }).query(
+    "SELECT pid FROM pg_stat_activity WHERE application_name = 'pg-live relay'",
+  );
+  const all = await Promise.all(rows.map(({ pid }) => bytesOf(pid)));
+  return `${all.length} sessions of at most ${Math.max(0, ...all) >> 20} MiB`;
 }
 
 test("5 MiB with 500 functions, again and again: no call fails, nothing grows", async () => {
@@ -65,6 +77,7 @@ test("5 MiB with 500 functions, again and again: no call fails, nothing grows", 
     if (n <= 3 || n % 50 === 0) {
       const [start, wait, finish] = Object.values(times).map(Math.round);
       console.log(`push ${n}: start_push ${start} ms, wait_for_schema ${wait} ms, finish_push ${finish} ms`);
+      console.log(`relay ${(await relayBytes()) >> 20} MiB, ${await sessions()}`);
     }
     if (n === Math.ceil(PUSHES / 4)) early = await relayBytes();
   }
@@ -76,6 +89,18 @@ test("5 MiB with 500 functions, again and again: no call fails, nothing grows", 
   }
   console.log(`${callers.map((caller) => caller.calls)} calls; relay ${early >> 20} MiB, then ${late >> 20} MiB`);
   if (PUSHES >= 100) assert.ok(late < early + 64 * MIB, `the relay grew from ${early} to ${late} bytes`);
+  // One session can look at one after another.
+  const session = await server.sql().connect();
+  try {
+    for (let n = 0; n < 3; n++) {
+      const { rows } = await session.query("SELECT live.deploy_stage($1) AS staged", [
+        JSON.stringify({ modules: apps[(PUSHES + 1) % 2] }),
+      ]);
+      assert.equal(rows[0].staged.unchanged, false);
+    }
+  } finally {
+    session.release();
+  }
   const kept = await server.sql().query("SELECT count(*)::int AS n FROM live.deployments WHERE finished_at IS NOT NULL");
   assert.ok(kept.rows[0].n <= 21, `${kept.rows[0].n} deployments are kept`);
 });

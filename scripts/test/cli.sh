@@ -51,6 +51,11 @@ import { query, mutation } from "./_generated/server";
 import { v } from "convex/values";
 export const list = query({ args: {}, handler: (ctx) => ctx.db.query("notes").collect() });
 export const add = mutation({ args: { text: v.string() }, handler: (ctx, args) => ctx.db.insert("notes", args) });
+export const whoami = query({ args: {}, handler: async (ctx) => (await ctx.auth.getUserIdentity())?.name ?? "nobody" });
+export const signed = mutation({ args: {}, handler: async (ctx) => {
+    console.log("signing");
+    return (await ctx.auth.getUserIdentity())?.subject ?? "nobody";
+} });
 TS
 }
 
@@ -140,6 +145,7 @@ dev_server() {
     until_true 5 flock --nonblock "$app/.pg-live/lock" true
     says "a start after a killed run" "ready" 0 "$pg_live" dev "$app" --detach --port $PORT
     says "the data is still there" "broken" 0 "$bin/psql" "$DATABASE_URL" -Atc "SELECT live.query('broken:now', '{}') || ' broken'"
+    waits "$app"
     says "stop" "stopped process" 0 "$pg_live" stop "$app"
     says "stop when nothing runs" "nothing ran" 0 "$pg_live" stop "$app"
     [ ! -e "$app/.pg-live/data/postmaster.pid" ] && ok "Postgres has ended" || not_ok "Postgres has ended" ""
@@ -155,6 +161,12 @@ commands() {
     says "a function that is not there" "notes:add" 1 at run notes:lst
     says "arguments that are not JSON" "are not JSON" 1 at run notes:list '{text}'
     says "arguments that do not fit" "ArgumentValidationError" 1 at run notes:add '{"text": 1}'
+    says "as nobody" '"nobody"' 0 at run notes:whoami
+    says "as somebody" '"Grace"' 0 at run notes:whoami --identity '{"name": "Grace"}'
+    says "a mutation as somebody" '"user-7"' 0 at run notes:signed --identity '{"subject": "user-7"}'
+    says "what it logs" "signing" 0 at run notes:signed --identity '{"subject": "user-7"}'
+    says "somebody who is not JSON" "--identity: " 1 at run notes:whoami --identity Grace
+    says "arguments that do not fit, as somebody" "ArgumentValidationError" 1 at run notes:add '{"text": 1}' --identity '{}'
     says "a read-set in words" "all of index by_creation_time" 0 at explain notes:list
     says "a read-set for machines" '"kind":"range"' 0 at explain notes:list --json
     says "a mutation has no read-set" "only queries" 1 at explain notes:add
@@ -180,6 +192,7 @@ commands() {
     says "what is there again" "7" 0 at run broken:now
     says "a deployment that is not there" "there is no deployment 999" 1 at rollback 999
     misfit "$app"
+    typed "$app"
     large_table "$app"
     says "a backup" "bytes" 0 at backup "$work/app.dump"
     says "a restore over another" "is not empty" 1 at restore "$work/app.dump"
@@ -188,7 +201,7 @@ commands() {
     . "$app/.pg-live/env"
     says "the restored database works" '"text":"milk"' 0 \
         "$pg_live" run notes:list --url "${DATABASE_URL%/app}/app_copy"
-    says "and takes deploys" "3 functions" 0 "$pg_live" deploy "$app" --url "${DATABASE_URL%/app}/app_copy"
+    says "and takes deploys" "5 functions" 0 "$pg_live" deploy "$app" --url "${DATABASE_URL%/app}/app_copy"
 }
 
 # live.logs is written some moments after a call.
@@ -211,10 +224,78 @@ types_of() {
     says "types of SQL tables" "sql.d.ts" 0 "$pg_live" codegen "$1"
     grep -q '"mood": "good" | "bad" | null;' "$1/convex/sql.d.ts" && grep -q '"tags": string\[\];' "$1/convex/sql.d.ts" \
         && ok "they are right" || not_ok "they are right" "$(cat "$1/convex/sql.d.ts")"
+    functions_of "$1"
     says "a project over an existing table" "sql/live.sql" 0 \
         "$pg_live" init "$apps/existing" --template existing --table people --url "$(sed -n "s/^export DATABASE_URL='\(.*\)'/\1/p" "$1/.pg-live/env")"
     says "over one that is not there" "there is no table nothing" 1 \
         "$pg_live" init "$apps/existing2" --template existing --table nothing --url "$(sed -n "s/^export DATABASE_URL='\(.*\)'/\1/p" "$1/.pg-live/env")"
+}
+
+# SQL functions that clients query: their types are those of what they take and give.
+functions_of() {
+    at sql -- -qAtc "CREATE SCHEMA api" -c "CREATE FUNCTION api.people_of(wanted mood, most int DEFAULT 10) RETURNS SETOF people
+            LANGUAGE sql STABLE AS 'SELECT * FROM public.people WHERE mood = wanted LIMIT most'" \
+        -c "CREATE FUNCTION api.moods() RETURNS TABLE (mood mood, people bigint)
+            LANGUAGE sql STABLE AS 'SELECT mood, count(*) FROM public.people GROUP BY mood'" \
+        -c "INSERT INTO people VALUES (7, 'good', '{a}')"
+    says "types of SQL functions" "2 functions in sql.d.ts" 0 "$pg_live" codegen "$1"
+    says "what such a function gives" '"mood":"good"' 0 at run sql/api:people_of '{"wanted": "good"}'
+    mkdir -p "$1/check"
+    cat > "$1/check/use.ts" <<'TS'
+import { anyApi, type FunctionArgs, type FunctionReturnType } from "convex/server";
+import type { Api, Row } from "../convex/sql";
+const { sql } = anyApi as unknown as Api;
+type Arguments = FunctionArgs<typeof sql.api.people_of>;
+type Person = FunctionReturnType<typeof sql.api.people_of>[number];
+export const few: Arguments = { wanted: "good", most: 3 };
+export const all: Arguments = { wanted: "bad" };
+// @ts-expect-error: there is no such mood
+export const none: Arguments = { wanted: "fine" };
+// @ts-expect-error: it is needed
+export const missing: Arguments = { most: 3 };
+export const id = (person: Person): bigint => person.id;
+// @ts-expect-error: a client gets a bigint
+export const number = (person: Person): number => person.id;
+// @ts-expect-error: it may be null
+export const mood = (person: Person): "good" | "bad" => person.mood;
+export const counts: FunctionReturnType<typeof sql.api.moods> = [{ mood: "good", people: 1n }, { mood: null, people: null }];
+export const row: Row<"people"> = { id: "7", mood: null, tags: [] };
+TS
+    says "they are checked by TypeScript" "" 0 node "$root/pg_test/node_modules/typescript/bin/tsc" --noEmit --strict --skipLibCheck \
+        --module esnext --moduleResolution bundler --target es2022 "$1/check/use.ts"
+    at sql -- -qAtc "DROP SCHEMA api CASCADE"
+}
+
+# Types are checked before a deploy, if they can be.
+typed() {
+    mkdir -p "$apps/typed"
+    cp -r "$1/convex" "$1/package.json" "$apps/typed/"
+    ln -s "$root/pg_test/node_modules" "$apps/typed/node_modules"
+    rm -f "$apps/typed/convex/sql.d.ts"
+    local url
+    url=$(sed -n "s/^export DATABASE_URL='\(.*\)'/\1/p" "$1/.pg-live/env")
+    says "types that cannot be checked" "there is no" 1 "$pg_live" deploy "$apps/typed" --typecheck enable --url "$url"
+    cp "$root/pg_test/convex-cli/app/convex/tsconfig.json" "$apps/typed/convex/"
+    echo 'import { query } from "./_generated/server"; export const n = query({ args: {}, handler: (): number => "text" });' > "$apps/typed/convex/wrong.ts"
+    says "a type error" "error TS2322" 1 "$pg_live" deploy "$apps/typed" --url "$url"
+    says "nothing was deployed" "there is no function wrong:n" 1 at run wrong:n
+    says "a type error that is not looked for" '"modules"' 0 "$pg_live" deploy "$apps/typed" --typecheck disable --dry-run
+}
+
+# A deploy that needs a variable is made once it is set.
+waits() {
+    echo 'import { query } from "./_generated/server";
+const needed = process.env.NEEDED;
+if (!needed) throw new Error("NEEDED is not set");
+export const value = query({ args: {}, handler: () => needed });' > "$1/convex/needs.ts"
+    until_true 120 grep -q "NEEDED is not set" "$1/.pg-live/dev.log" \
+        && ok "a variable that is missing is told" || not_ok "a variable that is missing is told" "$(tail -5 "$1/.pg-live/dev.log")"
+    at env set NEEDED now
+    until_true 120 sh -c "'$pg_live' run needs:value --app-dir '$1' | grep -q now" \
+        && ok "once it is set the deploy is made" || not_ok "once it is set the deploy is made" "$(tail -5 "$1/.pg-live/dev.log")"
+    rm "$1/convex/needs.ts"
+    until_true 120 sh -c "! '$pg_live' run needs:value --app-dir '$1'" \
+        && ok "and goes with its file" || not_ok "and goes with its file" "$(tail -5 "$1/.pg-live/dev.log")"
 }
 
 # Colours are for people at a terminal.

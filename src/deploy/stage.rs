@@ -14,7 +14,7 @@ use crate::documents::catalog::{self, Catalog};
 use crate::documents::create;
 use crate::error::{Error, Result};
 use crate::functions::run;
-use crate::js::{self, AnalyzedModule, ModuleFailure};
+use crate::js::{self, AnalyzedModule, Limits, ModuleFailure};
 use crate::pg::session;
 use crate::pg::spi::{self, Access, Param, Type};
 
@@ -64,8 +64,11 @@ pub(super) fn store(source: &Source) -> Result<Stored> {
     {
         return Ok(Stored::Unchanged(deployment));
     }
-    let schema = evaluate_schema(source, &environment)?;
-    let analysis = analyze(source, &environment)?;
+    let looked = evaluate_schema(source, &environment)
+        .and_then(|schema| Ok((schema, inspect(source, &environment)?)));
+    // It holds all that was looked at: more than a session should keep.
+    js::discard();
+    let (schema, inspected) = looked?;
     let push = spi::query_one(
         "INSERT INTO live.deployments (hash, message, schema, base, auth) \
          VALUES ($1, $2, $3::json, $4, $5::json) RETURNING id",
@@ -86,8 +89,7 @@ pub(super) fn store(source: &Source) -> Result<Stored> {
         .modules
         .iter()
         .try_for_each(|module| store_module(push, module))?;
-    let proofs = prove_all(source, &environment, &analysis)?;
-    for (module, proof) in analysis.iter().zip(&proofs) {
+    for (module, proof) in &inspected {
         store_functions(push, module, proof)?;
     }
     Ok(Stored::New(push))
@@ -153,8 +155,7 @@ fn evaluate_auth_config(source: &Source, environment: &Environment) -> Result<Op
         return Ok(None);
     };
     let mut workbench = Workbench::new(source, environment);
-    let export =
-        js::evaluate_auth_config(&module.path, &mut workbench, &run::limits(), import_time());
+    let export = js::evaluate_auth_config(&module.path, &mut workbench, &limits(), import_time());
     // First: an unset variable is why the rest is wrong.
     if let Some(name) = workbench.unset {
         return Err(refused(format!(
@@ -175,28 +176,12 @@ fn evaluate_schema(source: &Source, environment: &Environment) -> Result<Option<
     let export = js::evaluate_schema(
         &schema.path,
         &mut Workbench::new(source, environment),
-        &run::limits(),
+        &limits(),
         import_time(),
     )
     .map_err(module_failure)?;
     definitions(&export)?;
     Ok(Some(export))
-}
-
-fn analyze(source: &Source, environment: &Environment) -> Result<Vec<AnalyzedModule>> {
-    let paths: Vec<String> = source
-        .modules
-        .iter()
-        .filter(|module| module.may_hold_functions())
-        .map(|module| module.path.clone())
-        .collect();
-    js::analyze(
-        &paths,
-        &mut Workbench::new(source, environment),
-        &run::limits(),
-        import_time(),
-    )
-    .map_err(module_failure)
 }
 
 /// The time that module code sees: that of the deploy.
@@ -232,48 +217,81 @@ fn store_module(push: i64, module: &Module) -> Result<()> {
     )
 }
 
-/// Modules that are proven together: most of the cost of a proof is the context.
-const PROVEN_AT_ONCE: usize = 16;
+/// Modules that are looked at together: a context costs more than a small module, and holds all of them.
+const LOOKED_AT_ONCE: usize = 32;
 
 /// Whether calls of a module may share a context without seeing each other; else why not.
 type Proof = std::result::Result<(), String>;
 
-/// The proofs of all modules, in their order. Where some that were looked at together are refused, each is looked at by itself.
-fn prove_all(
-    source: &Source,
-    environment: &Environment,
-    analysis: &[AnalyzedModule],
-) -> Result<Vec<Proof>> {
-    let has_queries =
-        |module: &AnalyzedModule| module.functions.iter().any(|f| f.udf_type == "Query");
-    let mut proofs: Vec<Proof> = vec![Err(String::new()); analysis.len()];
-    let candidates: Vec<usize> = (0..analysis.len())
-        .filter(|&n| !analysis[n].asks_for_reuse && has_queries(&analysis[n]))
+/// All modules with what they export and whether their calls may share a context, in their order.
+fn inspect(source: &Source, environment: &Environment) -> Result<Vec<(AnalyzedModule, Proof)>> {
+    let modules = source.modules.iter();
+    let paths: Vec<&str> = modules
+        .filter(|module| module.may_hold_functions())
+        .map(|module| module.path.as_str())
         .collect();
-    for together in candidates.chunks(PROVEN_AT_ONCE) {
-        let paths: Vec<&str> = together
-            .iter()
-            .map(|&n| analysis[n].path.as_str())
-            .collect();
-        let proof = prove(source, environment, &paths)?;
-        for (&n, path) in together.iter().zip(&paths) {
-            proofs[n] = match &proof {
-                Err(_) if paths.len() > 1 => prove(source, environment, &[*path])?,
-                Ok(()) | Err(_) => proof.clone(),
-            };
-        }
+    let mut inspected = Vec::with_capacity(paths.len());
+    for together in paths.chunks(LOOKED_AT_ONCE) {
+        inspect_together(source, environment, together, &mut inspected)?;
     }
-    Ok(proofs)
+    Ok(inspected)
 }
 
-fn prove(source: &Source, environment: &Environment, paths: &[&str]) -> Result<Proof> {
+/// Some modules: in one context, if they all may share one. Else once more as they are called, and where it matters
+/// each by itself.
+fn inspect_together(
+    source: &Source,
+    environment: &Environment,
+    paths: &[&str],
+    inspected: &mut Vec<(AnalyzedModule, Proof)>,
+) -> Result<()> {
+    let together = match prove(source, environment, paths)? {
+        Ok(modules) => {
+            inspected.extend(modules.into_iter().map(|module| (module, Ok(()))));
+            return Ok(());
+        }
+        Err(reason) => reason,
+    };
+    let modules = js::analyze(
+        paths,
+        &mut Workbench::new(source, environment),
+        &limits(),
+        import_time(),
+    );
+    for module in modules.map_err(module_failure)? {
+        let matters =
+            !module.asks_for_reuse && module.functions.iter().any(|f| f.udf_type == "Query");
+        let proof = match paths {
+            [_] | [] => Err(together.clone()),
+            _ if matters => prove(source, environment, &[&module.path])?.map(drop),
+            _ => Err(String::new()),
+        };
+        inspected.push((module, proof));
+    }
+    Ok(())
+}
+
+fn prove(
+    source: &Source,
+    environment: &Environment,
+    paths: &[&str],
+) -> Result<std::result::Result<Vec<AnalyzedModule>, String>> {
     js::prove(
         paths,
         &mut Workbench::new(source, environment),
-        &run::limits(),
+        &limits(),
         import_time(),
     )
     .map_err(run::failure)
+}
+
+/// The limits of a look at code: several modules are in memory at once.
+fn limits() -> Limits {
+    let limits = run::limits();
+    Limits {
+        heap_bytes: limits.heap_bytes * 2,
+        ..limits
+    }
 }
 
 fn store_functions(push: i64, module: &AnalyzedModule, proof: &Proof) -> Result<()> {

@@ -248,7 +248,7 @@ pub(crate) fn append_log_lines(lines: Vec<String>) {
 /// # Errors
 /// [`ModuleFailure::Module`] names the module that does not compile or whose code throws.
 pub(crate) fn analyze(
-    modules: &[String],
+    modules: &[&str],
     host: &mut dyn Host,
     limits: &Limits,
     import_unix_ms: f64,
@@ -282,8 +282,8 @@ pub(crate) fn evaluate_auth_config(
     v8::evaluate_auth_config(path, host, limits, import_unix_ms)
 }
 
-/// Imports modules, together, to find out whether calls of each can share a context ([`Sharing::Proven`]); else says
-/// why not those of one of them.
+/// Imports modules, together, to find out whether calls of each can share a context ([`Sharing::Proven`]), and lists
+/// the functions that they export; else says why not those of one of them.
 ///
 /// # Errors
 /// [`Failure`] when the host stopped it.
@@ -292,8 +292,13 @@ pub(crate) fn prove(
     host: &mut dyn Host,
     limits: &Limits,
     import_unix_ms: f64,
-) -> Result<Result<(), String>, Failure> {
+) -> Result<Result<Vec<AnalyzedModule>, String>, Failure> {
     v8::prove(paths, host, limits, import_unix_ms)
+}
+
+/// Gives back the heap of this process, unless a call runs: the next call begins with a new one.
+pub(crate) fn discard() {
+    v8::discard();
 }
 
 /// Lets no more calls of a module share a context, whatever [`prove`] found.

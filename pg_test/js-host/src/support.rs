@@ -150,7 +150,10 @@ impl App {
 
     /// Why calls of a module must not share a context, if they must not.
     pub(crate) fn prove(self, module: &'static str) -> Result<(), String> {
-        on_engine(move || js::prove(&[module], &mut self.world(), &limits(), IMPORTED).unwrap())
+        on_engine(move || {
+            let proven = js::prove(&[module], &mut self.world(), &limits(), IMPORTED);
+            proven.unwrap().map(drop)
+        })
     }
 
     /// Calls an export three times, in one context from the second call on if that may be.

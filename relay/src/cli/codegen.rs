@@ -1,10 +1,11 @@
-//! `pg-live codegen`: `_generated` as the npm tool writes it, and beside it the types of SQL tables.
+//! `pg-live codegen`: `_generated` as the npm tool writes it, and beside it the types of SQL tables and functions.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use super::database::resolve;
 use super::exit::Failure;
+use super::sql_functions::{self, SqlFunction};
 use super::tables::{self, Column, Table};
 use super::terminal::{note, print_line};
 use crate::deploy;
@@ -13,11 +14,14 @@ use crate::deploy;
 const HEAD: &str = "\
 /* eslint-disable */
 /**
- * The tables and views of the database, as the npm package `pg` gives and takes their rows.
+ * The tables and views of the database, as the npm package `pg` gives and takes their rows, and the SQL functions that
+ * clients query.
  *
  * Written by `pg-live codegen`; changes are overwritten.
  * @module
  */
+
+import type { FunctionReference } from \"convex/server\";
 
 ";
 
@@ -41,23 +45,24 @@ pub(super) async fn run(args: CodegenArgs, json: bool) -> Result<(), Failure> {
     let url = resolve(args.url.as_deref(), &app.dir)
         .ok()
         .filter(|_| !args.no_sql);
-    let mut tables = None;
+    let mut found = None;
     if let Some(url) = url {
         let client = deploy::connect_anywhere(&url).await?;
         let all = tables::load(&client).await?;
+        let functions = sql_functions::load(&client).await?;
         changed += usize::from(deploy::write_if_changed(
             &app.functions_dir.join("sql.d.ts"),
-            &types(&all),
+            &types(&all, &functions),
         )?);
-        tables = Some(all.len());
+        found = Some((all.len(), functions.len()));
     } else if !args.no_sql && !json {
         note("no types of SQL tables: give --url, set DATABASE_URL or start `pg-live dev` first");
     }
     if json {
-        print_line(&serde_json::json!({"changed": changed, "tables": tables}).to_string());
+        print_line(&json_of(changed, found));
     } else {
-        let tables = tables.map_or(String::new(), |count| {
-            format!(", {count} tables and views in sql.d.ts")
+        let tables = found.map_or(String::new(), |(tables, functions)| {
+            format!(", {tables} tables and views and {functions} functions in sql.d.ts")
         });
         print_line(&format!(
             "{changed} files changed in {}{tables}",
@@ -67,8 +72,13 @@ pub(super) async fn run(args: CodegenArgs, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
+fn json_of(changed: usize, found: Option<(usize, usize)>) -> String {
+    let (tables, functions) = found.unzip();
+    serde_json::json!({"changed": changed, "tables": tables, "functions": functions}).to_string()
+}
+
 /// The text of `sql.d.ts`.
-fn types(tables: &[Table]) -> String {
+fn types(tables: &[Table], functions: &[SqlFunction]) -> String {
     let mut text = HEAD.to_owned();
     let mut names = (String::new(), String::new());
     for table in tables {
@@ -113,8 +123,11 @@ fn types(tables: &[Table]) -> String {
          /** A row of one table: `Row<\"orders\">`. */\n\
          export type Row<Name extends keyof Rows> = Rows[Name];\n\
          /** The values of an INSERT: `Insert<\"orders\">`. */\n\
-         export type Insert<Name extends keyof Inserts> = Inserts[Name];\n",
-        names.0, names.1
+         export type Insert<Name extends keyof Inserts> = Inserts[Name];\n\n\
+         /** The SQL functions that clients query: `(anyApi as unknown as Api).sql.api.orders`. */\n{}",
+        names.0,
+        names.1,
+        sql_functions::api(functions)
     );
     text
 }
@@ -128,7 +141,7 @@ fn qualified(table: &Table) -> String {
 }
 
 /// A TypeScript string; JSON's are the same.
-fn string(text: &str) -> String {
+pub(super) fn string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
@@ -199,7 +212,7 @@ mod tests {
                 },
             ],
         };
-        let text = types(&[table]);
+        let text = types(&[table], &[]);
         assert!(text.contains("    \"id\": string;\n    \"note\": string | null;\n    \"state\": (\"a\" | \"b\")[];"), "{text}");
         assert!(
             text.contains("\"orders\": {\n    \"note\"?: string | null;\n"),

@@ -20,9 +20,24 @@ pub(super) struct DeployArgs {
     /// What the deployment is for; `pg-live deployments` shows it
     #[arg(long, short, value_name = "TEXT")]
     message: Option<String>,
+    /// Whether types are checked before: `try` does so if it can be done
+    #[arg(long, value_enum, default_value_t)]
+    typecheck: Typecheck,
     /// Deploy nothing: print what would be sent (the argument of live.deploy) as JSON
     #[arg(long)]
     dry_run: bool,
+}
+
+/// Whether types are checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Typecheck {
+    /// If the app has TypeScript and a tsconfig.json.
+    #[default]
+    Try,
+    /// Else nothing is deployed.
+    Enable,
+    /// Not at all.
+    Disable,
 }
 
 #[derive(clap::Args, Debug)]
@@ -42,6 +57,7 @@ pub(super) struct DeploymentsArgs {
 pub(super) async fn run(args: DeployArgs, json: bool) -> Result<(), Failure> {
     let app = deploy::App::open(&args.app_dir)?;
     let mut prepared = deploy::prepare(&app).await?;
+    check_types(&app, args.typecheck).await?;
     prepared.source.message = args.message;
     for line in &prepared.notes {
         note(line);
@@ -68,6 +84,25 @@ pub(super) async fn run(args: DeployArgs, json: bool) -> Result<(), Failure> {
         print_line(&deployed.summary());
     }
     Ok(())
+}
+
+async fn check_types(app: &deploy::App, wanted: Typecheck) -> Result<(), Failure> {
+    let bar = match wanted {
+        Typecheck::Disable => return Ok(()),
+        Typecheck::Try | Typecheck::Enable => Progress::start("checking types"),
+    };
+    let checked = deploy::check_types(app).await;
+    bar.end();
+    match checked? {
+        deploy::Types::Right => Ok(()),
+        deploy::Types::Wrong(what) => Err(Failure::new(format!(
+            "types are wrong, nothing was deployed (--typecheck disable deploys nevertheless):\n{what}"
+        ))),
+        deploy::Types::Unknown(reason) if wanted == Typecheck::Enable => {
+            Err(Failure::new(format!("types cannot be checked: {reason}")))
+        }
+        deploy::Types::Unknown(_) => Ok(()),
+    }
 }
 
 pub(super) async fn rollback(args: RollbackArgs, json: bool) -> Result<(), Failure> {

@@ -15,6 +15,7 @@ mod logs;
 mod run;
 mod serve;
 mod sql;
+mod sql_functions;
 mod status;
 mod tables;
 pub(crate) mod terminal;
@@ -80,6 +81,7 @@ enum Command {
     ///
     /// The database must have the extension:
     ///   CREATE EXTENSION pg_live; SELECT live.setup('<role that owns the deployment>');
+    /// If convex/ has a tsconfig.json and the app has TypeScript, types are checked first.
     /// Without --url the database of `pg-live dev` for this app is used (<app dir>/.pg-live/env).
     #[command(verbatim_doc_comment)]
     Deploy(deploy::DeployArgs),
@@ -96,7 +98,8 @@ enum Command {
     /// Examples:
     ///   pg-live run messages:list
     ///   pg-live run messages:send '{"author": "me", "body": "hi"}'
-    /// What the function logs goes to standard error. It runs as nobody: getUserIdentity() is null.
+    ///   pg-live run messages:send '{"body": "hi"}' --identity '{"name": "Grace"}'
+    /// What the function logs goes to standard error. Without --identity it runs as nobody.
     #[command(verbatim_doc_comment)]
     Run(run::RunArgs),
     /// Show what functions logged; -f goes on with what they log from now on
@@ -135,9 +138,9 @@ enum Command {
     Restore(backup::RestoreArgs),
     /// Write convex/_generated, and types of the database's tables to convex/sql.d.ts
     ///
-    /// sql.d.ts has a type for each table and view, as the npm package `pg` gives their rows. It is
-    /// beside _generated, which the npm tool empties of files that it does not know. SQL functions that
-    /// clients query have no types of their own yet.
+    /// sql.d.ts has a type for each table and view, as the npm package `pg` gives their rows, and one
+    /// for the SQL functions that clients query: (anyApi as unknown as Api).sql.api.orders. It is beside
+    /// _generated, which the npm tool empties of files that it does not know.
     #[command(verbatim_doc_comment)]
     Codegen(codegen::CodegenArgs),
     /// Serve clients of an existing database: the relay alone, as in production

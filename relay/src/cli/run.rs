@@ -2,12 +2,18 @@
 
 use std::io::Read as _;
 
-use tokio_postgres::Client;
+use sha2::{Digest, Sha256};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Json;
+use tokio_postgres::{Client, Row};
 
 use super::database::Target;
 use super::exit::Failure;
 use super::terminal::{self, note, print_line};
-use crate::deploy;
+use crate::{deploy, serve};
+
+/// How often a mutation that loses against others is tried.
+const TRIES: u32 = 5;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct RunArgs {
@@ -16,6 +22,9 @@ pub(super) struct RunArgs {
     /// Its arguments, as JSON; - reads them from standard input
     #[arg(default_value = "{}", value_name = "ARGS")]
     arguments: String,
+    /// Call it as this user: JSON, what ctx.auth.getUserIdentity() is to give
+    #[arg(long, value_name = "JSON")]
+    identity: Option<String>,
     #[command(flatten)]
     target: Target,
 }
@@ -33,24 +42,25 @@ pub(super) async fn run(args: RunArgs, json: bool) -> Result<(), Failure> {
     })?;
     let (client, mut notices) = deploy::connect_with_notices(&args.target.url()?).await?;
     let path = canonical(&args.function);
-    let statement = match kind(&client, &path).await?.as_str() {
-        "Query" => "SELECT live.query($1, $2::json)::text",
-        "Mutation" => "SELECT live.mutation($1, $2::json)::text",
-        other => {
-            return Err(Failure::new(format!(
-                "{path} is of kind {other}, which cannot run yet: see LIMITATIONS.md"
-            )));
+    let is_query = is_query(&client, &path).await?;
+    let value = match &args.identity {
+        Some(user) => call_as(&client, &path, is_query, &arguments, user).await?,
+        None => {
+            let statement = match is_query {
+                true => "SELECT live.query($1, $2::json)::text",
+                false => "SELECT live.mutation($1, $2::json)::text",
+            };
+            let result = client
+                .query_one(statement, &[&path, &Json(arguments)])
+                .await;
+            // What the function logged arrived before its result.
+            while let Ok(notice) = notices.try_recv() {
+                note(notice.message());
+            }
+            let row = result.map_err(deploy::Error::Sql)?;
+            row.get::<_, Option<String>>(0)
         }
     };
-    let result = client
-        .query_one(statement, &[&path, &tokio_postgres::types::Json(arguments)])
-        .await;
-    // What the function logged arrived before its result.
-    while let Ok(notice) = notices.try_recv() {
-        note(notice.message());
-    }
-    let row = result.map_err(deploy::Error::Sql)?;
-    let value: Option<String> = row.get(0);
     let value = value.unwrap_or_else(|| "null".to_owned());
     if !json && terminal::is_terminal() {
         let value: serde_json::Value = serde_json::from_str(&value)?;
@@ -59,6 +69,105 @@ pub(super) async fn run(args: RunArgs, json: bool) -> Result<(), Failure> {
         print_line(&value);
     }
     Ok(())
+}
+
+/// Whether the function at `path` is a query; an error if it is no mutation either.
+async fn is_query(client: &Client, path: &str) -> Result<bool, Failure> {
+    // SQL functions are queries.
+    if path.starts_with("sql/") {
+        return Ok(true);
+    }
+    match kind(client, path).await?.as_str() {
+        "Query" => Ok(true),
+        "Mutation" => Ok(false),
+        other => Err(Failure::new(format!(
+            "{path} is of kind {other}, which cannot run yet: see LIMITATIONS.md"
+        ))),
+    }
+}
+
+/// Calls a function as a user, as relays do.
+async fn call_as(
+    client: &Client,
+    path: &str,
+    is_query: bool,
+    arguments: &serde_json::Value,
+    user: &str,
+) -> Result<Option<String>, Failure> {
+    let wrong = |reason: String| {
+        Failure::new(format!(
+            "--identity: {reason}. Write it as '{{\"name\": \"Grace\"}}'"
+        ))
+    };
+    let user = serde_json::from_str(user).map_err(|error| wrong(error.to_string()))?;
+    let identity = serve::acting_as(complete(user)).map_err(wrong)?;
+    let (begin, call) = match is_query {
+        true => (
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            "SELECT ok, value::text, error, log_lines FROM live.run_query($1, $2, $3, 0, 0, 0)",
+        ),
+        false => (
+            "BEGIN ISOLATION LEVEL SERIALIZABLE",
+            "SELECT ok, value::text, error, log_lines FROM live.run_mutation($1, $2, $3, NULL, NULL)",
+        ),
+    };
+    client
+        .batch_execute("SELECT live.prepare_connection()")
+        .await
+        .map_err(deploy::Error::Sql)?;
+    let arguments = arguments.to_string();
+    let mut tries = 0;
+    let row = loop {
+        tries += 1;
+        match transact(client, begin, call, &[path, &arguments, &identity]).await {
+            Ok(row) => break row,
+            Err(error)
+                if tries < TRIES && error.code() == Some(&SqlState::T_R_SERIALIZATION_FAILURE) =>
+            {
+                client
+                    .batch_execute("ROLLBACK")
+                    .await
+                    .map_err(deploy::Error::Sql)?;
+            }
+            Err(error) => return Err(deploy::Error::Sql(error).into()),
+        }
+    };
+    let lines: Option<Vec<String>> = row.get(3);
+    lines.unwrap_or_default().iter().for_each(|line| note(line));
+    match row.get(0) {
+        true => Ok(row.get(1)),
+        false => Err(Failure::new(
+            row.get::<_, Option<String>>(2).unwrap_or_default(),
+        )),
+    }
+}
+
+/// A user with subject and issuer, which each has; given ones stay. The same user has the same ones each time, those of
+/// `npx convex run` as far as its issuer goes.
+fn complete(mut user: serde_json::Map<String, serde_json::Value>) -> serde_json::Value {
+    let text = serde_json::Value::Object(user.clone()).to_string();
+    let digest = Sha256::digest(text);
+    let subject: String = digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    user.entry("subject").or_insert_with(|| subject.into());
+    user.entry("issuer")
+        .or_insert_with(|| "https://convex.test".into());
+    user.into()
+}
+
+async fn transact(
+    client: &Client,
+    begin: &str,
+    call: &str,
+    parameters: &[&str; 3],
+) -> Result<Row, tokio_postgres::Error> {
+    client.batch_execute(begin).await?;
+    let [path, arguments, identity] = parameters;
+    let row = client.query_one(call, &[path, arguments, identity]).await?;
+    client.batch_execute("COMMIT").await?;
+    Ok(row)
 }
 
 /// The path as the catalog has it: `messages.ts:list` and `api.messages.list` are `messages:list`.
@@ -110,7 +219,20 @@ pub(super) async fn kind(client: &Client, path: &str) -> Result<String, Failure>
 
 #[cfg(test)]
 mod tests {
-    use super::canonical;
+    use super::{canonical, complete};
+
+    #[test]
+    fn a_user_is_completed() {
+        let user = |text| complete(serde_json::from_str(text).unwrap());
+        let grace = user("{\"name\": \"Grace\"}");
+        assert_eq!(grace["issuer"], "https://convex.test");
+        assert_eq!(grace, user("{\"name\": \"Grace\"}"));
+        assert_ne!(grace["subject"], user("{\"name\": \"Ada\"}")["subject"]);
+        assert_eq!(
+            user("{\"subject\": \"s\", \"issuer\": \"i\"}")["subject"],
+            "s"
+        );
+    }
 
     #[test]
     fn paths_are_understood_in_all_their_forms() {

@@ -65,6 +65,13 @@ impl App {
         Ok(package.scripts.get(name).cloned())
     }
 
+    /// A file of an installed package, found where Node would find the package from the app's folder.
+    pub fn package_file(&self, package: &str, file: &str) -> Option<PathBuf> {
+        up(&self.dir)
+            .map(|dir| dir.join("node_modules").join(package).join(file))
+            .find(|file| file.is_file())
+    }
+
     /// The main file of the `esbuild` package that the app's `convex` package uses.
     ///
     /// Looks where Node would: beside `convex`, then in every `node_modules` above it.

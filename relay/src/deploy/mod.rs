@@ -7,6 +7,7 @@ mod entry_points;
 mod environment;
 mod error;
 mod push;
+mod types;
 
 pub use app::App;
 pub use bundle::{Message, Module, Source};
@@ -14,6 +15,7 @@ pub use entry_points::EntryPoints;
 pub use environment::{set_variable, variables};
 pub use error::Error;
 pub use push::{Changes, Deployed};
+pub use types::{Types, check_types};
 
 pub(crate) use codegen::write_if_changed;
 pub(crate) use error::sql_reason;

@@ -28,6 +28,16 @@ use crate::serve;
 const RELAY_PATIENCE: Duration = Duration::from_secs(5);
 /// Deploys wait this long, in seconds, for a server that is being started again.
 const DEPLOY_PATIENCE: u32 = 20;
+/// What the database refused is tried again after this long: a variable or the documents may be why.
+const TRY_AGAIN: Duration = Duration::from_secs(3);
+
+/// What is to be deployed.
+struct Push {
+    source: deploy::Source,
+    /// Why it could not be, the last time.
+    refusal: String,
+    started: Instant,
+}
 
 /// What one run is made of.
 struct Run<'a> {
@@ -136,7 +146,7 @@ impl Run<'_> {
             path: self.app.functions_dir.clone(),
             error,
         })?;
-        self.deploy(&addresses).await;
+        let mut refused = self.deploy(&addresses).await;
         self.start_relay(&addresses, services).await?;
         let page = self.start_frontend(services).await?;
         self.say_ready(&relay_url, page)?;
@@ -144,35 +154,66 @@ impl Run<'_> {
         let Services { relay, frontend } = services;
         loop {
             tokio::select! {
-                () = watcher.changed() => self.deploy(&addresses).await,
+                () = watcher.changed() => refused = self.deploy(&addresses).await,
+                () = sleep(TRY_AGAIN), if refused.is_some() => {
+                    if let Some(mut push) = refused.take() {
+                        push.started = Instant::now();
+                        refused = self.push(push, &addresses).await;
+                    }
+                }
                 error = relay_ended(relay) => return Err(error),
                 () = frontend_ended(frontend) => {}
             }
         }
     }
 
-    /// Bundles and deploys; a failure is told and leaves the running deployment as it is.
-    async fn deploy(&self, addresses: &Addresses<'_>) {
+    /// Bundles and deploys; a failure is told and leaves the running deployment as it is. What the database refused is
+    /// to be tried again.
+    async fn deploy(&self, addresses: &Addresses<'_>) -> Option<Push> {
         let started = Instant::now();
         let prepared = match deploy::prepare(&self.app).await {
             Ok(prepared) => prepared,
-            Err(error) => return say_deploy_error(&error),
+            Err(error) => {
+                say_deploy_error(&error.to_string());
+                return None;
+            }
         };
         for note in &prepared.notes {
             say("deploy", note);
         }
+        let push = Push {
+            source: prepared.source,
+            refusal: String::new(),
+            started,
+        };
+        self.push(push, addresses).await
+    }
+
+    /// Deploys what is bundled. A refusal is told once.
+    async fn push(&self, push: Push, addresses: &Addresses<'_>) -> Option<Push> {
         let mut patience = DEPLOY_PATIENCE;
         loop {
-            match deploy::deploy(&prepared.source, &addresses.app_url()).await {
+            match deploy::deploy(&push.source, &addresses.app_url()).await {
                 Ok(deployed) => {
-                    let took = started.elapsed().as_secs_f64();
-                    return say("deploy", format!("{} ({took:.1} s)", deployed.summary()));
+                    let took = push.started.elapsed().as_secs_f64();
+                    say("deploy", format!("{} ({took:.1} s)", deployed.summary()));
+                    return None;
                 }
                 Err(deploy::Error::Connect(_)) if patience > 0 => {
                     patience -= 1;
                     sleep(Duration::from_secs(1)).await;
                 }
-                Err(error) => return say_deploy_error(&error),
+                Err(error) => {
+                    let refusal = error.to_string();
+                    if push.refusal != refusal {
+                        say_deploy_error(&refusal);
+                        say(
+                            "deploy",
+                            "waits: it is tried again until a file, a variable or the documents have changed",
+                        );
+                    }
+                    return Some(Push { refusal, ..push });
+                }
             }
         }
     }
@@ -281,7 +322,7 @@ async fn frontend_ended(frontend: &mut Option<Frontend>) {
     }
 }
 
-fn say_deploy_error(error: &deploy::Error) {
+fn say_deploy_error(error: &str) {
     say(
         "deploy",
         format!("{error}\nNothing was changed: what ran before keeps running."),

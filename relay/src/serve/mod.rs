@@ -56,6 +56,7 @@ pub use settings::{LogFormat, Settings, SettingsError};
 
 use admin::Preparations;
 use auth::Gate;
+pub(crate) use auth::acting_as;
 use contention::Contention;
 use database::Database;
 use invalidations::Control;

@@ -266,7 +266,6 @@
     // Lists the functions a module exports: a JSON text, and their handlers for the host to locate.
     analyze(exports) {
       const functions = [];
-      const handlers = [];
       for (const name of Object.keys(exports)) {
         const value = exports[name];
         const udfType = kindOf(value);
@@ -274,9 +273,8 @@
         const visibility = value.isPublic === true ? "public" : value.isInternal === true ? "internal" : null;
         const exported = (member) => (typeof value[member] === "function" ? value[member]() : null);
         functions.push({ name, udfType, visibility, args: exported("exportArgs"), returns: exported("exportReturns") });
-        handlers.push(typeof value._handler === "function" ? value._handler : undefined);
       }
-      return [JSON.stringify(functions), handlers];
+      return JSON.stringify(functions);
     },
 
     // The JSON text of a schema module.

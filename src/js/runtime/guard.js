@@ -1,16 +1,20 @@
 // Lets many calls share a context in which modules have been imported, if nothing that the modules made can change
 // any more. Texts of modules have been through `crates/guard`: they hand the variables of closures to this hook.
-// Evaluates to a function to be called before modules are imported, with that of harden.js. It gives another, for
+// Evaluates to a function to be called before modules are imported, with that of harden.js and one that knows generators.
+// It gives another, for
 // afterwards, which freezes what the modules made, or gives a text that says why the context must not be shared.
 let $pg_live_guard;
-(function guard(harden) {
+(function guard(harden, isGenerator) {
   "use strict";
 
   const { defineProperty, getOwnPropertyDescriptor, getPrototypeOf } = Object;
   const { apply, ownKeys } = Reflect;
   const sourceOf = Function.prototype.toString;
   const flagsOf = getOwnPropertyDescriptor(RegExp.prototype, "flags").get;
-  const isNative = (value) => /\{\s*\[native code\]\s*\}\s*$/.test(apply(sourceOf, value, []));
+  const { endsWith } = String.prototype;
+  // How V8 writes functions that have no source; no text of a function can end so. Regular expressions are slow in a
+  // realm that is frozen, and this is asked of every function.
+  const isNative = (value) => apply(endsWith, apply(sourceOf, value, []), ["{ [native code] }"]);
   const isObject = (value) => (typeof value === "object" && value !== null) || typeof value === "function";
 
   let importing = true;
@@ -103,10 +107,12 @@ let $pg_live_guard;
           // Of a namespace: a variable that was never initialized.
           continue;
         }
+        const { value, get, set } = property;
+        if (!isObject(value) && get === undefined && set === undefined) continue;
         const at = typeof key === "symbol" ? `${path}[${String(key)}]` : `${path}.${key}`;
-        visit(property.value, at);
-        visit(property.get, at);
-        visit(property.set, at);
+        visit(value, at);
+        visit(get, at);
+        visit(set, at);
       }
     }
   };
@@ -126,17 +132,6 @@ let $pg_live_guard;
     functions[1].prototype,
     getPrototypeOf(functions[1].prototype),
   ]);
-  // Generators may inherit from anything: what can be ended like one is one.
-  const endGenerator = functions[1].prototype.return;
-  const isGenerator = (object) => {
-    try {
-      apply(endGenerator, object, []);
-      return true;
-    } catch {
-      return false;
-    }
-  };
-
   // What a class has made for its instances to inherit from is an ordinary object, whatever that inherits from.
   const isOfClass = (object) => {
     const constructor = getOwnPropertyDescriptor(object, "constructor")?.value;
@@ -148,21 +143,22 @@ let $pg_live_guard;
 
   const check = (object, path, isProxy) => {
     if (isProxy) return;
-    const what = path.replace(/^\./, "") || "a value";
+    const refuseIt = (why) => refuse(`${path.replace(/^\./, "") || "a value"} ${why}`);
     for (let at = object; at !== null; at = getPrototypeOf(at)) {
       // The objects that a proxy stands for are looked at by themselves.
-      if (inside.has(at) && typeof at === "object") return refuse(`${what} inherits from a Proxy`);
+      if (inside.has(at) && typeof at === "object") return refuseIt("inherits from a Proxy");
       if (at === object || !base.has(at) || plain.has(at)) continue;
       // A class inherits from the one that it extends, and is a function all the same.
       if (typeof object === "function" || isOfClass(object)) continue;
       const name = at.constructor?.name;
       const kind = typeof name === "string" ? name : "built-in object";
-      return refuse(`${what} is ${/^[AEIO]/.test(kind) ? "an" : "a"} ${kind}, which can not be frozen`);
+      return refuseIt(`is ${/^[AEIO]/.test(kind) ? "an" : "a"} ${kind}, which can not be frozen`);
     }
     if (typeof object === "function") {
-      if (isNative(object) && !inside.has(object)) refuse(`${what} is a built-in function with state`);
+      if (isNative(object) && !inside.has(object)) refuseIt("is a built-in function with state");
     } else if (isGenerator(object)) {
-      refuse(`${what} is a generator, which can not be frozen`);
+      // It may inherit from anything.
+      refuseIt("is a generator, which can not be frozen");
     } else if (Object.hasOwn(object, "lastIndex") && getPrototypeOf(object) === RegExp.prototype) {
       let flags = "";
       try {
@@ -170,7 +166,7 @@ let $pg_live_guard;
       } catch {
         return;
       }
-      if (/[gy]/.test(flags)) refuse(`${what} is a regular expression with the flag g or y, which keeps its last position`);
+      if (/[gy]/.test(flags)) refuseIt("is a regular expression with the flag g or y, which keeps its last position");
     }
   };
 

@@ -76,7 +76,7 @@
   };
 
   if (made === undefined) takeAway();
-  const reached = new Set(made ?? reachAll());
+  const reached = made ?? reachAll();
 
   // A frozen property of a prototype can not be overridden by assigning to an object that inherits it, as in
   // `error.name = ...` or `Point.prototype.toString = ...`. For the names that programs do assign, the property
@@ -94,12 +94,13 @@
         if (hasOwn(this, key)) this[key] = replacement;
         else defineProperty(this, key, { value: replacement, writable: true, enumerable: true, configurable: true });
       },
+      enumerable: property.enumerable,
     };
     freeze(accessors.get);
     freeze(accessors.set);
-    defineProperty(prototype, key, { ...accessors, enumerable: property.enumerable });
+    defineProperty(prototype, key, accessors);
   };
-  const assigned = ["toString", "toLocaleString", "valueOf", "toJSON", "name", "message"];
+  const assigned = new Set(["toString", "toLocaleString", "valueOf", "toJSON", "name", "message"]);
   // V8 runs these fast only as long as their `constructor` is an ordinary property.
   const plainConstructor = new Set([
     Array.prototype,
@@ -116,7 +117,7 @@
       for (const key of ownKeys(object)) if (key !== "__proto__") allowAssignment(object, key);
       continue;
     }
-    for (const key of assigned) allowAssignment(object, key);
+    for (const key of ownKeys(object)) if (assigned.has(key)) allowAssignment(object, key);
     if (!plainConstructor.has(object) && getPrototypeOf(constructor) !== getPrototypeOf(Uint8Array)) {
       allowAssignment(object, "constructor");
     }

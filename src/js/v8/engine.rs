@@ -467,6 +467,21 @@ pub(in crate::js) fn forget_others(keep: i64) {
     });
 }
 
+/// Disposes of this thread's engine, unless a call runs.
+pub(in crate::js) fn discard() {
+    ENGINE.with(|slot| {
+        let Ok(mut slot) = slot.try_borrow_mut() else {
+            return;
+        };
+        let idle = |engine: &mut Rc<Engine>| engine.depth.get() == 0;
+        // What is distrusted is known nowhere else.
+        drop(slot.take_if(|engine| idle(engine) && engine.distrusted.borrow().is_empty()));
+        if let Some(engine) = slot.as_mut().filter(|engine| engine.depth.get() == 0) {
+            engine.wear_out();
+        }
+    });
+}
+
 /// Figures about this thread's engine.
 pub(in crate::js) fn stats() -> EngineStats {
     let counters = COUNTERS.get();

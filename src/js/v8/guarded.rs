@@ -7,9 +7,10 @@ use super::convert::{string, text};
 use super::engine::Engine;
 use super::exception::{Halt, attempt};
 use super::frame::Frame;
+use super::introspection::analyze_module;
 use super::kept::ModuleKey;
 use super::modules;
-use crate::js::{Failure, Host, JsError, Limits};
+use crate::js::{AnalyzedModule, Failure, Host, JsError, Limits};
 
 /// See [`crate::js::prove`].
 pub(in crate::js) fn prove(
@@ -17,13 +18,17 @@ pub(in crate::js) fn prove(
     host: &mut dyn Host,
     limits: &Limits,
     import_unix_ms: f64,
-) -> Result<Result<(), String>, Failure> {
+) -> Result<Result<Vec<AnalyzedModule>, String>, Failure> {
     let engine = Engine::acquire(limits, None)?;
     let seed = super::call::import_seed(0);
     let mut frame = Frame::new(engine, host, None, limits.interrupt_pending, seed);
     frame.guarded = true;
-    let ended = context::run(&frame, limits, import_unix_ms, |scope, _| {
-        import_all(scope, &frame, paths)
+    let ended = context::run(&frame, limits, import_unix_ms, |scope, runtime| {
+        import_all(scope, &frame, paths)?;
+        let analyzed = paths
+            .iter()
+            .map(|path| analyze_module(scope, &frame, runtime, path));
+        analyzed.collect()
     });
     match ended {
         Ok(ended) => Ok(ended
@@ -62,7 +67,8 @@ fn import_all(
             .call(scope, nothing, &[])?;
         let harden = runtime.evaluate(scope, "harden")?.into();
         let guard = runtime.evaluate(scope, "guard")?;
-        let finish = guard.call(scope, nothing, &[harden])?;
+        let is_generator = v8::Function::new(scope, is_generator)?.into();
+        let finish = guard.call(scope, nothing, &[harden, is_generator])?;
         v8::Local::<v8::Function>::try_from(finish).ok()
     })?;
     for path in paths {
@@ -96,6 +102,15 @@ fn import_all(
         ));
     }
     Ok(())
+}
+
+/// Whether something is a generator, which only V8 can tell: it may inherit from anything.
+fn is_generator(
+    _scope: &mut v8::PinScope<'_, '_>,
+    arguments: v8::FunctionCallbackArguments<'_>,
+    mut result: v8::ReturnValue<'_>,
+) {
+    result.set_bool(arguments.get(0).is_generator_object());
 }
 
 fn refused(reason: String) -> Halt {

@@ -9,7 +9,7 @@ use super::exception::{Halt, attempt};
 use super::frame::Frame;
 use super::modules;
 use super::runtime::Runtime;
-use crate::js::analysis::RawFunction;
+use crate::js::analysis::AnalyzedFunction;
 use crate::js::{AnalyzedModule, Failure, Host, JsError, Limits, ModuleFailure};
 
 /// Seed number of code that belongs to no deployment yet.
@@ -17,7 +17,7 @@ const NO_DEPLOYMENT: i64 = 0;
 
 /// See [`crate::js::analyze`].
 pub(in crate::js) fn analyze(
-    paths: &[String],
+    paths: &[&str],
     host: &mut dyn Host,
     limits: &Limits,
     import_unix_ms: f64,
@@ -103,29 +103,20 @@ fn look<R>(
     Ok(ended.result)
 }
 
-fn analyze_module<'s>(
+/// What the module at `path` exports.
+pub(super) fn analyze_module<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     frame: &Frame<'_>,
     runtime: Runtime<'s>,
     path: &str,
 ) -> Result<AnalyzedModule, Halt> {
     let exports = modules::import(scope, frame, path)?;
-    let (json, handlers) = attempt(scope, frame, |scope| {
+    let json = attempt(scope, frame, |scope| {
         let report = runtime.call(scope, "analyze", &[exports.into()])?;
-        let report = v8::Local::<v8::Array>::try_from(report).ok()?;
-        let handlers = v8::Local::<v8::Array>::try_from(report.get_index(scope, 1)?).ok()?;
-        Some((text(scope, report.get_index(scope, 0)?)?, handlers))
+        text(scope, report)
     })?;
-    let functions = RawFunction::parse_all(&json)
+    let functions = AnalyzedFunction::parse_all(&json)
         .map_err(|error| Halt::Thrown(JsError::plain(format!("Malformed function: {error}"))))?;
-    let loaded = frame.loaded.borrow();
-    let located = functions.into_iter().zip(0..).map(|(function, index)| {
-        let handler = handlers
-            .get_index(scope, index)
-            .and_then(|handler| locate(scope, handler));
-        function.finish(handler, &*loaded)
-    });
-    let functions = located.collect();
     let asks_for_reuse =
         member(scope, exports, "experimental_reuseContext").is_some_and(|value| value.is_true());
     Ok(AnalyzedModule {
@@ -133,18 +124,4 @@ fn analyze_module<'s>(
         functions,
         asks_for_reuse,
     })
-}
-
-/// Script, line and column (from 0) of a function.
-fn locate(
-    scope: &v8::PinScope<'_, '_>,
-    handler: v8::Local<'_, v8::Value>,
-) -> Option<(String, u32, u32)> {
-    let function = v8::Local::<v8::Function>::try_from(handler).ok()?;
-    let script = text(scope, function.get_script_origin(scope).resource_name()?)?;
-    Some((
-        script,
-        function.get_script_line_number()?,
-        function.get_script_column_number()?,
-    ))
 }

@@ -24,7 +24,7 @@ mod sys;
 mod watchdog;
 
 pub(super) use call::invoke;
-pub(super) use engine::{forget_others, stats};
+pub(super) use engine::{discard, forget_others, stats};
 pub(super) use frame::append_log_lines;
 pub(super) use guarded::{distrust, prove};
 pub(super) use introspection::{analyze, evaluate_auth_config, evaluate_schema};

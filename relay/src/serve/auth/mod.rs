@@ -191,7 +191,10 @@ async fn read_providers(database: &Database) -> Result<Vec<AuthProvider>, Refuse
         message: "The deployment's auth providers cannot be read now; try again".into(),
     };
     let connection = database.queries.take().await.map_err(|_| unavailable())?;
-    let row = connection.client.query_one(sql::AUTH_CONFIG, &[]).await;
+    let row = connection
+        .client
+        .query_typed_one(sql::AUTH_CONFIG, &[])
+        .await;
     let config = row.and_then(|row| row.try_get::<_, Option<String>>(0));
     let config = config.map_err(|error| {
         error!(
@@ -231,6 +234,12 @@ fn decode(attributes: &str) -> Result<UserIdentityAttributes, String> {
     let json: Json = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
     // Checked and completed: a user without tokenIdentifier gets one made of issuer and subject.
     UserIdentityAttributes::try_from(json).map_err(|error| error.to_string())
+}
+
+/// The identity of an administrator who acts as the user with these attributes.
+pub(crate) fn acting_as(attributes: Json) -> Result<String, String> {
+    let user = UserIdentityAttributes::try_from(attributes).map_err(|error| error.to_string())?;
+    admin_identity(Some(user))
 }
 
 /// The identity of an administrator, who may call internal functions and act as a user.
