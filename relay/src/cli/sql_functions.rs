@@ -160,7 +160,7 @@ fn arguments(function: &SqlFunction) -> String {
         let name = string(&argument.name);
         format!("{name}{optional}: {} | null", type_of(argument))
     });
-    object(each.collect())
+    object(&each.collect::<Vec<_>>())
 }
 
 fn result(function: &SqlFunction) -> String {
@@ -171,10 +171,8 @@ fn result(function: &SqlFunction) -> String {
     let row = match &function.gives {
         Gives::Row(columns) => {
             let each = columns.iter();
-            object(
-                each.map(|column| format!("{}: {}", string(&column.name), nullable(column)))
-                    .collect(),
-            )
+            let each = each.map(|column| format!("{}: {}", string(&column.name), nullable(column)));
+            object(&each.collect::<Vec<_>>())
         }
         Gives::Single(value) if value.of == "void" => "null".to_owned(),
         Gives::Single(value) => nullable(value),
@@ -187,7 +185,7 @@ fn result(function: &SqlFunction) -> String {
     }
 }
 
-fn object(members: Vec<String>) -> String {
+fn object(members: &[String]) -> String {
     if members.is_empty() {
         return "{}".to_owned();
     }
