@@ -105,11 +105,7 @@ fn import_all(
 }
 
 /// Whether something is a generator, which only V8 can tell: it may inherit from anything.
-<<<<<<< Updated upstream
 #[expect(clippy::needless_pass_by_value, reason = "the signature is V8's")]
-=======
-#[allow(clippy::needless_pass_by_value, reason = "the signature is V8's")]
->>>>>>> Stashed changes
 fn is_generator(
     _scope: &mut v8::PinScope<'_, '_>,
     arguments: v8::FunctionCallbackArguments<'_>,
