@@ -246,7 +246,8 @@ impl Error {
                 Some("Attach again with live.attach() and register every query anew.")
             }
             Error::SnapshotUnknown => Some(
-                "Call live.prepare_connection() once per connection, outside of a transaction.",
+                "Call live.prepare_connection() once per connection, outside of a transaction; of a pooler, at the start \
+                 of each of its sessions (connect_query of PgBouncer).",
             ),
             Error::OutOfMemory => Some("Read less at once, or raise pg_live.heap_size_mb."),
             Error::StackDepth => Some("Make functions and SQL call each other less deeply."),

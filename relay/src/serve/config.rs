@@ -26,6 +26,8 @@ pub struct Drain {
 pub struct Config {
     /// The database, as a member of `live_relay`.
     pub database_url: String,
+    /// The same by a pooler that lends a session for each transaction: queries go there.
+    pub query_url: Option<String>,
     /// Where clients connect; port 0 takes any free one.
     pub listen: SocketAddr,
     /// The database, as the role that owns the deployment: for what administrators change. `None`: they cannot.
@@ -70,6 +72,7 @@ impl Config {
     pub fn new(database_url: impl Into<String>, listen: SocketAddr, admin_key: &str) -> Self {
         Self {
             database_url: database_url.into(),
+            query_url: None,
             listen,
             admin_key: Some(admin_key.to_owned()).filter(|key| !key.is_empty()),
             deploy_url: None,

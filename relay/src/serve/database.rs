@@ -15,16 +15,32 @@ use crate::postgres::Target;
 
 /// The statements that the relay sends.
 pub(crate) mod sql {
+    use tokio_postgres::types::Type;
+
+    use crate::serve::pool::Text;
+
     pub(crate) const PREPARE_CONNECTION: &str = "SELECT live.prepare_connection()";
     pub(crate) const BEGIN_QUERY: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
     pub(crate) const BEGIN_MUTATION: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE";
-    pub(crate) const RUN_QUERY: &str = "SELECT ok, value::text, error, error_data::text, \
+    pub(crate) static RUN_QUERY: Text = Text {
+        sql: "SELECT ok, value::text, error, error_data::text, \
         log_lines, journal, c, boot, pos, registered, not_live, snapshot, reads, \
         used_identity, used_clock \
         FROM live.run_query($1::text, $2::text, $3::text, $4::bigint, $5::bigint, $6::bigint, \
-        $7::text)";
+        $7::text)",
+        types: &[
+            Type::TEXT,
+            Type::TEXT,
+            Type::TEXT,
+            Type::INT8,
+            Type::INT8,
+            Type::INT8,
+            Type::TEXT,
+        ],
+    };
     /// The same for several queries; `n` counts them from 1.
-    pub(crate) const RUN_QUERIES: &str = "SELECT n, ok, value::text, error, error_data::text, \
+    pub(crate) static RUN_QUERIES: Text = Text {
+        sql: "SELECT n, ok, value::text, error, error_data::text, \
         log_lines, result.journal, c, boot, pos, registered, not_live, snapshot, reads, \
         used_identity, used_clock \
         FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[]), \
@@ -32,22 +48,49 @@ pub(crate) mod sql {
         pg_catalog.unnest($7::text[])) WITH ORDINALITY \
         AS call (path, args, identity, sub, generation, journal, n) CROSS JOIN LATERAL \
         live.run_query(call.path, call.args, call.identity, $4::bigint, call.sub, call.generation, \
-        call.journal) AS result";
-    pub(crate) const RUN_MUTATION: &str = "SELECT ok, value::text, error, error_data::text, \
+        call.journal) AS result",
+        types: &[
+            Type::TEXT_ARRAY,
+            Type::TEXT_ARRAY,
+            Type::TEXT_ARRAY,
+            Type::INT8,
+            Type::INT8_ARRAY,
+            Type::INT8_ARRAY,
+            Type::TEXT_ARRAY,
+        ],
+    };
+    pub(crate) static RUN_MUTATION: Text = Text {
+        sql: "SELECT ok, value::text, error, error_data::text, \
         log_lines, replayed \
-        FROM live.run_mutation($1::text, $2::text, $3::text, $4::text, $5::bigint)";
-    pub(crate) const LAST_COMMIT: &str = "SELECT boot, c, clean FROM live.last_commit()";
-    pub(crate) const CLOCK: &str = "SELECT boot, c FROM live.clock()";
-    pub(crate) const WATERMARK: &str = "SELECT boot, c, w, n, clear \
-        FROM live.watermark($1::bigint, $2::integer)";
+        FROM live.run_mutation($1::text, $2::text, $3::text, $4::text, $5::bigint)",
+        types: &[Type::TEXT, Type::TEXT, Type::TEXT, Type::TEXT, Type::INT8],
+    };
+    pub(crate) static LAST_COMMIT: Text = Text {
+        sql: "SELECT boot, c, clean FROM live.last_commit()",
+        types: &[],
+    };
+    pub(crate) static CLOCK: Text = Text {
+        sql: "SELECT boot, c FROM live.clock()",
+        types: &[],
+    };
+    pub(crate) static WATERMARK: Text = Text {
+        sql: "SELECT boot, c, w, n, clear \
+        FROM live.watermark($1::bigint, $2::integer)",
+        types: &[Type::INT8, Type::INT4],
+    };
     pub(crate) const EXPORT_SNAPSHOT: &str = "SELECT pg_catalog.pg_export_snapshot()";
     pub(crate) const REPLICA_TICKET: &str =
         "SELECT boot, c, lsn, timeline, system FROM live.replica_ticket()";
-    pub(crate) const WAIT_FOR_REPLAY: &str =
-        "SELECT lsn, timeline, system FROM live.wait_for_replay($1::pg_lsn, $2::bigint)";
+    pub(crate) static WAIT_FOR_REPLAY: Text = Text {
+        sql: "SELECT lsn, timeline, system FROM live.wait_for_replay($1::pg_lsn, $2::bigint)",
+        types: &[Type::PG_LSN, Type::INT8],
+    };
     pub(crate) const REGISTER: &str = "SELECT live.register($1::bigint, $2::bigint, $3::bigint, \
         $4::bigint, $5::bigint, $6::bytea, $7::bytea)";
-    pub(crate) const CATCH_UP: &str = "SELECT live.catch_up($1::bytea, $2::bigint, $3::bigint)";
+    pub(crate) static CATCH_UP: Text = Text {
+        sql: "SELECT live.catch_up($1::bytea, $2::bigint, $3::bigint)",
+        types: &[Type::BYTEA, Type::INT8, Type::INT8],
+    };
     pub(crate) const ATTACH: &str = "SELECT live.attach($1::bigint)";
     pub(crate) const NEXT: &str = "SELECT boot, n, c, sub, generation \
         FROM live.next($1::bigint, $2::bigint, $3::bigint) ORDER BY n";
@@ -67,13 +110,22 @@ pub(crate) struct Database {
 impl Database {
     pub(crate) fn new(
         url: Target,
+        query_url: Option<Target>,
         config: &Config,
         shutdown: CancellationToken,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let querying = query_url.map(|url| {
+            Arc::new(Connector::by_pooler(
+                url,
+                shutdown.clone(),
+                Arc::clone(&metrics),
+            ))
+        });
         let connector = Arc::new(Connector::new(url, shutdown, metrics));
+        let querying = querying.unwrap_or_else(|| Arc::clone(&connector));
         Self {
-            queries: Arc::new(Pool::new(Arc::clone(&connector), config.query_connections)),
+            queries: Arc::new(Pool::new(querying, config.query_connections)),
             mutations: Arc::new(Pool::new(
                 Arc::clone(&connector),
                 config.mutation_connections,
@@ -201,6 +253,6 @@ pub(crate) fn unsigned(row: &Row, column: &str) -> Result<u64, Error> {
 impl Connection {
     /// Now; boot is 0 while the invalidator is not up.
     pub(crate) async fn now(&self) -> Result<Moment, Error> {
-        moment(&self.client.query_one(&self.clock, &[]).await?)
+        moment(&self.one(&self.clock, &[]).await?)
     }
 }

@@ -179,6 +179,8 @@ impl Relay {
 /// If the address cannot be listened on or the database URL is malformed.
 pub async fn run(mut config: Config, stop: CancellationToken) -> Result<(), Error> {
     let url = Target::parse(&config.database_url).map_err(Error::DatabaseUrl)?;
+    let query_url = config.query_url.as_deref().map(Target::parse);
+    let query_url = query_url.transpose().map_err(Error::DatabaseUrl)?;
     let replica_urls = parse_replica_urls(&config.replica_urls)?;
     let address = config.listen;
     let listener = TcpListener::bind(address)
@@ -192,7 +194,13 @@ pub async fn run(mut config: Config, stop: CancellationToken) -> Result<(), Erro
     info!(%address, "serving clients");
     let metrics = Arc::new(Metrics::default());
     let shutdown = CancellationToken::new();
-    let database = Database::new(url, &config, shutdown.clone(), Arc::clone(&metrics));
+    let database = Database::new(
+        url,
+        query_url,
+        &config,
+        shutdown.clone(),
+        Arc::clone(&metrics),
+    );
     let (control, unregister) = Control::new();
     let replicas: Vec<Arc<Replica>> = replica_urls
         .into_iter()

@@ -217,7 +217,7 @@ async fn attempt(
     // A failed function commits too: what it read and then threw must have been true (it wrote
     // nothing).
     let commit = connection.client.batch_execute("COMMIT");
-    let last_commit = connection.client.query_one(&connection.last_commit, &[]);
+    let last_commit = connection.one(&connection.last_commit, &[]);
     let (committed, last_commit) = join(commit, last_commit).await;
     let done = committed
         .and(last_commit)
@@ -258,7 +258,7 @@ fn give_back_if(relay: &Relay, connection: Taken, clean: bool) {
 
 /// After a rollback, which does not take all of it back.
 async fn give_back_if_clean(relay: &Relay, connection: Taken) {
-    let last = connection.client.query_one(&connection.last_commit, &[]);
+    let last = connection.one(&connection.last_commit, &[]);
     let clean = last.await.and_then(|row| row.try_get("clean"));
     give_back_if(relay, connection, clean.unwrap_or(false));
 }
@@ -280,9 +280,7 @@ async fn run_in_transaction(
     let begin = connection.client.batch_execute(sql::BEGIN_MUTATION);
     let parameters: [&(dyn ToSql + Sync); 5] = [path, args, identity, &session, &request];
     // Both are sent at once.
-    let run = connection
-        .client
-        .query_one(&connection.run_mutation, &parameters);
+    let run = connection.one(&connection.run_mutation, &parameters);
     let (begun, row) = join(begin, run).await;
     begun?;
     MutationRow::from_row(&row?)

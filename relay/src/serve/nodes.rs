@@ -213,9 +213,7 @@ impl Nodes {
             return Ok(Some((connection, None)));
         };
         let parameters: [&(dyn ToSql + Sync); 3] = [&snapshot, &timeline, &CATCH_UP_MS];
-        let caught_up = connection
-            .client
-            .query_one(&connection.catch_up, &parameters);
+        let caught_up = connection.one(&connection.catch_up, &parameters);
         match caught_up.await.and_then(|row| row.try_get(0)) {
             Ok(true) => {
                 seat.lock().ahead = None;

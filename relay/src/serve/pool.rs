@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_postgres::config::TargetSessionAttrs;
-use tokio_postgres::{CancelToken, Client, Statement};
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{CancelToken, Client, Error, Row};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -28,9 +29,33 @@ pub(crate) struct Connector {
     shutdown: CancellationToken,
     metrics: Arc<Metrics>,
     in_trouble: AtomicBool,
+    sessions: Sessions,
 }
 
-/// A connection with its prepared statements.
+/// Whose the session behind a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sessions {
+    /// The connection's own, as long as it lives.
+    Own,
+    /// A pooler's, which lends one for each transaction: nothing may be left in it or expected of it.
+    Lent,
+}
+
+/// A statement as a connection sends it.
+pub(crate) enum Statement {
+    /// Known to the session.
+    Prepared(tokio_postgres::Statement),
+    /// Sent whole each time, to whatever session there is.
+    Whole(&'static Text),
+}
+
+/// A statement and the types of its parameters.
+pub(crate) struct Text {
+    pub(crate) sql: &'static str,
+    pub(crate) types: &'static [Type],
+}
+
+/// A connection with its statements.
 pub(crate) struct Connection {
     pub(crate) client: Client,
     pub(crate) run_query: Statement,
@@ -85,6 +110,18 @@ impl Connector {
         Self::any(target, shutdown, metrics)
     }
 
+    /// Connects to the primary by a pooler that lends a session for each transaction.
+    pub(crate) fn by_pooler(
+        target: Target,
+        shutdown: CancellationToken,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            sessions: Sessions::Lent,
+            ..Self::new(target, shutdown, metrics)
+        }
+    }
+
     fn any(mut target: Target, shutdown: CancellationToken, metrics: Arc<Metrics>) -> Self {
         let config = target.config();
         config.application_name("pg-live relay");
@@ -95,6 +132,7 @@ impl Connector {
             shutdown,
             metrics,
             in_trouble: AtomicBool::new(false),
+            sessions: Sessions::Own,
         }
     }
 
@@ -109,11 +147,6 @@ impl Connector {
         tokio_postgres::Error,
     > {
         self.target.connect().await
-    }
-
-    /// Asks the server to stop what a connection does.
-    pub(crate) async fn cancel(&self, token: CancelToken) -> Result<(), tokio_postgres::Error> {
-        self.target.cancel(token).await
     }
 
     /// Connects as soon as the database lets it.
@@ -145,18 +178,28 @@ impl Connector {
                 debug!(error = describe(&error), "a database connection ended");
             }
         });
-        client.batch_execute(sql::PREPARE_CONNECTION).await?;
+        if self.sessions == Sessions::Own {
+            client.batch_execute(sql::PREPARE_CONNECTION).await?;
+        }
         self.metrics.connections_opened.add(1);
+        let statement = |text| self.statement(&client, text);
         Ok(Connection {
-            run_query: client.prepare(sql::RUN_QUERY).await?,
-            run_queries: client.prepare(sql::RUN_QUERIES).await?,
-            run_mutation: client.prepare(sql::RUN_MUTATION).await?,
-            last_commit: client.prepare(sql::LAST_COMMIT).await?,
-            clock: client.prepare(sql::CLOCK).await?,
-            watermark: client.prepare(sql::WATERMARK).await?,
-            catch_up: client.prepare(sql::CATCH_UP).await?,
-            wait_for_replay: client.prepare(sql::WAIT_FOR_REPLAY).await?,
+            run_query: statement(&sql::RUN_QUERY).await?,
+            run_queries: statement(&sql::RUN_QUERIES).await?,
+            run_mutation: statement(&sql::RUN_MUTATION).await?,
+            last_commit: statement(&sql::LAST_COMMIT).await?,
+            clock: statement(&sql::CLOCK).await?,
+            watermark: statement(&sql::WATERMARK).await?,
+            catch_up: statement(&sql::CATCH_UP).await?,
+            wait_for_replay: statement(&sql::WAIT_FOR_REPLAY).await?,
             client,
+        })
+    }
+
+    async fn statement(&self, client: &Client, text: &'static Text) -> Result<Statement, Error> {
+        Ok(match self.sessions {
+            Sessions::Own => Statement::Prepared(client.prepare_typed(text.sql, text.types).await?),
+            Sessions::Lent => Statement::Whole(text),
         })
     }
 
@@ -211,8 +254,12 @@ impl Pool {
         })
     }
 
-    /// At most so many connections that nobody waits for and that are there already.
+    /// At most so many connections that nobody waits for and that are there already. None of a pooler: it may have
+    /// no session left, and wait for one that who asks here has.
     pub(crate) fn spare(self: &Arc<Self>, most: usize) -> Vec<Taken> {
+        if self.connector.sessions == Sessions::Lent {
+            return Vec::new();
+        }
         let spare = std::iter::from_fn(|| {
             let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
             Some(Taken {
@@ -236,9 +283,71 @@ impl Pool {
 }
 
 impl Taken {
+    /// What stops its statements.
+    pub(crate) fn cancel(&self) -> Cancel {
+        Cancel {
+            connector: Arc::clone(&self.pool.connector),
+            token: self.connection.client.cancel_token(),
+        }
+    }
+
     /// Gives back a connection that is in no transaction.
     pub(crate) fn give_back(self) {
         lock(&self.pool.idle).push(self.connection);
+    }
+}
+
+/// Stops what a connection does, also when that is gone.
+pub(crate) struct Cancel {
+    connector: Arc<Connector>,
+    token: CancelToken,
+}
+
+impl Cancel {
+    /// Tells the server.
+    pub(crate) async fn send(self) {
+        if let Err(error) = self.connector.target.cancel(self.token).await {
+            debug!(
+                error = describe(&error),
+                "a statement could not be cancelled"
+            );
+        }
+    }
+}
+
+impl Connection {
+    /// The row that a statement gives.
+    pub(crate) async fn one(
+        &self,
+        statement: &Statement,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row, Error> {
+        match statement {
+            Statement::Prepared(prepared) => self.client.query_one(prepared, parameters).await,
+            Statement::Whole(Text { sql, types }) => {
+                let typed = parameters.iter().copied().zip(types.iter().cloned());
+                self.client
+                    .query_typed_one(sql, &typed.collect::<Vec<_>>())
+                    .await
+            }
+        }
+    }
+
+    /// The rows that a statement gives.
+    pub(crate) async fn all(
+        &self,
+        statement: &Statement,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
+        match statement {
+            Statement::Prepared(prepared) => self.client.query(prepared, parameters).await,
+            Statement::Whole(Text { sql, types }) => {
+                let typed = parameters.iter().copied().zip(types.iter().cloned());
+                self.client
+                    .query_typed(sql, &typed.collect::<Vec<_>>())
+                    .await
+            }
+        }
     }
 }
 

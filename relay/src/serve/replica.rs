@@ -124,7 +124,7 @@ impl Replica {
         // The server behind this connection may have been restarted since, or be another one than
         // the one that is watched: it is asked itself.
         let parameters: [&(dyn ToSql + Sync); 2] = [&ticket.lsn, &STEP_MS];
-        let row = taken.client.query_one(&taken.wait_for_replay, &parameters);
+        let row = taken.one(&taken.wait_for_replay, &parameters);
         let row = in_time(row).await.ok()?;
         let replayed = Replayed::from_row(&row).ok()?;
         if replayed.shows(ticket) {
@@ -253,7 +253,7 @@ async fn connect(connector: &Connector) -> Result<(Client, Statement), Gone> {
             );
         }
     });
-    let statement = in_time(client.prepare(sql::WAIT_FOR_REPLAY)).await?;
+    let statement = in_time(client.prepare(sql::WAIT_FOR_REPLAY.sql)).await?;
     Ok((client, statement))
 }
 

@@ -11,7 +11,7 @@ use tracing::{debug, warn};
 use super::Relay;
 use super::nodes::{Reading, Seat};
 use super::pool::Stopping;
-use super::sql_error::{Verdict, describe};
+use super::sql_error::Verdict;
 use super::transaction::{Broken, Culprit, Executed, transact};
 
 pub(crate) use super::transaction::Work as Attempt;
@@ -145,16 +145,14 @@ pub(crate) async fn attempt(
     work: Attempt<'_>,
     reading: Reading,
 ) -> Result<Executed, Broken> {
-    let cancel = reading.connection.client.cancel_token();
+    let cancel = reading.connection.cancel();
     let on_replica = reading.ticket.is_some();
     let executions = work.calls.len() - work.failing.len();
     let done = tokio::time::timeout(TIMEOUT, transact(relay, seat, reading, work)).await;
     relay.metrics.executions.add(executions as u64);
     let Ok(done) = done else {
         // The connection is closed; its backend is told to stop.
-        if let Err(error) = relay.database.connector.cancel(cancel).await {
-            debug!(error = describe(&error), "a query could not be cancelled");
-        }
+        cancel.send().await;
         let message = format!(
             "the queries of a client took longer than {} s",
             TIMEOUT.as_secs()

@@ -76,6 +76,15 @@ pub struct Settings {
     /// Database to serve, as a member of live_relay; sslmode, sslrootcert, sslcert and sslkey as with psql
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
     url: Option<String>,
+    /// The same database by a pooler in transaction mode, such as PgBouncer: queries go there. Each of its sessions must
+    /// begin with SELECT live.prepare_connection() (connect_query)
+    #[arg(
+        long,
+        env = "PG_LIVE_QUERY_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    query_url: Option<String>,
     /// A standby of the database that runs queries, so that the primary need not; may be given several times
     #[arg(
         long,
@@ -173,6 +182,7 @@ impl Settings {
         Self {
             config: None,
             url: self.url.or(file.url),
+            query_url: self.query_url.or(file.query_url),
             replica: if self.replica.is_empty() {
                 file.replica
             } else {
@@ -222,6 +232,7 @@ impl Settings {
             }
             config.static_dir = Some(dir);
         }
+        config.query_url = self.query_url.filter(|url| !url.is_empty());
         config.deploy_url = self.deploy_url;
         config.public_url = self.public_url;
         config.replica_urls = self.replica;

@@ -243,12 +243,10 @@ pub(crate) async fn execute_at(
         .take()
         .await
         .map_err(|_| ApiError::unavailable())?;
-    let cancel = connection.client.cancel_token();
+    let cancel = connection.cancel();
     let Ok(row) = timeout(TIMEOUT, query_at(&connection, snapshot, call)).await else {
         // The connection is closed; its backend is told to stop.
-        if let Err(error) = relay.database.connector.cancel(cancel).await {
-            debug!(error = describe(&error), "a query could not be cancelled");
-        }
+        cancel.send().await;
         return Err(ApiError::unavailable());
     };
     relay.metrics.executions.add(1);
@@ -286,8 +284,7 @@ async fn query_at(
     let (path, args, identity): (&str, &str, _) =
         (&call.path, &call.args, call.identity.as_deref());
     let row = connection
-        .client
-        .query_one(
+        .one(
             &connection.run_query,
             &[&path, &args, &identity, &0i64, &0i64, &0i64, &call.journal],
         )

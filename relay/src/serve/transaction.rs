@@ -489,10 +489,7 @@ async fn watermark(
         return Ok(None);
     }
     let mark = &connection.watermark;
-    let row = connection
-        .client
-        .query_one(mark, &[&owner, &patience_ms])
-        .await?;
+    let row = connection.one(mark, &[&owner, &patience_ms]).await?;
     Mark::from_row(&row).map(Some)
 }
 
@@ -539,8 +536,7 @@ async fn execute_all(
         &journals,
     ];
     let found = connection
-        .client
-        .query(&connection.run_queries, &parameters)
+        .all(&connection.run_queries, &parameters)
         .await
         .map_err(several)?;
     let mut rows = Vec::with_capacity(calls.len());
@@ -564,8 +560,7 @@ async fn execute_one(
     let (path, args, identity): (&str, &str, _) =
         (&call.path, &call.args, call.identity.as_deref());
     let row = connection
-        .client
-        .query_one(
+        .one(
             &connection.run_query,
             &[
                 &path,
