@@ -30,6 +30,8 @@ pub(super) enum Happened {
     /// The oldest message that was put has left.
     Sent,
     Heard(Message),
+    /// The client has been told to leave: [`Socket::deadline`] is another one now.
+    Parted,
     /// It is gone, or was closed as it was asked to be.
     Ended,
 }
@@ -41,6 +43,8 @@ enum Meaning {
     None,
     Sent,
     Ended,
+    /// The client is to end the connection.
+    Parted,
 }
 
 pub(super) struct Socket {
@@ -50,7 +54,7 @@ pub(super) struct Socket {
     writing: Option<Meaning>,
     /// When the last frame began to be written.
     since: Instant,
-    /// The end has been told: what the client still sends is dropped until it ends, too.
+    /// The client was told to leave: what it still sends is dropped until it ends the connection.
     said: bool,
 }
 
@@ -91,9 +95,14 @@ impl Socket {
 
     /// Queues the end.
     pub(super) fn close(&mut self, code: u16, reason: &'static str) {
-        let reason = Utf8Bytes::from_static(reason);
-        let close = Message::Close(Some(CloseFrame { code, reason }));
-        self.queue.push_back((close, Meaning::Ended));
+        self.queue
+            .push_back((goodbye(code, reason), Meaning::Ended));
+    }
+
+    /// Queues the end of a connection that the client is to end: what it sends until then is dropped.
+    pub(super) fn part(&mut self, code: u16, reason: &'static str) {
+        self.queue
+            .push_back((goodbye(code, reason), Meaning::Parted));
     }
 
     /// Forgets what has not left: nobody reads it any more.
@@ -118,10 +127,12 @@ impl Socket {
                 match meaning {
                     Meaning::None => {}
                     Meaning::Sent => return Poll::Ready(Happened::Sent),
-                    Meaning::Ended => {
+                    Meaning::Ended => return Poll::Ready(Happened::Ended),
+                    Meaning::Parted => {
                         self.said = true;
                         self.queue.clear();
                         self.since = Instant::now();
+                        return Poll::Ready(Happened::Parted);
                     }
                 }
             }
@@ -187,4 +198,9 @@ impl Socket {
         self.queue.push_back((ping, Meaning::None));
         false
     }
+}
+
+fn goodbye(code: u16, reason: &'static str) -> Message {
+    let reason = Utf8Bytes::from_static(reason);
+    Message::Close(Some(CloseFrame { code, reason }))
 }

@@ -148,6 +148,7 @@ impl Client {
                 happened = self.socket.next(listening), if connected => match happened {
                     Happened::Sent => self.handle(Event::Sent),
                     Happened::Heard(frame) => self.hear(frame),
+                    Happened::Parted => {} // The timer is moved above.
                     Happened::Ended => self.disconnect(),
                 },
             }
@@ -423,7 +424,7 @@ impl Client {
     fn leave(&mut self) {
         if self.leaving != Leaving::Said {
             self.leaving = Leaving::Said;
-            self.socket.close(GOING_AWAY, "ServerStopping");
+            self.socket.part(GOING_AWAY, "ServerStopping");
         }
     }
 }
