@@ -23,7 +23,7 @@ const tick = (node) => node.sql("owner").query("UPDATE accounts SET balance = ba
 
 /** The boot that runs on a node, and its completion count. */
 async function clockOf(node) {
-  const { rows } = await node.sql().query("SELECT boot::int, c::int FROM live.clock()");
+  const { rows } = await node.ask("SELECT boot::int, c::int FROM live.clock()");
   return rows[0];
 }
 

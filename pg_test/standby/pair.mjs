@@ -81,9 +81,9 @@ class Node {
   /** Changes settings without a restart. */
   async set(settings) {
     for (const [name, value] of Object.entries(settings)) {
-      await this.sql().query(value === null ? `ALTER SYSTEM RESET ${name}` : `ALTER SYSTEM SET ${name} = '${value}'`);
+      await this.ask(value === null ? `ALTER SYSTEM RESET ${name}` : `ALTER SYSTEM SET ${name} = '${value}'`);
     }
-    await this.sql().query("SELECT pg_reload_conf()");
+    await this.ask("SELECT pg_reload_conf()");
   }
 
   async close() {

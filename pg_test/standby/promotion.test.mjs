@@ -54,13 +54,13 @@ test("with synchronous replication nothing is lost, torn or taken back by a prom
     await mutator.mutation("accounts:transfer", { from: "a", to: "b", amount: 1 });
     stop.now = true;
     const confirmed = await writing;
-    const { rows } = await standby.sql("owner").query("SELECT balance FROM accounts WHERE name = 'clock'");
+    const { rows } = await standby.ask("SELECT balance FROM accounts WHERE name = 'clock'", [], "owner");
     assert.ok(rows[0].balance >= confirmed, `${confirmed} transfers were confirmed, ${rows[0].balance} are there`);
     for (const one of clients) {
       await one.reaches(rows[0].balance, { timeout: 30_000 });
       t.diagnostic(`${one.check()} transitions, ${confirmed} transfers`);
     }
-    const workers = await standby.sql().query("SELECT 1 FROM pg_stat_activity WHERE backend_type = 'pg_live worker'");
+    const workers = await standby.ask("SELECT 1 FROM pg_stat_activity WHERE backend_type = 'pg_live worker'");
     assert.equal(workers.rows.length, 1, "the worker runs on the new primary");
     await pair.usesStandby(false);
   } finally {
