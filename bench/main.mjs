@@ -19,6 +19,7 @@ const PARTS = {
   peers: { server: true, ownRelay: true },
   match: { server: false, fullOnly: true },
   subscriptions: { server: true },
+  precision: { server: true },
   restart: { server: true, ownRelay: true },
   tuning: { server: true, fullOnly: true },
   pglite: { server: true, ownRelay: true },

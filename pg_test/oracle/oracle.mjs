@@ -5,7 +5,9 @@ import { makeQueries } from "./queries.mjs";
 import { Dice, makeSchema } from "./schema.mjs";
 import { makeTransaction } from "./writes.mjs";
 
-const OWNER = 1;
+const OWNER = 4711;
+/** Queries and writes of all kinds. */
+const ALL_KINDS = { makeSchema, makeQueries, makeTransaction };
 const digest = (sql) => `(SELECT md5(coalesce(string_agg(t, '|' ORDER BY t), '')) FROM (SELECT q::text AS t FROM (${sql}) AS q) AS s)`;
 
 /** A result that stands for an error: which one is not compared. */
@@ -17,14 +19,18 @@ export class Oracle {
   reruns = {};
   needless = {};
 
-  /** `before`: so many transactions make the first rows. `sample`: of the queries so many are looked at after a commit, and so many of those that were not invalidated; else all. */
-  constructor(seed, { queries = 60, folder, sample = null, before = 60 }) {
+  /**
+   * `before`: so many transactions make the first rows. `sample`: of the queries so many (`any`) are looked at after a
+   * commit, so many of those that were not invalidated (`kept`), and all that were (`stale`); without it all.
+   */
+  constructor(seed, { queries = 60, folder, sample = null, before = 60, mix = ALL_KINDS }) {
     this.sample = sample;
     this.before = before;
     this.dice = new Dice(random(seed));
     this.folder = folder;
-    this.schema = makeSchema(this.dice);
-    this.queries = makeQueries(this.dice, this.schema, queries).map((query, sub) => ({ ...query, sub: sub + 1, generation: 0 }));
+    this.mix = mix;
+    this.schema = mix.makeSchema(this.dice);
+    this.queries = mix.makeQueries(this.dice, this.schema, queries).map((query, sub) => ({ ...query, sub: sub + 1, generation: 0 }));
     this.after = 0;
   }
 
@@ -58,7 +64,7 @@ export class Oracle {
 
   /** One transaction of the schedule. */
   async write() {
-    const { statements, commits } = makeTransaction(this.dice, this.schema, this.folder);
+    const { statements, commits } = this.mix.makeTransaction(this.dice, this.schema, this.folder);
     this.last = statements;
     await this.writer.query("BEGIN");
     for (const statement of statements) {
@@ -84,7 +90,7 @@ export class Oracle {
 
   /** Which are looked at: some, and some of those that are believed to hold; they are drawn before the news is known. */
   #choose() {
-    const chosen = new Set(this.dice.some(this.queries, 1));
+    const chosen = new Set();
     while (chosen.size < Math.min(this.sample.any, this.queries.length)) {
       chosen.add(this.dice.pick(this.queries));
     }
@@ -124,8 +130,11 @@ export class Oracle {
     }
   }
 
-  /** Adds some of those that were not invalidated. */
+  /** Adds some of those that were not invalidated, and those that were if they are wanted. */
   #withKept(chosen) {
+    if (this.sample.stale) {
+      this.queries.filter(({ stale }) => stale).forEach((query) => chosen.add(query));
+    }
     const kept = this.queries.filter((query) => !query.stale && !chosen.has(query));
     for (let count = 0; count < this.wanted && kept.length > 0; count += 1) {
       chosen.add(kept.splice(this.dice.int(kept.length), 1)[0]);
@@ -150,8 +159,11 @@ export class Oracle {
   async #results(queries) {
     const results = new Map();
     for (const role of [null, "oracle_reader"]) {
-      await this.reader.query(role === null ? "RESET ROLE" : `SET LOCAL ROLE ${role}`);
       const of = queries.filter((query) => query.role === role);
+      if (of.length === 0) {
+        continue;
+      }
+      await this.reader.query(role === null ? "RESET ROLE" : `SET LOCAL ROLE ${role}`);
       const list = of.map(({ sql }) => digest(sql)).join(", ");
       await this.reader.query("SAVEPOINT r");
       try {
