@@ -30,7 +30,7 @@ export class Oracle {
     this.folder = folder;
     this.mix = mix;
     this.schema = mix.makeSchema(this.dice);
-    this.queries = mix.makeQueries(this.dice, this.schema, queries).map((query, sub) => ({ ...query, sub: sub + 1, generation: 0 }));
+    this.queries = mix.makeQueries(this.dice, this.schema, queries).map((query, sub) => ({ ...query, sub: sub + 1, generation: 0, runs: 0 }));
     this.after = 0;
   }
 
@@ -39,7 +39,7 @@ export class Oracle {
     this.writer = writer;
     this.reader = reader;
     for (const { sql, role } of extra) {
-      this.queries.push({ of: "extra", sql, role, sub: this.queries.length + 1, generation: 0 });
+      this.queries.push({ of: "extra", sql, role, sub: this.queries.length + 1, generation: 0, runs: 0 });
     }
     await writer.query("SELECT live.prepare_connection()");
     for (const statement of this.schema.statements) {
@@ -189,6 +189,7 @@ export class Oracle {
       const now = fresh.get(query);
       if (query.stale) {
         if (query.invalidated) {
+          query.runs += 1;
           this.reruns[query.of] = (this.reruns[query.of] ?? 0) + 1;
           this.needless[query.of] = (this.needless[query.of] ?? 0) + Number(now === query.result);
           query.invalidated = false;
