@@ -26,16 +26,8 @@ say "$runs random seeds in $minutes minutes, none wrong"
 scripts/test/planted.sh
 say "every mistake that was planted in the extension was noticed"
 
-# In parts of 10,000 commits, each with a seed of its own: ORACLE_SEED=<the seed that it ended with> goes on.
-commits=${ORACLE_COMMITS:-1000000}
-seed=${ORACLE_SEED:-1}
-for ((committed = 0; committed < commits; committed += 10000)); do
-    part=$((commits - committed < 10000 ? commits - committed : 10000))
-    PG_LIVE_SEED=$seed ORACLE_ONLY="what is not invalidated" ORACLE_COMMITS=$part ORACLE_QUERIES=${ORACLE_QUERIES:-1000} \
-        ORACLE_ANY=20 ORACLE_KEPT=50 scripts/test/oracle.sh || fail "live queries in SQL: ORACLE_SEED=$seed repeats it and goes on from there"
-    seed=$((seed + 1))
-done
-say "$commits commits beside ${ORACLE_QUERIES:-1000} live queries in SQL, none stale"
+# ORACLE_SEED and ORACLE_COMMITS, which it prints after each part, go on.
+scripts/soak-oracle.sh
 
 HOSTILE_TIMEOUT_MS=3600000 PG_LIVE_GROWTH_CALLS=1000000 PG_LIVE_GROWTH_DEPLOYMENTS=200 scripts/test/hostile.sh hostile/growth.test.mjs
 say "1,000,000 calls and 200 deployments in one backend, without growth"

@@ -111,9 +111,7 @@ export class Oracle {
       const looked = chosen === null ? this.queries : [...this.#withKept(chosen)];
       const fresh = await this.#results(looked);
       this.#compare(looked, fresh);
-      for (const query of looked.filter(({ stale }) => stale)) {
-        query.stale = !(await this.#register(query, fresh.get(query)));
-      }
+      await this.#register(looked.filter(({ stale }) => stale), fresh);
       await reader.query("COMMIT");
       return looked.every(({ stale }) => !stale);
     } catch (error) {
@@ -164,19 +162,23 @@ export class Oracle {
         continue;
       }
       await this.reader.query(role === null ? "RESET ROLE" : `SET LOCAL ROLE ${role}`);
-      const list = of.map(({ sql }) => digest(sql)).join(", ");
       await this.reader.query("SAVEPOINT r");
+      // One that fails would make all others fail: what failed before is asked alone.
+      const together = of.filter(({ result }) => result !== FAILED);
+      const alone = new Set(of.filter(({ result }) => result === FAILED));
       try {
-        const name = queries === this.queries ? `all ${role}` : undefined;
+        const list = together.map(({ sql }) => digest(sql)).join(", ");
+        const name = queries === this.queries && alone.size === 0 ? `all ${role}` : undefined;
         const { rows } = await this.reader.query({ text: `SELECT ARRAY[${list}]::text[] AS r`, name });
-        of.forEach((query, index) => results.set(query, rows[0].r[index]));
+        together.forEach((query, index) => results.set(query, rows[0].r[index]));
       } catch {
         await this.reader.query("ROLLBACK TO r");
-        for (const query of of) {
-          const rows = await this.reader.query(`SELECT ${digest(query.sql)} AS r`).then(({ rows }) => rows, () => null);
-          results.set(query, rows?.[0].r ?? FAILED);
-          await this.reader.query("ROLLBACK TO r");
-        }
+        together.forEach((query) => alone.add(query));
+      }
+      for (const query of alone) {
+        const rows = await this.reader.query(`SELECT ${digest(query.sql)} AS r`).then(({ rows }) => rows, () => null);
+        results.set(query, rows?.[0].r ?? FAILED);
+        await this.reader.query("ROLLBACK TO r");
       }
     }
     await this.reader.query("RESET ROLE");
@@ -241,19 +243,34 @@ export class Oracle {
     }
   }
 
-  async #register(query, result) {
-    const { reader } = this;
-    query.generation += 1;
-    await reader.query(query.role === null ? "RESET ROLE" : `SET LOCAL ROLE ${query.role}`);
-    const { rows: [row] } = await reader.query("SELECT registered, not_live FROM live.watch_query($1::bigint, $2::bigint, $3::bigint, $4::text)", [
-      OWNER, query.sub, query.generation, query.sql,
-    ]);
-    await reader.query("RESET ROLE");
-    query.result = result;
-    if (row.not_live !== null && !row.not_live.includes("try again")) {
-      throw new Error(`not live: ${row.not_live}: ${query.sql}`);
+  /** Registers queries with their results, many in one statement; what could not be registered stays stale. */
+  async #register(queries, fresh) {
+    const groups = [false, true].flatMap((looksUp) => [null, "oracle_reader"].map((role) => ({ looksUp, role })));
+    for (const { looksUp, role } of groups) {
+      const of = queries.filter((query) => query.role === role && (query.looksUp ?? false) === looksUp);
+      if (of.length === 0) {
+        continue;
+      }
+      of.forEach((query) => (query.generation += 1));
+      if (looksUp) {
+        await this.reader.query("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off");
+      }
+      await this.reader.query(role === null ? "RESET ROLE" : `SET LOCAL ROLE ${role}`);
+      const { rows } = await this.reader.query(
+        `SELECT w.registered, w.not_live FROM unnest($2::bigint[], $3::bigint[], $4::text[]) WITH ORDINALITY AS q (sub, generation, query, place),
+           LATERAL live.watch_query($1::bigint, q.sub, q.generation, q.query) AS w ORDER BY q.place`,
+        [OWNER, ...["sub", "generation", "sql"].map((name) => of.map((query) => query[name]))],
+      );
+      for (const [index, { registered, not_live: reason }] of rows.entries()) {
+        const query = of[index];
+        query.result = fresh.get(query);
+        query.stale = !registered;
+        if (reason !== null && !reason.includes("try again")) {
+          throw new Error(`not live: ${reason}: ${query.sql}`);
+        }
+      }
     }
-    return row.registered;
+    await this.reader.query("RESET ROLE");
   }
 }
 

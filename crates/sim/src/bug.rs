@@ -24,6 +24,18 @@ bugs! {
     NoLateCapture,
     /// R1: of a changed row only the new image is published.
     NewImageOnly,
+    /// A row that comes or goes is said to have changed in no column.
+    ComesUnchanged,
+    /// Of the columns that an UPDATE has changed only the first is told.
+    FirstChangeOnly,
+    /// A column of which nobody has asked the key is told to be NULL.
+    UntoldIsNull,
+    /// An entry with a condition lacks the column that the condition looks at.
+    ConditionUnread,
+    /// The interval of a condition ends a value too early.
+    IntervalTooShort,
+    /// Of a condition that two values fulfil only one is in the read-set.
+    OneArmOnly,
     /// R1: a rolled back subtransaction takes what its parent wrote with it.
     SubAbortForgets,
     /// R1: a write-set is published under the id of a subtransaction.

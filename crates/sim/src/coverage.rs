@@ -20,6 +20,8 @@ states! {
     LateRegistration,
     /// A registration was processed while a published writer was in clog, and still invisible.
     RegisteredWhileInClog,
+    /// A write to a table did not touch a result that depends on other rows or columns of it.
+    Spared,
     /// A writer that was published before it committed was undecided when the worker died.
     WorkerDiedBeforeVisible,
     /// The worker began a boot with prepared transactions.

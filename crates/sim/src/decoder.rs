@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use pg_live_invalidation::{LogEntry, Xid};
 
 use crate::bug::Bug;
+use crate::columns::Watched;
 use crate::database::{Database, Done, Record};
 use crate::history::Change;
 use crate::query::{Images, write_set};
@@ -31,7 +32,7 @@ impl Decoder {
     }
 
     /// What it would put into the log next, if anything.
-    pub(crate) fn entry(&self, db: &Database) -> Option<LogEntry> {
+    pub(crate) fn entry(&self, db: &Database, watched: &Watched) -> Option<LogEntry> {
         let Some(at) = self.at else {
             let mut running = self.unreadable.iter();
             let waits = running.any(|xid| db.live.contains_key(xid))
@@ -43,14 +44,16 @@ impl Decoder {
         let record = db.wal.get(at)?;
         let lsn = at as u64 + 1;
         let readable = !self.unreadable.contains(&record.xid);
-        Some(match decoded(record).filter(|_| readable) {
-            Some(set) => LogEntry::Decoded {
-                xid: record.xid,
-                lsn,
-                set,
+        Some(
+            match decoded(record, watched, db.bug).filter(|_| readable) {
+                Some(set) => LogEntry::Decoded {
+                    xid: record.xid,
+                    lsn,
+                    set,
+                },
+                None => LogEntry::DecodedTo { lsn },
             },
-            None => LogEntry::DecodedTo { lsn },
-        })
+        )
     }
 
     /// The entry is in the log.
@@ -60,7 +63,11 @@ impl Decoder {
 }
 
 /// The rows of a transaction that left them in the WAL.
-fn decoded(record: &Record) -> Option<pg_live_readset::WriteSet> {
+fn decoded(
+    record: &Record,
+    watched: &Watched,
+    bug: Option<Bug>,
+) -> Option<pg_live_readset::WriteSet> {
     let (changes, _) = record.committed.as_ref().filter(|_| record.in_wal)?;
     let rows = changes.iter().filter(|c| matches!(c, Change::Row { .. }));
     let rows: Vec<Done> = rows
@@ -70,5 +77,5 @@ fn decoded(record: &Record) -> Option<pg_live_readset::WriteSet> {
             undone: false,
         })
         .collect();
-    Some(write_set(&rows, Images::Both))
+    Some(write_set(&rows, Images::Both, watched, bug))
 }

@@ -42,6 +42,8 @@ pub(crate) struct Faults {
     pub(crate) client_loss: f64,
     pub(crate) doomed: f64,
     pub(crate) two_phase: f64,
+    /// How often a transaction in clog stays invisible when its turn comes: it waits for a synchronous standby.
+    pub(crate) sync_wait: f64,
     /// The share of transactions that leave their rows in the WAL.
     pub(crate) wal: f64,
     /// In each step: the decoder dies.
@@ -104,6 +106,7 @@ impl Faults {
             client_loss,
             doomed: rng.random::<f64>() * 0.4,
             two_phase: rng.random::<f64>() * 0.4,
+            sync_wait: *pick(rng, &[0.0, 0.0, 0.9]),
             wal: *pick(rng, &[0.0, 0.0, 0.5, 1.0]),
             decoder_death,
             redefinitions: *pick(rng, &[0.0, 0.05, 0.3]),

@@ -19,6 +19,7 @@
 
 mod bug;
 mod client;
+mod columns;
 mod coverage;
 mod database;
 mod decoder;

@@ -3,9 +3,11 @@
 use std::fmt;
 
 use pg_live_readset::{
-    IndexId, ReadSet, ReadSetBuilder, RelId, RowImage, WriteSet, WriteSetBuilder,
+    Attributes, IndexId, ReadSet, ReadSetBuilder, RelId, RowImage, WriteSet, WriteSetBuilder,
 };
 
+use crate::bug::Bug;
+use crate::columns::{Scan, Watched, changed, keys};
 use crate::database::Done;
 use crate::history::{Change, DEPLOYMENT, DOCUMENTS, PLAIN, Pk, View};
 
@@ -22,6 +24,8 @@ pub(crate) enum Query {
     All(RelId),
     /// All rows of two tables, one after the other.
     Both,
+    /// Some columns of the rows that fulfil a condition.
+    Scan(Scan),
 }
 
 /// One statement of a query.
@@ -33,6 +37,8 @@ pub(crate) enum Read {
     Between(RelId, u8, u8),
     /// A table.
     All(RelId),
+    /// Columns under a condition.
+    Scan(Scan),
 }
 
 impl fmt::Display for Query {
@@ -42,6 +48,7 @@ impl fmt::Display for Query {
             Query::Between(rel, lower, upper) => write!(f, "between {rel} {lower} {upper}"),
             Query::All(rel) => write!(f, "all {rel}"),
             Query::Both => write!(f, "both"),
+            Query::Scan(scan) => write!(f, "{scan}"),
         }
     }
 }
@@ -49,9 +56,12 @@ impl fmt::Display for Query {
 impl Query {
     /// The query that was displayed so.
     pub(crate) fn parse(text: &str) -> Option<Query> {
-        let mut words = text.split(' ');
+        let mut words = text.split_ascii_whitespace();
         let kind = words.next();
         let rel = words.next().and_then(|word| word.parse().ok());
+        if kind == Some("scan") {
+            return Scan::parse(rel?, &mut words).map(Query::Scan);
+        }
         let mut number = || words.next()?.parse().ok();
         match kind? {
             "row" => Some(Query::Row(rel?, number()?)),
@@ -70,6 +80,7 @@ impl Query {
             Query::Between(rel, lower, upper) => reads.push(Read::Between(rel, lower, upper)),
             Query::All(rel) => reads.push(Read::All(rel)),
             Query::Both => reads.extend([Read::All(DOCUMENTS), Read::All(PLAIN)]),
+            Query::Scan(scan) => reads.push(Read::Scan(scan)),
         }
         reads
     }
@@ -84,7 +95,7 @@ impl Query {
         join(&parts)
     }
 
-    pub(crate) fn read_set(self) -> ReadSet {
+    pub(crate) fn read_set(self, bug: Option<Bug>) -> ReadSet {
         let mut set = ReadSetBuilder::default();
         for read in self.reads() {
             match read {
@@ -93,15 +104,13 @@ impl Query {
                     set.range(rel, INDEX, vec![lower], Some(vec![upper]));
                 }
                 Read::All(rel) => set.table(rel),
+                Read::Scan(scan) => scan.depends(&mut set, bug),
             }
         }
-        set.build()
-    }
-
-    /// Without the deployment: a mistake.
-    pub(crate) fn read_set_without_deployment(self) -> ReadSet {
-        let mut set = self.read_set();
-        set.entries.retain(|entry| entry.rel() != DEPLOYMENT);
+        let mut set = set.build();
+        if bug == Some(Bug::DeploymentUnread) {
+            set.entries.retain(|entry| entry.rel() != DEPLOYMENT);
+        }
         set
     }
 }
@@ -115,6 +124,7 @@ impl Read {
     pub(crate) fn rel(self) -> RelId {
         match self {
             Read::Row(rel, _) | Read::Between(rel, _, _) | Read::All(rel) => rel,
+            Read::Scan(scan) => scan.rel,
         }
     }
 
@@ -130,6 +140,7 @@ impl Read {
                 format!("{shape}: {rows:?}")
             }
             Read::All(rel) => format!("{shape}: {:?}", view.rows(rel)),
+            Read::Scan(scan) => scan.result(view),
         }
     }
 }
@@ -148,16 +159,22 @@ pub(crate) enum Images {
 }
 
 /// What a writer publishes for what it did, undone or not. Empty: nothing.
-pub(crate) fn write_set(done: &[Done], images: Images) -> WriteSet {
+pub(crate) fn write_set(
+    done: &[Done],
+    images: Images,
+    watched: &Watched,
+    bug: Option<Bug>,
+) -> WriteSet {
     let mut set = WriteSetBuilder::default();
     for done in done.iter().filter(|done| done.captured) {
         match done.change {
             Change::Row { rel, pk, old, new } => {
+                let changed = changed(pk, old, new, bug);
                 let both = match images {
                     Images::Both => [old, new],
                     Images::New => [new, new],
                     Images::WithoutKeys => {
-                        set.row(rel, image(pk, vec![]));
+                        set.row(rel, image(pk, vec![], changed));
                         continue;
                     }
                     Images::Table => {
@@ -166,7 +183,9 @@ pub(crate) fn write_set(done: &[Done], images: Images) -> WriteSet {
                     }
                 };
                 for value in both.into_iter().flatten() {
-                    set.row(rel, image(pk, vec![(INDEX, vec![value])]));
+                    let mut keys = keys((rel, pk, value), watched, bug);
+                    keys.push((INDEX, vec![value]));
+                    set.row(rel, image(pk, keys, changed));
                 }
             }
             Change::Truncate { rel } | Change::Reshape { rel } => set.table(rel),
@@ -176,11 +195,11 @@ pub(crate) fn write_set(done: &[Done], images: Images) -> WriteSet {
     set.build()
 }
 
-fn image(pk: Pk, keys: Vec<(IndexId, Vec<u8>)>) -> RowImage {
+fn image(pk: Pk, keys: Vec<(IndexId, Vec<u8>)>, changed: Option<Attributes>) -> RowImage {
     RowImage {
         pk: Some(vec![pk]),
         keys,
-        changed: None,
+        changed,
     }
 }
 

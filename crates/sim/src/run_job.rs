@@ -357,10 +357,7 @@ impl Reading {
             generation: run,
             boot: cx.server.ring.boot_of_snapshot(),
             snapshot: self.snap.snapshot.clone(),
-            read_set: match cx.bug {
-                Some(Bug::DeploymentUnread) => query.read_set_without_deployment(),
-                _ => query.read_set(),
-            },
+            read_set: query.read_set(cx.bug),
         };
         cx.server.register(registration)
     }

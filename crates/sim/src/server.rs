@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use pg_live_invalidation::{
     Batch, Invalidator, Limits, LogEntry, Owner, Position, Record, Registration, Sub, World, Xid,
 };
-use pg_live_readset::{ReadSet, RelId, overlaps};
+use pg_live_readset::{ReadEntry, ReadSet, RelId, WriteSet, overlaps};
 use pg_live_session::Moment;
 use pg_live_shared::{Redefinitions, widen};
 
 use crate::bug::Bug;
+use crate::columns::Watched;
 use crate::coverage::{Coverage, State};
 use crate::database::{Database, Done, Stage};
 use crate::decoder::Decoder;
@@ -80,6 +81,8 @@ pub(crate) struct Server {
     bug: Option<Bug>,
     /// For `Bug::UnwatchedSkipped`.
     watched: Vec<ReadSet>,
+    /// The columns that writers are to tell the keys of.
+    pub(crate) watched_columns: Watched,
     /// Boot and c(S) of what was registered in this boot.
     claims: BTreeMap<(Owner, Sub, i64), (u64, u64)>,
     /// R7: what the worker published last.
@@ -110,6 +113,7 @@ impl Server {
             departed: Vec::new(),
             bug,
             watched: Vec::new(),
+            watched_columns: Watched::new(),
             claims: BTreeMap::new(),
             record: None,
             wrong: None,
@@ -144,7 +148,8 @@ impl Server {
         let is_row = |done: &&Done| matches!(done.change, Change::Row { .. }) && done.captured;
         let (left, told): (Vec<&Done>, _) = done.iter().partition(|d| in_wal && is_row(d));
         let told: Vec<Done> = told.into_iter().copied().collect();
-        self.push_writes(id, write_set(&told, images));
+        let set = write_set(&told, images, &self.watched_columns, self.bug);
+        self.push_writes(id, set);
         let mut rels: Vec<RelId> = left.iter().map(|done| done.change.rel()).collect();
         rels.sort_unstable();
         rels.dedup();
@@ -164,12 +169,15 @@ impl Server {
     }
 
     /// R3: what cannot be published is a gap.
-    pub(crate) fn push_writes(&mut self, xid: Xid, set: pg_live_readset::WriteSet) {
+    pub(crate) fn push_writes(&mut self, xid: Xid, set: WriteSet) {
         if set.entries.is_empty() {
             return;
         }
         let xid = self.logged(xid);
         let unwatched = !self.watched.iter().any(|reads| overlaps(reads, &set));
+        if self.watched.iter().any(|reads| is_spared(reads, &set)) {
+            self.coverage.reach(State::Spared);
+        }
         if self.bug == Some(Bug::UnwatchedSkipped) && unwatched {
             return;
         }
@@ -208,7 +216,7 @@ impl Server {
             self.decoder = Some(Decoder::start(self.decoders, &self.db));
             return true;
         };
-        let entry = decoder.entry(&self.db);
+        let entry = decoder.entry(&self.db, &self.watched_columns);
         let told = entry.is_some_and(|entry| self.push(&entry));
         if told {
             decoder.advance(&self.db);
@@ -235,6 +243,9 @@ impl Server {
 
     /// A backend registers a result: the position behind that, if there was room.
     pub(crate) fn register(&mut self, registration: Registration) -> Option<Position> {
+        let entries = registration.read_set.entries.iter();
+        let columns = entries.filter_map(|entry| Some((entry.rel(), entry.attribute()?)));
+        self.watched_columns.extend(columns);
         let pushed = self.push(&LogEntry::Register(registration));
         pushed.then_some(self.ring.tail)
     }
@@ -548,6 +559,17 @@ impl Server {
     pub(crate) fn replay(&mut self, is_read: impl Fn(RelId) -> bool) -> bool {
         self.standby.replay(&self.db, is_read)
     }
+}
+
+/// Whether a result depends on some rows or columns of a table that was written, and not on what was written.
+fn is_spared(reads: &ReadSet, set: &WriteSet) -> bool {
+    let is_written = |entry: &ReadEntry| {
+        let rel = Some(entry.rel());
+        set.entries.iter().any(|write| write.rel() == rel)
+    };
+    let mut rows = reads.entries.iter();
+    rows.any(|entry| matches!(entry, ReadEntry::Rows { .. }) && is_written(entry))
+        && !overlaps(reads, set)
 }
 
 /// Plants the mistakes of R6.

@@ -8,6 +8,7 @@ use rand::{Rng, SeedableRng};
 
 use crate::bug::Bug;
 use crate::client::Client;
+use crate::columns::Scan;
 use crate::coverage::{Coverage, State};
 use crate::database::{Stage, Tx};
 use crate::faults::{Faults, pick};
@@ -246,6 +247,7 @@ impl Simulation {
         let stage = db.live.get(&xid).map(|tx| tx.stage);
         match stage {
             Some(Stage::Prepared) if self.rng.random_bool(0.9) => {}
+            Some(Stage::InClog) if self.rng.random_bool(self.faults.sync_wait) => {}
             Some(Stage::Working | Stage::Published) if self.rng.random_bool(0.4) => {
                 self.write(xid);
             }
@@ -399,7 +401,8 @@ impl Simulation {
                 self.server.publish_redefinitions(xid, &tx.done);
                 return;
             }
-            let rest = write_set(&tx.done[tx.published..], Images::Both);
+            let (rest, watched) = (&tx.done[tx.published..], &self.server.watched_columns);
+            let rest = write_set(rest, Images::Both, watched, self.bug);
             self.server.push_writes(xid, rest);
         }
     }
@@ -445,7 +448,8 @@ impl Simulation {
             true => PLAIN,
             false => DOCUMENTS,
         };
-        match self.rng.random_range(0..6) {
+        match self.rng.random_range(0..8) {
+            6 | 7 => Query::Scan(Scan::draw(rel, &mut self.rng)),
             0 | 1 => Query::Row(rel, self.rng.random_range(0..self.faults.pks)),
             2 | 3 => {
                 let lower = self.rng.random_range(0..8);
