@@ -1,5 +1,5 @@
-// Queries of modules that were found to keep nothing share a context: no call sees another, and one that the context
-// does not suit runs in one of its own.
+// Calls of modules that were found to keep nothing share a context: no call sees another, and one that the context
+// does not suit is undone and runs in one of its own.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { call, connect, createDatabase, deploy, source } from "./lib.mjs";
@@ -59,7 +59,7 @@ test("the catalog says which way each function runs, and why", async () => {
   const frozen = await contexts("frozen.js");
   assert.deepEqual(frozen.look.context, "guarded");
   assert.match(frozen.look.reason, /nothing that the module keeps can change/);
-  assert.equal(frozen.write.context, "fresh");
+  assert.equal(frozen.write.context, "guarded");
   const state = await contexts("state.js");
   assert.equal(state.look.context, "fresh");
   assert.match(state.look.reason, /\w/);
@@ -120,6 +120,42 @@ test("a call that fails by itself changes nothing", async () => {
     assert.ok((await made(client)) <= before + 1);
   });
   assert.equal((await contexts("frozen.js")).fail.context, "guarded");
+});
+
+/** How often each text was noted. */
+async function notes(prefix) {
+  const { rows } = await control.query("SELECT text, count(*)::int AS times FROM notes WHERE text LIKE $1 || '%' GROUP BY text ORDER BY text", [prefix]);
+  return rows.map(({ text, times }) => [text, times]);
+}
+
+test("mutations share a context", async () => {
+  await deployAnew("notes");
+  await withSession({}, async (client) => {
+    for (let n = 0; n < 3; n += 1) await call(client, "mutation", "frozen:note", { text: `shared ${n}` });
+    const before = await made(client);
+    for (let n = 3; n < 8; n += 1) assert.equal(await call(client, "mutation", "frozen:note", { text: `shared ${n}` }), `shared ${n}`);
+    assert.equal(await made(client), before);
+  });
+  assert.deepEqual(await notes("shared"), Array.from({ length: 8 }, (_, n) => [`shared ${n}`, 1]));
+});
+
+test("a mutation that a frozen object hinders is undone and runs again by itself", async () => {
+  await deployAnew("undone");
+  await withSession({}, async (client) => {
+    for (let n = 0; n < CALLS; n += 1) assert.equal(await call(client, "mutation", "frozen:noteAndLeave", { text: `undone ${n}` }), null);
+  });
+  assert.deepEqual(await notes("undone"), Array.from({ length: CALLS }, (_, n) => [`undone ${n}`, 1]));
+  await eventually(async () => (await contexts("frozen.js")).noteAndLeave.context === "fresh");
+});
+
+test("a mutation that fails by itself writes nothing and changes nothing", async () => {
+  await deployAnew("fails to note");
+  await withSession({}, async (client) => {
+    for (let n = 0; n < CALLS; n += 1) await assert.rejects(call(client, "mutation", "frozen:noteAndFail", { text: "failed" }), /TypeError/);
+    assert.equal(await call(client, "mutation", "frozen:note", { text: "not failed" }), "not failed");
+  });
+  assert.deepEqual(await notes("failed"), []);
+  assert.equal((await contexts("frozen.js")).noteAndFail.context, "guarded");
 });
 
 test("calls that are compared tell a difference", async () => {

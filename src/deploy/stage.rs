@@ -301,9 +301,9 @@ fn store_functions(push: i64, module: &AnalyzedModule, proof: &Proof) -> Result<
                 "reused",
                 "the module exports experimental_reuseContext = true",
             ),
-            _ if function.udf_type != "Query" => (
+            _ if !matches!(&*function.udf_type, "Query" | "Mutation") => (
                 "fresh",
-                "only queries share a context unless the module asks for it",
+                "only queries and mutations share a context unless the module asks for it",
             ),
             Ok(()) => (
                 "guarded",

@@ -61,6 +61,7 @@ pub(crate) struct Execution {
 
 /// See [`Execution::point`].
 pub(crate) struct Point {
+    catalog: Rc<Catalog>,
     usage: Usage,
     pages: Pages,
     observed: Observed,
@@ -123,6 +124,7 @@ impl Execution {
     /// What a call changes beside what it reads.
     pub(crate) fn point(&self) -> Point {
         Point {
+            catalog: Rc::clone(&self.catalog),
             usage: self.usage.clone(),
             pages: self.pages.clone(),
             observed: self.observed,
@@ -131,9 +133,11 @@ impl Execution {
         }
     }
 
-    /// Goes back to `point`, to run a call again that has written nothing. What it has read stays in the read-set.
+    /// Goes back to `point`, to run a call again whose writes are undone. What it has read stays in the read-set.
     pub(crate) fn go_back(&mut self, point: Point) {
         self.close_queries();
+        // A table that it made is gone again.
+        self.catalog = point.catalog;
         self.usage = point.usage;
         self.pages = point.pages;
         self.observed = point.observed;

@@ -1,8 +1,9 @@
 //! Calls that share a context: when they may, and what happens to one that must not.
 //!
-//! A deploy finds out whether a module keeps anything that a call could change ([`js::prove`]). Queries of one that
-//! does not run in a context that serves many calls; all that the module made while it was imported is frozen there.
-//! A query that fails because of that runs again in a context of its own, and so do all later ones of its module.
+//! A deploy finds out whether a module keeps anything that a call could change ([`js::prove`]). Queries and mutations of
+//! one that does not run in a context that serves many calls; all that the module made while it was imported is frozen
+//! there. A call that fails because of that is undone and runs again in a context of its own, and so do all later ones
+//! of its module.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,8 +12,8 @@ use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 
 use crate::functions::execution::Execution;
 use crate::journal;
-use crate::js::{self, Call, Failure, JsError, Limits, Outcome, Sharing};
-use crate::pg::session;
+use crate::js::{self, Call, Failure, JsError, Kind, Limits, Outcome, Sharing};
+use crate::pg::session::{self, Subtransaction};
 
 /// So many calls of a module are always compared.
 const FIRST_CALLS: u64 = 3;
@@ -29,7 +30,7 @@ thread_local! {
 pub(crate) fn register() {
     GucRegistry::define_bool_guc(
         c"pg_live.share_contexts",
-        c"Whether queries share a context if their module was found to keep nothing between calls.",
+        c"Whether calls share a context if their module was found to keep nothing between calls.",
         c"live.functions says for each function which way it runs, and why.",
         &SHARE_CONTEXTS,
         GucContext::Userset,
@@ -65,12 +66,11 @@ pub(crate) fn invoke(
         return js::invoke(call, execution, limits);
     }
     let point = execution.point();
-    let shared = js::invoke(call, execution, limits)?;
-    if !shared.guarded {
-        return Ok(shared);
-    }
-    let suspect = matches!(&shared.result, Err(error) if may_be_frozen(error));
-    if !suspect && !is_to_be_compared(call) {
+    let shared = match call.kind {
+        Kind::Query => js::invoke(call, execution, limits)?,
+        Kind::Mutation => undone_if_suspect(call, execution, limits)?,
+    };
+    if !is_suspect(&shared) && !is_to_be_compared(call, &shared) {
         return Ok(shared);
     }
     execution.go_back(point);
@@ -89,6 +89,25 @@ pub(crate) fn invoke(
     Ok(fresh)
 }
 
+/// Runs a mutation, whose writes are undone if it has to run again.
+fn undone_if_suspect(
+    call: &Call<'_>,
+    execution: &mut Execution,
+    limits: &Limits,
+) -> Result<Outcome, Failure> {
+    let ran = session::subtransaction(
+        || js::invoke(call, execution, limits),
+        |ran| matches!(ran, Ok(outcome) if !is_suspect(outcome)),
+    );
+    let (Subtransaction::Released(outcome) | Subtransaction::RolledBack(outcome)) = ran;
+    outcome
+}
+
+/// Whether a call has failed in a shared context, perhaps because of that.
+fn is_suspect(outcome: &Outcome) -> bool {
+    outcome.guarded && matches!(&outcome.result, Err(error) if may_be_frozen(error))
+}
+
 /// Whether an error can come from something that is frozen in a shared context or was taken out of it.
 fn may_be_frozen(error: &JsError) -> bool {
     const SIGNS: [&str; 7] = [
@@ -103,7 +122,11 @@ fn may_be_frozen(error: &JsError) -> bool {
     SIGNS.iter().any(|sign| error.message.contains(sign))
 }
 
-fn is_to_be_compared(call: &Call<'_>) -> bool {
+/// Only queries are: of a mutation ids and times would differ.
+fn is_to_be_compared(call: &Call<'_>, outcome: &Outcome) -> bool {
+    if !outcome.guarded || call.kind == Kind::Mutation {
+        return false;
+    }
     let rate = match u64::try_from(RECHECK_CALLS.get()) {
         Ok(0) | Err(_) => return false,
         Ok(rate) => rate,

@@ -1,5 +1,5 @@
 // Keeps nothing that a call could change; some of its functions try to.
-import { register } from "./register.js";
+import { insert, register } from "./register.js";
 
 const LIMITS = Object.freeze({ most: 3 });
 const words = ["one", "two"];
@@ -41,4 +41,24 @@ export const fail = register("Query", () => undefined.property);
 export const write = register("Mutation", () => {
   options.written = true;
   return options.written;
+});
+
+/** Writes to the database only. */
+export const note = register("Mutation", async ({ text }) => {
+  await insert(text);
+  return text;
+});
+
+/** Writes to the database, and then changes what it has. */
+export const noteAndLeave = register("Mutation", async ({ text }) => {
+  await insert(text);
+  const seen = held().seen;
+  held().seen = text;
+  return seen;
+});
+
+/** Writes to the database, and fails by itself. */
+export const noteAndFail = register("Mutation", async ({ text }) => {
+  await insert(text);
+  return undefined.property;
 });

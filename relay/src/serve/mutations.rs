@@ -200,28 +200,28 @@ async fn attempt(
     call: &Call,
 ) -> Result<Result<(FunctionResult, Moment), Broken>, Stopping> {
     let connection = pool.take().await?;
-    let row = match run_in_transaction(&connection, call).await {
+    // If it may be repeated all is sent at once; else COMMIT only when there is something to commit, since then it can
+    // be repeated whatever happens before.
+    let committing = call.key.is_some();
+    let (row, done) = if committing {
+        let (row, done) = join(run_in_transaction(&connection, call), commit(&connection)).await;
+        (row, Some(done))
+    } else {
+        (run_in_transaction(&connection, call).await, None)
+    };
+    let row = match row {
         Ok(row) => row,
         Err(error) => {
-            if is_reusable_after(&error)
-                && connection.client.batch_execute("ROLLBACK").await.is_ok()
-            {
-                give_back_if_clean(relay, connection).await;
+            if is_reusable_after(&error) {
+                give_back_after_error(relay, connection, done).await;
             }
-            return Ok(Err(Broken {
-                error,
-                committing: false,
-            }));
+            return Ok(Err(Broken { error, committing }));
         }
     };
-    // A failed function commits too: what it read and then threw must have been true (it wrote
-    // nothing).
-    let commit = connection.client.batch_execute("COMMIT");
-    let last_commit = connection.one(&connection.last_commit, &[]);
-    let (committed, last_commit) = join(commit, last_commit).await;
-    let done = committed
-        .and(last_commit)
-        .and_then(|row| Ok((moment(&row)?, row.try_get("clean")?)));
+    let done = match done {
+        Some(done) => done,
+        None => commit(&connection).await,
+    };
     match done {
         Ok((moment, clean)) => {
             give_back_if(relay, connection, clean);
@@ -242,6 +242,35 @@ async fn attempt(
                 error,
                 committing: true,
             }))
+        }
+    }
+}
+
+/// Ends the transaction: a ROLLBACK if a statement in it failed. Its moment, and whether the session is clean.
+///
+/// A failed function commits too: what it read and then threw must have been true (it wrote nothing).
+async fn commit(connection: &Connection) -> Result<(Moment, bool), tokio_postgres::Error> {
+    let commit = connection.client.batch_execute("COMMIT");
+    let last_commit = connection.one(&connection.last_commit, &[]);
+    let (committed, last_commit) = join(commit, last_commit).await;
+    committed?;
+    let row = last_commit?;
+    Ok((moment(&row)?, row.try_get("clean")?))
+}
+
+/// After an error in a transaction, whose end was sent with it or is still to be sent.
+async fn give_back_after_error(
+    relay: &Relay,
+    connection: Taken,
+    ended: Option<Result<(Moment, bool), tokio_postgres::Error>>,
+) {
+    match ended {
+        Some(Ok((_, clean))) => give_back_if(relay, connection, clean),
+        Some(Err(_)) => {}
+        None => {
+            if connection.client.batch_execute("ROLLBACK").await.is_ok() {
+                give_back_if_clean(relay, connection).await;
+            }
         }
     }
 }
