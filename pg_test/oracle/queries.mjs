@@ -126,6 +126,20 @@ const CLASSES = {
       .replace(/(CROSS.*) ON_TRUE/s, "$1").replace("ON_TRUE", "ON true"),
   anti: (dice, { x, y, where }) =>
     `SELECT x.id FROM ${x.name} AS x LEFT JOIN ${y.name} AS y ON y.a = x.a AND ${where("y")} WHERE y.id IS NULL`,
+  // By keys that are looked up while the query runs; plans of the others are mostly joins of whole scans.
+  lookups: (dice, { x, y, where }) => {
+    const [z, key, other] = [`${y.name} AS z`, dice.pick(["id", "a", "b"]), dice.pick(["id", "a", "b"])];
+    return dice.pick([
+      () => `SELECT x.id, y.id AS other, y.b FROM ${x.name} AS x ${dice.pick(["JOIN", "LEFT JOIN"])} ${y.name} AS y ON y.${key} = x.${other} WHERE x.a = ${dice.int(12)}`,
+      () => `SELECT x.id, y.id AS other, z.a FROM ${x.name} AS x, ${y.name} AS y, ${z} WHERE x.id < ${dice.int(12)} AND y.${key} = x.a AND z.${other} = y.b`,
+      () => `SELECT x.id FROM ${x.name} AS x WHERE x.b = ${dice.int(12)} AND ${dice.pick(["EXISTS", "NOT EXISTS"])} (SELECT FROM ${y.name} AS y WHERE y.${key} = x.${other} AND ${where("y")})`,
+      () => `SELECT x.id, (SELECT count(*) FROM ${y.name} AS y WHERE y.${key} = x.${other} AND ${where("y")}) FROM ${x.name} AS x WHERE x.id < ${dice.int(12)}`,
+      () => `SELECT y.id, y.b FROM ${y.name} AS y WHERE ${dice.chance(0.3) ? where("y") : "true"} AND y.${key} = (SELECT ${dice.pick(["max", "min"])}(x.${other}) FROM ${x.name} AS x WHERE ${where("x")})`,
+      () => `SELECT y.id, y.a FROM ${y.name} AS y WHERE y.${key} = ANY (ARRAY(SELECT x.${other} FROM ${x.name} AS x WHERE x.a = ${dice.int(12)}))`,
+      () => `SELECT x.id, l.* FROM ${x.name} AS x LEFT JOIN LATERAL (SELECT y.id AS other FROM ${y.name} AS y WHERE y.${key} = x.${other} ORDER BY y.id, y.b LIMIT 1) AS l ON true WHERE x.b = ${dice.int(12)}`,
+      () => `SELECT x.id, y.id AS other FROM ${x.name} AS x JOIN ${y.name} AS y ON y.${key} = x.${other} WHERE x.id > 3 ORDER BY x.id, y.id, x.b, y.b LIMIT 3`,
+    ])();
+  },
   whole: (dice, { x, where }) => `SELECT x FROM ${x.name} AS x WHERE ${where("x")}`,
   functions: (dice) =>
     dice.pick([
@@ -146,6 +160,6 @@ export function makeQueries(dice, { tables }, count) {
     const sql = CLASSES[of](dice, { x, y, where });
     // Policies do not hold for superusers.
     const byRow = x.byRow || y.byRow || dice.chance(0.2);
-    return { of, sql, role: byRow && !sql.includes("f_") ? "oracle_reader" : null };
+    return { of, sql, looksUp: of === "lookups" || dice.chance(0.3), role: byRow && !sql.includes("f_") ? "oracle_reader" : null };
   });
 }

@@ -51,22 +51,42 @@ pub(super) fn names(columns: &[Column], read: Attributes) -> String {
     names.join(", ")
 }
 
-/// A condition as SQL.
-pub(super) fn describe(columns: &[Column], condition: &Condition) -> String {
-    let column = columns.iter().find(|one| one.number == condition.attribute);
+/// The name of a column, and what writes its keys.
+fn column(columns: &[Column], number: Attribute) -> (&str, impl Fn(&[u8]) -> String) {
+    let column = columns.iter().find(|one| one.number == number);
     let (name, of) = column.map_or(("?", pg_sys::InvalidOid), |column| {
         (column.name.as_str(), column.of)
     });
-    let value = |key: &[u8]| {
+    let value = move |key: &[u8]| {
         let known = (of != pg_sys::InvalidOid).then(|| value_of_key(of, key));
         known.flatten().unwrap_or_else(|| hex(key))
     };
+    (name, value)
+}
+
+/// Whether it is one key that fulfils it.
+pub(super) fn is_equality(condition: &Condition) -> bool {
+    let upper = condition.upper.as_deref();
+    upper.is_some_and(|upper| is_next(&condition.lower, upper))
+}
+
+/// Equalities of the same column as SQL.
+pub(super) fn one_of(columns: &[Column], conditions: &[&Condition]) -> String {
+    let number = conditions.first().map_or(0, |first| first.attribute);
+    let (name, value) = column(columns, number);
+    let values: Vec<String> = conditions.iter().map(|one| value(&one.lower)).collect();
+    format!("{name} IN ({})", values.join(", "))
+}
+
+/// A condition as SQL.
+pub(super) fn describe(columns: &[Column], condition: &Condition) -> String {
+    let (name, value) = column(columns, condition.attribute);
     let (lower, upper) = (&condition.lower, condition.upper.as_deref());
     match upper {
         Some(NOT_NULL) if lower == NULL => return format!("{name} IS NULL"),
         None if lower == BEYOND => return "false".to_owned(),
         None if lower == NOT_NULL => return format!("{name} IS NOT NULL"),
-        Some(upper) if is_next(lower, upper) => return format!("{name} = {}", value(lower)),
+        Some(_) if is_equality(condition) => return format!("{name} = {}", value(lower)),
         Some(_) | None => {}
     }
     let mut parts = Vec::new();

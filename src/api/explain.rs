@@ -1,25 +1,24 @@
 //! `live.explain`: the read-set of a query as rows.
 
-use std::collections::BTreeMap;
-
-use pg_live_readset::{ReadEntry, RelId};
+use pg_live_readset::{Attributes, Condition, ReadEntry, RelId};
 use pgrx::IntoDatum;
 use pgrx::pg_sys::{self, Datum};
 
-use super::condition_text::{self, hex};
+use super::condition_text::{self, Column, hex};
 use crate::documents::catalog::{Catalog, FunctionKind};
 use crate::error::{Error, Result};
 use crate::functions::run::{self, Caller, Request};
+use crate::pg::executed::KEYS_MAX;
 use crate::pg::function::Call;
 use crate::pg::plan::{self, Why};
 use crate::pg::spi::{self, Access, Param};
-use crate::reads::{self, DEFINITIONS, INTERVALS, Widened};
+use crate::reads::{self, DEFINITIONS, INTERVALS, Reasons, Widened};
 
 /// `live.explain(path text, args json) -> TABLE (kind, "table", index, lower, upper, columns, condition, reason)`
 pub(super) fn explain(call: &mut Call) -> Result<Datum> {
     let path: String = call.required(0, "path")?;
     let args: String = call.required(1, "args")?;
-    reads::take_widened();
+    reads::take_reasons();
     let response = run::run(&Request {
         path: &path,
         args: &args,
@@ -34,13 +33,12 @@ pub(super) fn explain(call: &mut Call) -> Result<Datum> {
             data: error.data,
         });
     }
-    let widened = reads::take_widened();
+    let reasons = reads::take_reasons();
     let catalog = Catalog::current(Access::Read)?;
-    let reads: Result<Vec<_>> = response
-        .reads
-        .entries
-        .iter()
-        .map(|entry| row(&catalog, &widened, entry))
+    let entries = response.reads.entries.iter();
+    let reads: Result<Vec<_>> = one_for_all_keys(entries.collect(), &reasons)
+        .into_iter()
+        .map(|entries| row(&catalog, &reasons, &entries))
         .collect();
     let observed = response.observed;
     let outside = [
@@ -100,7 +98,41 @@ impl Line {
     }
 }
 
-fn row(catalog: &Catalog, widened: &BTreeMap<RelId, Widened>, entry: &ReadEntry) -> Result<Line> {
+/// Entries of keys that were looked up by the same scan become one line; every other has its own.
+fn one_for_all_keys<'a>(entries: Vec<&'a ReadEntry>, reasons: &Reasons) -> Vec<Vec<&'a ReadEntry>> {
+    let scan = |entry: &ReadEntry| match entry {
+        ReadEntry::Rows {
+            rel,
+            columns,
+            condition: Some(on),
+        } => {
+            let is_looked_up = condition_text::is_equality(on)
+                && reasons.looked_up.contains_key(&(*rel, on.attribute));
+            is_looked_up.then_some((*rel, *columns, on.attribute))
+        }
+        ReadEntry::Rows {
+            condition: None, ..
+        }
+        | ReadEntry::Key { .. }
+        | ReadEntry::Range { .. }
+        | ReadEntry::Table { .. } => None,
+    };
+    let mut lines: Vec<Vec<&ReadEntry>> = Vec::new();
+    for entry in entries {
+        let own = scan(entry);
+        match lines.last_mut() {
+            Some(line) if own.is_some() && scan(line[0]) == own => line.push(entry),
+            Some(_) | None => lines.push(vec![entry]),
+        }
+    }
+    lines
+}
+
+/// The line of an entry, or of several that differ in their keys only.
+fn row(catalog: &Catalog, reasons: &Reasons, entries: &[&ReadEntry]) -> Result<Line> {
+    let Some(entry) = entries.first() else {
+        return Ok(Line::of(""));
+    };
     let rel = entry.rel();
     let table = catalog.table_by_oid(rel);
     let name = match table {
@@ -136,23 +168,53 @@ fn row(catalog: &Catalog, widened: &BTreeMap<RelId, Widened>, entry: &ReadEntry)
         },
         ReadEntry::Table { .. } => Line {
             kind: "table",
-            reason: widened.get(&rel).map(|why| explained(*why).to_owned()),
+            reason: reasons
+                .widened
+                .get(&rel)
+                .map(|why| explained(*why).to_owned()),
             ..line
         },
         ReadEntry::Rows {
             columns, condition, ..
         } => {
             let of_table = condition_text::columns(rel)?;
+            let conditions = entries.iter().filter_map(|entry| match entry {
+                ReadEntry::Rows { condition, .. } => condition.as_ref(),
+                ReadEntry::Key { .. } | ReadEntry::Range { .. } | ReadEntry::Table { .. } => None,
+            });
+            let conditions: Vec<&Condition> = conditions.collect();
             Line {
                 kind: "rows",
                 columns: Some(condition_text::names(&of_table, *columns)),
-                condition: condition
-                    .as_ref()
-                    .map(|condition| condition_text::describe(&of_table, condition)),
+                condition: match conditions[..] {
+                    [] => None,
+                    [one] => Some(condition_text::describe(&of_table, one)),
+                    _ => Some(condition_text::one_of(&of_table, &conditions)),
+                },
+                reason: looked_up(reasons, &of_table, rel, condition.as_ref()),
                 ..line
             }
         }
     })
+}
+
+/// What is to be said of keys that were looked up.
+fn looked_up(
+    reasons: &Reasons,
+    columns: &[Column],
+    rel: RelId,
+    condition: Option<&Condition>,
+) -> Option<String> {
+    let is_told = |on: &Condition| reasons.looked_up.contains_key(&(rel, on.attribute));
+    if condition.is_some_and(is_told) {
+        return Some("looked up while the query ran".to_owned());
+    }
+    let mut given_up = reasons.looked_up.iter();
+    let (of, _) = given_up.find(|((table, _), all)| *table == rel && !**all)?;
+    let name = condition_text::names(columns, Attributes::of(of.1));
+    Some(format!(
+        "what is looked up in {name} is more than {KEYS_MAX} values, or not known"
+    ))
 }
 
 /// Why a table is there as a whole.

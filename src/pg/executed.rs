@@ -8,12 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use pg_live_readset::ReadEntry;
+use pg_live_readset::{Attribute, Condition, ReadEntry};
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag as Tag;
 
-use super::function;
-use super::plan::{self, Why};
+use super::plan::{self, Reads, Sought, Why};
+use super::{function, looked_up};
+
+/// More keys than that, looked up in one column of a table, are not worth it: any row counts.
+pub(crate) const KEYS_MAX: usize = 128;
 
 /// The system column `tableoid`: unlike the others it changes with the row's table only.
 const TABLE_OID: i16 = -6;
@@ -38,6 +41,8 @@ pub(crate) struct Seen {
     pub(crate) rows: BTreeSet<ReadEntry>,
     /// Partitioned tables of which the plans scan partitions, or none.
     pub(crate) partitioned: BTreeSet<u32>,
+    /// How many keys were looked up, by table and column; more than [`KEYS_MAX`] if they were given up.
+    pub(crate) looked_up: BTreeMap<(u32, Attribute), usize>,
     /// Functions that were set up to be called, operators' ones included.
     pub(crate) functions: BTreeSet<u32>,
     /// What cannot be followed.
@@ -49,14 +54,47 @@ impl Seen {
         self.relations.extend(other.relations.iter());
         self.rows.extend(other.rows.iter().cloned());
         self.partitioned.extend(&other.partitioned);
+        for (column, count) in &other.looked_up {
+            *self.looked_up.entry(*column).or_default() += count;
+        }
         self.functions.extend(&other.functions);
         self.oddities.extend(&other.oddities);
+    }
+
+    fn read(&mut self, reads: Reads) {
+        self.relations.extend(reads.whole);
+        self.rows.extend(reads.rows);
+        self.partitioned.extend(reads.partitioned);
+    }
+
+    /// See [`note_looked_up`].
+    fn look_up(&mut self, sought: &Sought, conditions: Option<Vec<Condition>>) -> bool {
+        let nothing = sought.nothing();
+        let count = self.looked_up.entry(sought.column()).or_default();
+        if let (Some(conditions), true) = (conditions, *count <= KEYS_MAX) {
+            for condition in conditions {
+                let entry = sought.entry(condition);
+                if entry != nothing {
+                    self.rows.remove(&nothing);
+                    *count += usize::from(self.rows.insert(entry));
+                }
+            }
+            if *count <= KEYS_MAX {
+                return true;
+            }
+        }
+        *count = KEYS_MAX + 1;
+        self.read(sought.whatever());
+        false
     }
 }
 
 thread_local! {
     static SEEN: RefCell<Option<Seen>> = const { RefCell::new(None) };
     static RECORDING: Cell<bool> = const { Cell::new(false) };
+    /// The number of the innermost recording, 0 without one; and of the last one that began.
+    static NUMBER: Cell<u64> = const { Cell::new(0) };
+    static LAST_NUMBER: Cell<u64> = const { Cell::new(0) };
     static NEXT_START: Cell<pg_sys::ExecutorStart_hook_type> = const { Cell::new(None) };
 }
 
@@ -121,9 +159,15 @@ impl Drop for Alone {
 pub(crate) fn record<T>(body: impl FnOnce() -> T) -> (std::thread::Result<T>, Seen) {
     let _alone = Alone::new();
     let outer = SEEN.replace(Some(Seen::default()));
+    if outer.is_none() {
+        looked_up::expect_none();
+    }
+    LAST_NUMBER.set(LAST_NUMBER.get() + 1);
+    let outer_number = NUMBER.replace(LAST_NUMBER.get());
     RECORDING.set(true);
     let result = catch_unwind(AssertUnwindSafe(body));
     let seen = SEEN.take().unwrap_or_default();
+    NUMBER.set(outer_number);
     RECORDING.set(outer.is_some());
     SEEN.set(outer.map(|mut outer| {
         outer.join(&seen);
@@ -150,6 +194,20 @@ fn note(change: impl FnOnce(&mut Seen)) {
             change(seen);
         }
     });
+}
+
+/// The number of the recording that runs; 0 if none does.
+pub(super) fn recording() -> u64 {
+    NUMBER.get()
+}
+
+/// A scan looks up rows that fulfil one of these conditions; `None`: it is not known which. Whether there is anything
+/// more to say of that scan.
+pub(super) fn note_looked_up(sought: &Sought, conditions: Option<Vec<Condition>>) -> bool {
+    SEEN.with_borrow_mut(|seen| {
+        let seen = seen.as_mut();
+        seen.is_none_or(|seen| seen.look_up(sought, conditions))
+    })
 }
 
 /// A function is set up to be called.
@@ -202,6 +260,7 @@ unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags:
             None => standard_ExecutorStart(query, flags),
         }
         if recording {
+            function::guarded(|| looked_up::attach(query));
             visit((*query).planstate, std::ptr::null_mut());
         }
     }
@@ -211,12 +270,15 @@ unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags:
 /// The query must be valid, and an ERROR of Postgres must be a panic where this is called.
 unsafe fn note_plan(query: *mut pg_sys::QueryDesc) {
     // SAFETY: as the caller promises.
-    let reads = unsafe { plan::reads(query) };
+    let mut reads = unsafe { plan::reads(query) };
+    let sought = std::mem::take(&mut reads.sought);
     note(|seen| {
-        seen.relations.extend(reads.whole);
-        seen.rows.extend(reads.rows);
-        seen.partitioned.extend(reads.partitioned);
+        seen.read(reads);
+        for scan in &sought {
+            seen.looked_up.entry(scan.column()).or_default();
+        }
     });
+    looked_up::expect(query, sought);
 }
 
 /// # Safety

@@ -15,6 +15,7 @@ pub(crate) mod images;
 pub(crate) mod jsonb;
 pub(crate) mod language;
 pub(crate) mod latch;
+mod looked_up;
 pub(crate) mod lwlock;
 pub(crate) mod plan;
 pub(crate) mod relation;

@@ -9,6 +9,6 @@ mod values;
 
 pub(crate) use function::{Address, call};
 pub(crate) use polling::INTERVALS;
-pub(crate) use sources::{DEFINITIONS, Sources, Widened, forget_lost, lost, take_widened};
+pub(crate) use sources::{DEFINITIONS, Reasons, Sources, Widened, forget_lost, lost, take_reasons};
 pub(crate) use statement::run;
 pub(crate) use values::rows_to_value;

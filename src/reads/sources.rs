@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::panic::resume_unwind;
 
-use pg_live_readset::{ReadEntry, ReadSetBuilder, RelId};
+use pg_live_readset::{Attribute, ReadEntry, ReadSetBuilder, RelId};
 use pgrx::pg_sys;
 
 use super::polling::{self, INTERVALS};
@@ -66,9 +66,17 @@ pub(crate) enum Widened {
     Declared,
 }
 
+/// What `live.explain` says besides the entries.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reasons {
+    /// Why tables were widened.
+    pub(crate) widened: BTreeMap<RelId, Widened>,
+    /// Columns in which keys were looked up while statements ran, and whether all of them were noted.
+    pub(crate) looked_up: BTreeMap<(RelId, Attribute), bool>,
+}
+
 thread_local! {
-    /// Why tables were widened, for `live.explain`.
-    static WIDENED: RefCell<BTreeMap<RelId, Widened>> = const { RefCell::new(BTreeMap::new()) };
+    static REASONS: RefCell<Reasons> = RefCell::default();
     /// What statements have read whose failure took the read-set of their call with it.
     static LOST: RefCell<BTreeSet<RelId>> = const { RefCell::new(BTreeSet::new()) };
     /// The system's functions that read nothing but their arguments.
@@ -81,18 +89,34 @@ thread_local! {
 /// the plan, too.
 type Shown = std::rc::Rc<[RelId]>;
 
+/// Whoever asks for reasons has emptied them before, others do not fill them for ever.
+const REASONS_MAX: usize = 1000;
+
 fn note_why(rel: RelId, why: Widened) {
-    WIDENED.with_borrow_mut(|widened| {
-        // Whoever asks for it has emptied it before, others do not fill it for ever.
-        if widened.len() < 1000 {
-            widened.insert(rel, why);
+    REASONS.with_borrow_mut(|reasons| {
+        if reasons.widened.len() < REASONS_MAX {
+            reasons.widened.insert(rel, why);
         }
     });
 }
 
-/// Why tables were widened since the last call.
-pub(crate) fn take_widened() -> BTreeMap<RelId, Widened> {
-    WIDENED.take()
+fn note_looked_up(seen: &Seen) {
+    if seen.looked_up.is_empty() {
+        return;
+    }
+    REASONS.with_borrow_mut(|reasons| {
+        for (column, count) in &seen.looked_up {
+            if reasons.looked_up.len() < REASONS_MAX {
+                let all = reasons.looked_up.entry(*column).or_insert(true);
+                *all = *all && *count <= executed::KEYS_MAX;
+            }
+        }
+    });
+}
+
+/// Reasons since the last call.
+pub(crate) fn take_reasons() -> Reasons {
+    REASONS.take()
 }
 
 /// Forgets what was lost before.
@@ -136,6 +160,7 @@ fn resolve(seen: &Seen) -> Result<Sources> {
             note_why(*rel, Widened::Plan(*why));
         }
     }
+    note_looked_up(seen);
     // Writers tell a row by the columns of each table of its tree, so those that are scanned are enough.
     let mut rows = seen.rows.clone();
     let mut reasons: Vec<String> = seen.oddities.iter().map(describe).collect();

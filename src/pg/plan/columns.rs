@@ -1,5 +1,6 @@
 //! The columns that expressions of a scan look at.
 
+use std::collections::BTreeSet;
 use std::ffi::{c_int, c_void};
 
 use pg_live_readset::{Attribute, Attributes};
@@ -87,6 +88,39 @@ pub(super) fn count(columns: Attributes) -> usize {
         return usize::MAX;
     }
     (1..=64).filter(|one| columns.contains(*one)).count()
+}
+
+/// Whether an expression has one of these parameters of the executor.
+///
+/// # Safety
+/// The node must be an expression, or null.
+pub(super) unsafe fn has_parameter(node: *mut pg_sys::Node, numbers: &BTreeSet<c_int>) -> bool {
+    if numbers.is_empty() {
+        return false;
+    }
+    let numbers: *const BTreeSet<c_int> = numbers;
+    // SAFETY: as the caller promises; the context outlives the walk, and the walker owns nothing.
+    unsafe { pg_guard_ffi_boundary(|| visit_parameters(node, numbers.cast_mut().cast())) }
+}
+
+/// # Safety
+/// Called with a valid node, or null, and a set of numbers. The frame owns nothing.
+unsafe extern "C-unwind" fn visit_parameters(
+    node: *mut pg_sys::Node,
+    context: *mut c_void,
+) -> bool {
+    if node.is_null() {
+        return false;
+    }
+    // SAFETY: the tag tells the type of a node; the walker takes this function for what is below it.
+    unsafe {
+        if (*node).type_ != Tag::T_Param {
+            return raw::expression_tree_walker(node, visit_parameters, context);
+        }
+        let param = &*node.cast::<pg_sys::Param>();
+        let numbers = &*context.cast::<BTreeSet<c_int>>();
+        param.paramkind == pg_sys::ParamKind::PARAM_EXEC && numbers.contains(&param.paramid)
+    }
 }
 
 /// What the number of a column stands for: the whole row has number 0, and what is below belongs to the system and

@@ -4,6 +4,7 @@
 //! Rows that a condition refuses must not show in any other way, either: an error that an expression raises for them
 //! would. So what comes after an expression that may fail is not used, in the order in which a scan evaluates them.
 
+use std::collections::BTreeSet;
 use std::ffi::c_int;
 use std::ops::Bound;
 
@@ -14,6 +15,7 @@ use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 
 use super::columns::{self, Naming};
 use super::elements;
+use super::lookup::Lookup;
 use super::operator::{self, Comparison, Pattern, Side};
 use crate::pg::column::{Kind, with_bytes};
 
@@ -38,15 +40,26 @@ struct Found {
 }
 
 /// What is compared with a column.
-enum Constant {
+pub(super) enum Constant {
     Null,
     Value(pg_sys::Datum),
 }
 
+/// A comparison of a column with something else.
+struct Compared {
+    attribute: Attribute,
+    comparison: Comparison,
+    /// The kind of what it is compared with; of each element, for `= ANY`.
+    of: Kind,
+    other: *mut pg_sys::Node,
+}
+
 /// The conditions of a scan.
-pub(super) struct Quals {
+pub(super) struct Quals<'a> {
     naming: Naming,
     params: pg_sys::ParamListInfo,
+    /// Parameters whose values come from subqueries that run when they are first asked for.
+    of_subqueries: &'a BTreeSet<c_int>,
     /// Lists of conditions that must all be true, in the order in which they are evaluated.
     lists: Vec<*mut pg_sys::List>,
     /// What else a scan looks at.
@@ -54,7 +67,7 @@ pub(super) struct Quals {
     outputs: *mut pg_sys::List,
 }
 
-impl Quals {
+impl<'a> Quals<'a> {
     /// Of a scan of a table; `None` for a kind of scan that is not known here.
     ///
     /// # Safety
@@ -62,7 +75,8 @@ impl Quals {
     pub(super) unsafe fn of(
         scan: *mut pg_sys::Scan,
         params: pg_sys::ParamListInfo,
-    ) -> Option<Quals> {
+        of_subqueries: &'a BTreeSet<c_int>,
+    ) -> Option<Quals<'a>> {
         // SAFETY: as the caller promises; the tag tells the type of a node.
         unsafe {
             let plan = &(*scan).plan;
@@ -90,6 +104,7 @@ impl Quals {
                     index,
                 },
                 params,
+                of_subqueries,
                 lists: first.into_iter().chain([plan.qual]).collect(),
                 others: others.into_iter().collect(),
                 outputs: plan.targetlist,
@@ -115,11 +130,37 @@ impl Quals {
     /// Conditions of which each row fulfils one; `None`: nothing is known.
     pub(super) fn any_of(&self) -> Option<Vec<Condition>> {
         // SAFETY: see `of`.
+        unsafe { self.best(&self.all()).map(|found| found.any_of) }
+    }
+
+    /// The first condition that wants a column to be equal to what the executor will put into a parameter. What comes
+    /// after one that is known to be as good, or that may fail, is not used.
+    pub(super) fn lookup(&self) -> Option<Lookup> {
+        // SAFETY: see `of`.
         unsafe {
-            let lists = self.lists.iter();
-            let all: Vec<_> = lists.flat_map(|list| elements(*list)).collect();
-            self.best(&all).map(|found| found.any_of)
+            for node in self.all() {
+                let lookup = self.looked_up(node);
+                if lookup.is_some() {
+                    return lookup;
+                }
+                let found = self.one(node);
+                let is_equality = |found: &Found| matches!(found.class, Class::Equality);
+                if found.as_ref().is_some_and(is_equality) || self.may_fail(node, found.is_some()) {
+                    return None;
+                }
+            }
+            None
         }
+    }
+
+    /// The conditions that must all be true, in the order in which they are evaluated.
+    ///
+    /// # Safety
+    /// As for [`best`](Self::best).
+    unsafe fn all(&self) -> Vec<*mut pg_sys::Node> {
+        let lists = self.lists.iter();
+        // SAFETY: as the caller promises.
+        lists.flat_map(|list| unsafe { elements(*list) }).collect()
     }
 
     /// The best of conditions that must all be true, evaluated in this order.
@@ -133,7 +174,10 @@ impl Quals {
             // SAFETY: as the caller promises.
             let found = unsafe { self.one(*node) };
             // SAFETY: as the caller promises.
-            let may_fail = unsafe { self.may_fail(*node, found.is_some()) };
+            let may_fail = unsafe {
+                let is_understood = found.is_some() || self.looked_up(*node).is_some();
+                self.may_fail(*node, is_understood)
+            };
             if let Some(found) = found {
                 let found = intersected(found, &mut intervals);
                 if best.as_ref().is_none_or(|best| found.class < best.class) {
@@ -148,7 +192,8 @@ impl Quals {
     }
 
     /// Whether the evaluation of a condition may raise an error. One that was understood compares a column with a
-    /// value, unless it is made of others; and patterns without escapes are none that end in one.
+    /// value, unless it is made of others; and patterns without escapes are none that end in one. A subquery that runs
+    /// when a row is compared with its result may fail.
     ///
     /// # Safety
     /// As for [`best`](Self::best).
@@ -158,7 +203,8 @@ impl Quals {
             let is_plain = (*node).type_ != Tag::T_BoolExpr;
             let is_safe = (is_understood && is_plain)
                 || ((*node).type_ == Tag::T_OpExpr && self.is_safe_pattern(&*node.cast()));
-            !is_safe && pg_sys::contain_leaked_vars(node)
+            (!is_safe && pg_sys::contain_leaked_vars(node))
+                || columns::has_parameter(node, self.of_subqueries)
         }
     }
 
@@ -196,10 +242,7 @@ impl Quals {
                     let node = &*node.cast::<pg_sys::OpExpr>();
                     self.operator(node.opno, node.inputcollid, &elements(node.args))
                 }
-                Tag::T_ScalarArrayOpExpr => {
-                    let node = &*node.cast::<pg_sys::ScalarArrayOpExpr>();
-                    node.useOr.then(|| self.array(node)).flatten()
-                }
+                Tag::T_ScalarArrayOpExpr => self.array(&*node.cast::<pg_sys::ScalarArrayOpExpr>()),
                 Tag::T_BoolExpr => self.boolean(&*node.cast::<pg_sys::BoolExpr>()),
                 Tag::T_NullTest => self.null_test(&*node.cast::<pg_sys::NullTest>()),
                 Tag::T_BooleanTest => {
@@ -253,21 +296,87 @@ impl Quals {
             if let Some(pattern) = Pattern::of(operator) {
                 return self.pattern(pattern, collation, *left, *right);
             }
-            let (column, side, other) = match (self.column(*left), self.column(*right)) {
+            let Compared {
+                attribute,
+                comparison,
+                of,
+                other,
+            } = self.comparison(operator, collation, args)?;
+            match self.constant(other, of)? {
+                // Nothing is equal to NULL, or less.
+                Constant::Null => Some(no_row(attribute)),
+                Constant::Value(value) => Some(compared(attribute, comparison, &of.key(value)?)),
+            }
+        }
+    }
+
+    /// A column that an operator compares with something by which its keys compare, too.
+    ///
+    /// # Safety
+    /// As for [`best`](Self::best).
+    unsafe fn comparison(
+        &self,
+        operator: pg_sys::Oid,
+        collation: pg_sys::Oid,
+        args: &[*mut pg_sys::Node],
+    ) -> Option<Compared> {
+        let [left, right] = args else { return None };
+        // SAFETY: as the caller promises.
+        let (column, side, other) = unsafe {
+            match (self.column(*left), self.column(*right)) {
                 (Some(column), None) => (column, Side::Left, *right),
                 (None, Some(column)) => (column, Side::Right, *left),
                 (Some(_), Some(_)) | (None, None) => return None,
+            }
+        };
+        let (attribute, kind) = column;
+        let (comparison, of) = operator::comparison(operator, kind, side)?;
+        operator::collation_fits(kind, comparison, collation).then_some(Compared {
+            attribute,
+            comparison,
+            of,
+            other,
+        })
+    }
+
+    /// What a condition looks up by the value of a parameter of the executor.
+    ///
+    /// # Safety
+    /// As for [`best`](Self::best).
+    unsafe fn looked_up(&self, node: *mut pg_sys::Node) -> Option<Lookup> {
+        // SAFETY: as the caller promises; the tag tells the type of a node.
+        unsafe {
+            let (compared, is_array) = match (*node).type_ {
+                Tag::T_OpExpr => {
+                    let node = &*node.cast::<pg_sys::OpExpr>();
+                    let args = elements(node.args);
+                    let compared = self.comparison(node.opno, node.inputcollid, &args)?;
+                    (compared, false)
+                }
+                Tag::T_ScalarArrayOpExpr => {
+                    (self.any(&*node.cast::<pg_sys::ScalarArrayOpExpr>())?, true)
+                }
+                _ => return None,
             };
-            let (attribute, kind) = column;
-            let (comparison, of) = operator::comparison(operator, kind, side)?;
-            if !operator::collation_fits(kind, comparison, collation) {
+            let param = without_relabelling(compared.other);
+            if compared.comparison != Comparison::Equal || (*param).type_ != Tag::T_Param {
                 return None;
             }
-            match self.constant(other, of)? {
-                // Nothing is equal to NULL, or less.
-                Constant::Null => Some(nothing(attribute)),
-                Constant::Value(value) => Some(compared(attribute, comparison, &of.key(value)?)),
-            }
+            let param = &*param.cast::<pg_sys::Param>();
+            let element = if is_array {
+                Some(element_type(param.paramtype, compared.of)?)
+            } else {
+                None
+            };
+            let fits = param.paramkind == pg_sys::ParamKind::PARAM_EXEC
+                && (is_array || Kind::of_type(param.paramtype) == Some(compared.of));
+            fits.then_some(Lookup {
+                attribute: compared.attribute,
+                param: usize::try_from(param.paramid).ok()?,
+                of_type: param.paramtype,
+                of: compared.of,
+                element,
+            })
         }
     }
 
@@ -287,7 +396,7 @@ impl Quals {
                 return None;
             }
             match self.constant(right, Kind::Text)? {
-                Constant::Null => Some(nothing(attribute)),
+                Constant::Null => Some(no_row(attribute)),
                 Constant::Value(value) => with_bytes(value, |bytes| {
                     let prefix = pattern.prefix(bytes).filter(|prefix| !prefix.is_empty())?;
                     Some(Found {
@@ -306,33 +415,35 @@ impl Quals {
     unsafe fn array(&self, node: &pg_sys::ScalarArrayOpExpr) -> Option<Found> {
         // SAFETY: as the caller promises; an array's type tells that of its elements.
         unsafe {
+            let compared = self.any(node)?;
+            let (array_type, value) = self.value(compared.other)?;
+            let element = element_type(array_type, compared.of)?;
+            Some(Found {
+                class: Class::Equality,
+                any_of: equal_to_any(compared.attribute, compared.of, element, &value)?,
+            })
+        }
+    }
+
+    /// The column of `column = ANY (array)`.
+    ///
+    /// # Safety
+    /// As for [`best`](Self::best).
+    unsafe fn any(&self, node: &pg_sys::ScalarArrayOpExpr) -> Option<Compared> {
+        // SAFETY: as the caller promises.
+        unsafe {
             let args = elements::<pg_sys::Node>(node.args);
             let [left, right] = args[..] else { return None };
             let (attribute, kind) = self.column(left)?;
             let (comparison, of) = operator::comparison(node.opno, kind, Side::Left)?;
-            if comparison != Comparison::Equal
-                || !operator::collation_fits(kind, comparison, node.inputcollid)
-            {
-                return None;
-            }
-            let (array_type, value) = self.value(right)?;
-            let element = pg_sys::get_element_type(pg_sys::getBaseType(array_type));
-            if element == pg_sys::InvalidOid || Kind::of_type(element)? != of {
-                return None;
-            }
-            let Constant::Value(array) = value else {
-                return Some(nothing(attribute));
-            };
-            let mut any_of = Vec::new();
-            for value in array_elements(array, element)? {
-                any_of.push(Condition::equal(attribute, &of.key(value)?));
-            }
-            if any_of.is_empty() {
-                return Some(nothing(attribute));
-            }
-            Some(Found {
-                class: Class::Equality,
-                any_of,
+            let fits = node.useOr
+                && comparison == Comparison::Equal
+                && operator::collation_fits(kind, comparison, node.inputcollid);
+            fits.then_some(Compared {
+                attribute,
+                comparison,
+                of,
+                other: right,
             })
         }
     }
@@ -468,6 +579,39 @@ unsafe fn without_relabelling(mut node: *mut pg_sys::Node) -> *mut pg_sys::Node 
     node
 }
 
+/// The type of an array's elements, if they are of that kind.
+///
+/// # Safety
+/// A transaction must be open.
+unsafe fn element_type(array: pg_sys::Oid, of: Kind) -> Option<pg_sys::Oid> {
+    // SAFETY: catalog lookups.
+    let element = unsafe { pg_sys::get_element_type(pg_sys::getBaseType(array)) };
+    (element != pg_sys::InvalidOid && Kind::of_type(element)? == of).then_some(element)
+}
+
+/// Conditions of which the rows fulfil one whose column is equal to an element of the array.
+///
+/// # Safety
+/// The value must be an array with elements of the type `element`, which is of the kind `of`.
+pub(super) unsafe fn equal_to_any(
+    attribute: Attribute,
+    of: Kind,
+    element: pg_sys::Oid,
+    array: &Constant,
+) -> Option<Vec<Condition>> {
+    let mut any_of = Vec::new();
+    if let Constant::Value(array) = array {
+        // SAFETY: as the caller promises.
+        for value in unsafe { array_elements(*array, element)? } {
+            any_of.push(Condition::equal(attribute, &of.key(value)?));
+        }
+    }
+    if any_of.is_empty() {
+        any_of.push(nothing(attribute));
+    }
+    Some(any_of)
+}
+
 /// The values of an array that are not NULL.
 ///
 /// # Safety
@@ -537,7 +681,7 @@ fn intersected(found: Found, intervals: &mut Vec<Condition>) -> Found {
         .as_ref()
         .is_some_and(|upper| *upper <= known.lower)
     {
-        return nothing(known.attribute);
+        return no_row(known.attribute);
     }
     Found {
         class: Class::Interval,
@@ -546,14 +690,18 @@ fn intersected(found: Found, intervals: &mut Vec<Condition>) -> Found {
 }
 
 /// No row fulfils it. The table is in the read-set all the same.
-fn nothing(attribute: Attribute) -> Found {
+pub(super) fn nothing(attribute: Attribute) -> Condition {
+    Condition {
+        attribute,
+        lower: BEYOND.to_vec(),
+        upper: None,
+    }
+}
+
+fn no_row(attribute: Attribute) -> Found {
     Found {
         class: Class::Equality,
-        any_of: vec![Condition {
-            attribute,
-            lower: BEYOND.to_vec(),
-            upper: None,
-        }],
+        any_of: vec![nothing(attribute)],
     }
 }
 

@@ -2,20 +2,24 @@
 //! fulfil that the scan lets through.
 //!
 //! A scan stands for itself, whatever is above it: rows that its own conditions refuse are not seen by anything
-//! else. What is not understood is read as a whole.
+//! else. What is not understood is read as a whole. What a scan will look up is told by its execution
+//! (`looked_up.rs`).
 
 mod columns;
 mod condition;
+mod lookup;
 mod operator;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::c_int;
 
-use pg_live_readset::{Attributes, Condition, ReadEntry};
+use pg_live_readset::{Attribute, Attributes, Condition, ReadEntry};
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag as Tag;
 
 use condition::Quals;
 
+pub(super) use lookup::Lookup;
 pub(crate) use operator::is_narrowed;
 
 /// Why a relation is read as a whole.
@@ -38,13 +42,33 @@ pub(super) struct Reads {
     pub(super) rows: BTreeSet<ReadEntry>,
     /// Partitioned tables, which have no rows of their own: the scans of their partitions stand for them.
     pub(super) partitioned: BTreeSet<u32>,
+    /// Scans whose rows depend on what they look up. Of these `rows` has only the table.
+    pub(super) sought: Vec<Sought>,
+}
+
+/// A scan that looks keys up.
+#[derive(Clone)]
+pub(super) struct Sought {
+    /// Its node; a name, the plan may have gone.
+    pub(super) plan: *mut pg_sys::Plan,
+    rel: u32,
+    pub(super) lookup: Lookup,
+    scan: Scan,
 }
 
 /// A scan of a table.
+#[derive(Clone)]
 struct Scan {
     columns: Attributes,
     /// A row fulfils one of these; `None`: nothing is known.
     any_of: Option<Vec<Condition>>,
+}
+
+/// A scan of a table, and what it looks up.
+struct Found {
+    plan: *mut pg_sys::Plan,
+    scan: Scan,
+    lookup: Option<Lookup>,
 }
 
 /// What a query that is about to start will read.
@@ -60,7 +84,9 @@ pub(super) unsafe fn reads(query: *mut pg_sys::QueryDesc) -> Reads {
         for relation in relations(statement) {
             let of_relation = scans.as_ref().map(|scans| scans.get(&relation));
             match of_relation {
-                Some(Some(scans)) => scans.iter().for_each(|scan| reads.add(relation, scan)),
+                Some(Some(scans)) => scans
+                    .iter()
+                    .for_each(|found| reads.add_found(relation, found)),
                 Some(None) if is_partitioned(statement, relation) => {
                     reads.partitioned.insert(relation);
                 }
@@ -76,7 +102,50 @@ pub(super) unsafe fn reads(query: *mut pg_sys::QueryDesc) -> Reads {
     }
 }
 
+impl Sought {
+    /// The table and the column.
+    pub(super) fn column(&self) -> (u32, Attribute) {
+        (self.rel, self.lookup.attribute)
+    }
+
+    /// What a scan by these conditions reads.
+    pub(super) fn entry(&self, condition: Condition) -> ReadEntry {
+        ReadEntry::Rows {
+            rel: self.rel,
+            columns: self.scan.columns,
+            condition: Some(condition),
+        }
+    }
+
+    /// What stands for the table as long as nothing was looked up.
+    pub(super) fn nothing(&self) -> ReadEntry {
+        self.entry(condition::nothing(self.lookup.attribute))
+    }
+
+    /// What the scan reads, whatever it looks up.
+    pub(super) fn whatever(&self) -> Reads {
+        let mut reads = Reads::default();
+        reads.add(self.rel, &self.scan);
+        reads
+    }
+}
+
 impl Reads {
+    fn add_found(&mut self, rel: u32, found: &Found) {
+        let Some(lookup) = &found.lookup else {
+            self.add(rel, &found.scan);
+            return;
+        };
+        let sought = Sought {
+            plan: found.plan,
+            rel,
+            lookup: lookup.clone(),
+            scan: found.scan.clone(),
+        };
+        self.rows.insert(sought.nothing());
+        self.sought.push(sought);
+    }
+
     fn add(&mut self, rel: u32, scan: &Scan) {
         let columns = scan.columns;
         let conditions = match &scan.any_of {
@@ -137,7 +206,10 @@ unsafe fn is_partitioned(statement: &pg_sys::PlannedStmt, relation: u32) -> bool
 struct Scans<'a> {
     statement: &'a pg_sys::PlannedStmt,
     params: pg_sys::ParamListInfo,
-    found: BTreeMap<u32, Vec<Scan>>,
+    /// The scans of tables.
+    scans: Vec<*mut pg_sys::Scan>,
+    /// The parameters that results of subqueries are put into, once they are needed.
+    of_subqueries: BTreeSet<c_int>,
 }
 
 impl Scans<'_> {
@@ -148,7 +220,7 @@ impl Scans<'_> {
     unsafe fn of(
         statement: &pg_sys::PlannedStmt,
         params: pg_sys::ParamListInfo,
-    ) -> Option<BTreeMap<u32, Vec<Scan>>> {
+    ) -> Option<BTreeMap<u32, Vec<Found>>> {
         let reads_only = statement.commandType == pg_sys::CmdType::CMD_SELECT
             && !statement.hasModifyingCTE
             && statement.rowMarks.is_null();
@@ -158,16 +230,22 @@ impl Scans<'_> {
         let mut scans = Scans {
             statement,
             params,
-            found: BTreeMap::new(),
+            scans: Vec::new(),
+            of_subqueries: BTreeSet::new(),
         };
+        let mut found: BTreeMap<u32, Vec<Found>> = BTreeMap::new();
         // SAFETY: as the caller promises. Plans of subqueries, of expressions and before the main one are in the list.
         unsafe {
             scans.walk(statement.planTree)?;
             for plan in elements::<pg_sys::Plan>(statement.subplans) {
                 scans.walk(plan)?;
             }
+            for scan in &scans.scans {
+                let (relation, scan) = scans.scan(*scan)?;
+                found.entry(relation).or_default().push(scan);
+            }
         }
-        Some(scans.found)
+        Some(found)
     }
 
     /// # Safety
@@ -178,11 +256,14 @@ impl Scans<'_> {
         }
         // SAFETY: as the caller promises; the tag tells the type of a node.
         unsafe {
+            for subquery in elements::<pg_sys::SubPlan>((*plan).initPlan) {
+                self.of_subqueries.extend(numbers((*subquery).setParam));
+            }
             match (*plan).type_ {
                 Tag::T_SeqScan
                 | Tag::T_IndexScan
                 | Tag::T_IndexOnlyScan
-                | Tag::T_BitmapHeapScan => self.scan(plan.cast())?,
+                | Tag::T_BitmapHeapScan => self.scans.push(plan.cast()),
                 Tag::T_Append => self.walk_all((*plan.cast::<pg_sys::Append>()).appendplans)?,
                 Tag::T_MergeAppend => {
                     self.walk_all((*plan.cast::<pg_sys::MergeAppend>()).mergeplans)?;
@@ -237,7 +318,7 @@ impl Scans<'_> {
 
     /// # Safety
     /// The plan must be a scan of a table.
-    unsafe fn scan(&mut self, scan: *mut pg_sys::Scan) -> Option<()> {
+    unsafe fn scan(&self, scan: *mut pg_sys::Scan) -> Option<(u32, Found)> {
         // SAFETY: as the caller promises. Entries of the range table are counted from 1.
         unsafe {
             let number = (*scan).scanrelid;
@@ -246,15 +327,17 @@ impl Scans<'_> {
             if (*entry).rtekind != pg_sys::RTEKind::RTE_RELATION {
                 return None;
             }
-            let quals = Quals::of(scan, self.params)?;
-            let found = Scan {
-                columns: self.columns(&*entry, &quals),
-                any_of: quals.any_of(),
+            let quals = Quals::of(scan, self.params, &self.of_subqueries)?;
+            let found = Found {
+                plan: scan.cast(),
+                scan: Scan {
+                    columns: self.columns(&*entry, &quals),
+                    any_of: quals.any_of(),
+                },
+                lookup: quals.lookup(),
             };
-            let relation = (*entry).relid.to_u32();
-            self.found.entry(relation).or_default().push(found);
+            Some(((*entry).relid.to_u32(), found))
         }
-        Some(())
     }
 
     /// The columns that a scan looks at or hands over. It may hand over more than is needed, whole rows as they are
@@ -263,7 +346,7 @@ impl Scans<'_> {
     ///
     /// # Safety
     /// As for [`scan`](Self::scan).
-    unsafe fn columns(&self, entry: &pg_sys::RangeTblEntry, quals: &Quals) -> Attributes {
+    unsafe fn columns(&self, entry: &pg_sys::RangeTblEntry, quals: &Quals<'_>) -> Attributes {
         // SAFETY: as the caller promises.
         unsafe {
             let looked_at = quals.columns();
@@ -298,6 +381,16 @@ unsafe fn elements<T>(list: *mut pg_sys::List) -> Vec<*mut T> {
     // SAFETY: as the caller promises.
     unsafe {
         let cell = |index| (*(*list).elements.add(index)).ptr_value.cast::<T>();
+        (0..length(list)).map(cell).collect()
+    }
+}
+
+/// # Safety
+/// The list must be null or one of numbers.
+unsafe fn numbers(list: *mut pg_sys::List) -> Vec<c_int> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let cell = |index| (*(*list).elements.add(index)).int_value;
         (0..length(list)).map(cell).collect()
     }
 }
