@@ -99,7 +99,9 @@ export class LockCheck {
       await locker.query(`SELECT count(*) FROM (${locking}) AS q`);
       const { rows: [{ "QUERY PLAN": [{ Plan: plan }] }] } = await locker.query(`EXPLAIN (FORMAT JSON, VERBOSE) ${locking}`);
       const missing = [];
-      for (const scan of scansOf(plan)) {
+      const scans = scansOf(plan);
+      for (const each of scans) {
+        const scan = { ...each, others: scans.filter((other) => other !== each) };
         missing.push(...(await this.#missingRows(query, scan)), ...(await this.#missingKeys(query, scan)));
       }
       return missing;
@@ -185,14 +187,20 @@ export class LockCheck {
     return false;
   }
 
-  /** Whether a row fulfils the conditions of the scan as EXPLAIN shows them. One that looks at another table, too, counts as fulfilled. */
-  async #fulfils({ table, alias, conditions }, place) {
+  /** Whether a row fulfils the conditions of the scan as EXPLAIN shows them. One that looks at other tables, too, has to hold for rows that their scans find; what cannot be asked like that counts as fulfilled. */
+  async #fulfils({ table, alias, conditions, others }, place) {
+    const joined = others.map((other) => `, ${other.table} AS ${other.alias}`).join("");
+    const found = others.flatMap((other) => other.conditions.map((condition) => ` AND (${condition})`)).join("");
     for (const condition of conditions) {
-      await this.writer.query("SAVEPOINT f");
-      const fulfilled = await this.writer
-        .query(`SELECT FROM ${table} AS ${alias} WHERE ${alias}.ctid = $1::tid AND (${condition})`, [place])
-        .then(({ rows }) => rows.length > 0, () => true);
-      await this.writer.query("ROLLBACK TO f");
+      const ask = async (from, and) => {
+        await this.writer.query("SAVEPOINT f");
+        const answer = await this.writer
+          .query(`SELECT FROM ${table} AS ${alias}${from} WHERE ${alias}.ctid = $1::tid AND (${condition})${and} LIMIT 1`, [place])
+          .then(({ rows }) => rows.length > 0, () => null);
+        await this.writer.query("ROLLBACK TO f");
+        return answer;
+      };
+      const fulfilled = (await ask("", "")) ?? (await ask(joined, found)) ?? true;
       if (!fulfilled) {
         return false;
       }
