@@ -94,6 +94,14 @@ bugs! {
     KeptUnregistered,
     /// R11: each query of a run has its own snapshot.
     SnapshotPerQuery,
+    /// R11: what a run needs besides is executed at another snapshot.
+    ExtendedElsewhere,
+    /// R10: what is known of stale results is told after a release.
+    NewsAfterRelease,
+    /// R10: a run that is answered at once with a release overtakes what its session was told before.
+    ServedOvertakes,
+    /// A session that is given a result gives it back while it shows it.
+    NewHoldReleased,
     /// R16: each statement of a query has its own snapshot.
     SnapshotPerRead,
     /// R9, R12: a run reports the completion count of its end, not of its snapshot.

@@ -118,6 +118,11 @@ impl Client {
         self.node = node;
     }
 
+    /// What it has asked for.
+    pub(crate) fn wanted(&self) -> impl Iterator<Item = Query> {
+        self.wanted.values().copied()
+    }
+
     pub(crate) fn disconnect(&mut self) {
         self.connected = None;
     }

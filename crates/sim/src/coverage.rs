@@ -22,6 +22,20 @@ states! {
     RegisteredWhileInClog,
     /// A write to a table did not touch a result that depends on other rows or columns of it.
     Spared,
+    /// A result was given to several sessions.
+    Shared,
+    /// A run waited for an execution that was waited for or under way.
+    Joined,
+    /// A run was answered with results that were there.
+    Served,
+    /// A query was executed before its sessions were told that their results are out of date.
+    Ahead,
+    /// The next result was kept for a session that was told.
+    KeptAhead,
+    /// A run got more at its snapshot.
+    Extended,
+    /// A batch failed and went on without some of its queries.
+    Split,
     /// A writer that was published before it committed was undecided when the worker died.
     WorkerDiedBeforeVisible,
     /// The worker began a boot with prepared transactions.

@@ -24,6 +24,10 @@ pub(crate) struct Faults {
     pub(crate) hint_loss: f64,
     /// How often a hint comes that nobody has sent.
     pub(crate) forgery: f64,
+    /// For so many sessions a query is executed before they are told that their results are out of date.
+    pub(crate) crowd: usize,
+    /// How often a client asks for what somebody asks for already.
+    pub(crate) alike: f64,
     /// In each step of a run.
     pub(crate) run_failure: f64,
     /// In each step of a mutation.
@@ -106,6 +110,8 @@ impl Faults {
             client_loss,
             doomed: rng.random::<f64>() * 0.4,
             two_phase: rng.random::<f64>() * 0.4,
+            crowd: *pick(rng, &[1, 2, 16]),
+            alike: *pick(rng, &[0.0, 0.5, 0.9]),
             sync_wait: *pick(rng, &[0.0, 0.0, 0.9]),
             wal: *pick(rng, &[0.0, 0.0, 0.5, 1.0]),
             decoder_death,

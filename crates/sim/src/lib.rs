@@ -1,7 +1,8 @@
 //! A seeded simulator that drives the invalidator and the sessions against a model database.
 //!
 //! The state machines are the product's own: [`pg_live_invalidation::Invalidator`] and
-//! [`pg_live_session::Session`]. Around them is a model of everything else: transactions that
+//! [`pg_live_session::Session`], and what executes a query once for several of those,
+//! [`pg_live_session::sharing::Sharing`]. Around them is a model of everything else: transactions that
 //! publish, commit, are prepared and become visible in steps; a log that overflows; a worker, a
 //! server and a relay that die; hints that are lost or come twice; clients that come and go. One
 //! seed decides everything, so that a failure can be repeated.
@@ -31,6 +32,7 @@ mod relay;
 mod ring;
 mod run_job;
 mod server;
+mod sharing;
 mod simulation;
 mod standby;
 

@@ -1,9 +1,11 @@
-//! The relay's shell: sessions, the control connection, and the jobs of its pool.
+//! The relay's shell: sessions, the control connection, and mutations.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 
-use pg_live_invalidation::{LogEntry, Owner};
-use pg_live_session::{ClientMessage, Command, Event, Limits, Millis, ServerMessage, Session};
+use pg_live_invalidation::Owner;
+use pg_live_session::sharing::{Hold, Told};
+use pg_live_session::{ClientMessage, Command, Event, Limits, Millis, ServerMessage, Session, Sub};
 
 use pg_live_readset::RelId;
 
@@ -11,6 +13,7 @@ use crate::bug::Bug;
 use crate::mutation_job::MutationJob;
 use crate::run_job::{Context, Node, RunJob};
 use crate::server::{Gone, Hint, Server};
+use crate::sharing::{Executions, News, Seat};
 
 /// The net under lost hints.
 const POLL_EVERY: Millis = 5_000;
@@ -32,8 +35,15 @@ pub(crate) struct Control {
 
 /// A session and its socket.
 #[derive(Debug)]
-struct Shell {
+pub(crate) struct Shell {
     session: Session,
+    seat: Seat,
+    /// What it was told and has not taken in.
+    pub(crate) news: VecDeque<News>,
+    /// The results that it shows, or is about to show.
+    pub(crate) holds: BTreeMap<Sub, Hold>,
+    /// R11: the transaction of the run that it is just told of.
+    pub(crate) open: Option<Rc<RunJob>>,
     inbox: VecDeque<ClientMessage>,
     outbox: VecDeque<ServerMessage>,
     /// The socket is to be closed once everything has left.
@@ -45,35 +55,39 @@ pub(crate) struct Relay {
     /// Where it executes queries.
     pub(crate) node: Node,
     pub(crate) control: Option<Control>,
-    /// R11: the transaction of the run that a session is just told of.
-    pub(crate) open: Option<RunJob>,
     next_owner: Owner,
     /// Owners of relays are this far apart, so that each has its own.
     relays: Owner,
     next_poll: Millis,
-    sessions: BTreeMap<u32, Shell>,
+    pub(crate) sessions: BTreeMap<u32, Shell>,
     next_session: u32,
-    pub(crate) runs: Vec<RunJob>,
+    pub(crate) executions: Executions,
+    crowd: usize,
     pub(crate) mutations: Vec<MutationJob>,
     /// Runs of relays that have died; their backends have not noticed yet.
     pub(crate) orphans: Vec<(Option<Owner>, RunJob)>,
-    bug: Option<Bug>,
+    pub(crate) bug: Option<Bug>,
     pub(crate) runs_started: u64,
 }
 
 impl Relay {
     /// One of `relays`; `first_owner` is its place among them.
-    pub(crate) fn new(node: Node, first_owner: Owner, relays: Owner, bug: Option<Bug>) -> Self {
+    pub(crate) fn new(
+        node: Node,
+        (first_owner, relays): (Owner, Owner),
+        crowd: usize,
+        bug: Option<Bug>,
+    ) -> Self {
         Relay {
             node,
             control: None,
-            open: None,
             next_owner: first_owner,
             relays,
             next_poll: 0,
             sessions: BTreeMap::new(),
             next_session: 1,
-            runs: Vec::new(),
+            executions: Executions::new(crowd),
+            crowd,
             mutations: Vec::new(),
             orphans: Vec::new(),
             bug,
@@ -87,6 +101,10 @@ impl Relay {
         self.next_session += 1;
         let shell = Shell {
             session: Session::new(number, LIMITS),
+            seat: Seat::new(number),
+            news: VecDeque::new(),
+            holds: BTreeMap::new(),
+            open: None,
             inbox: VecDeque::new(),
             outbox: VecDeque::new(),
             closing: false,
@@ -107,6 +125,8 @@ impl Relay {
         if let Some(shell) = self.sessions.get_mut(&session) {
             shell.inbox.clear();
             shell.outbox.clear();
+            shell.seat.leave();
+            self.give_up();
         }
         self.handle(session, Event::Disconnected, now, server);
     }
@@ -172,7 +192,7 @@ impl Relay {
     }
 
     /// Attaches if that is not done. Runs that start from now on register for the new owner (R8).
-    pub(crate) fn attach(&mut self, now: Millis, server: &mut Server) {
+    pub(crate) fn attach(&mut self, server: &mut Server) {
         if self.control.is_some() {
             return;
         }
@@ -186,16 +206,16 @@ impl Relay {
             after: 0,
         });
         if self.bug != Some(Bug::RegisterBeforeAttach) {
-            self.registrations_lost(now, server);
+            self.registrations_lost();
         }
     }
 
     /// The control connection is lost, or given up for a new one.
-    pub(crate) fn lose_control(&mut self, now: Millis, server: &mut Server) {
+    pub(crate) fn lose_control(&mut self, server: &mut Server) {
         if let Some(control) = self.control.take() {
             server.detach(control.owner);
             if self.bug == Some(Bug::RegisterBeforeAttach) {
-                self.registrations_lost(now, server);
+                self.registrations_lost();
             }
             if self.bug != Some(Bug::OwnerReused) {
                 self.next_owner += self.relays;
@@ -222,18 +242,11 @@ impl Relay {
         };
         let items = match server.next(control.owner, control.boot, control.after) {
             Ok(items) => items,
-            Err(Gone) => return self.lose_control(now, server),
+            Err(Gone) => return self.lose_control(server),
         };
         for item in items {
             control.after = control.after.max(item.n);
-            let invalidated = Event::Invalidated {
-                sub: item.sub,
-                generation: item.generation,
-                moment: item.moment,
-            };
-            if let Ok(session) = u32::try_from(item.sub >> 32) {
-                self.handle(session, invalidated, now, server);
-            }
+            self.invalidated(item.sub, item.moment, now, server);
         }
         self.control = Some(control);
     }
@@ -241,9 +254,14 @@ impl Relay {
     /// Whether a query holds the lock of a table on that node.
     pub(crate) fn reads(&self, node: Node, rel: RelId) -> bool {
         let orphans = self.orphans.iter().map(|(_, job)| job);
-        self.runs
-            .iter()
-            .chain(orphans)
+        let jobs = self.executions.jobs.iter().map(|it| &it.job);
+        let told = self.sessions.values().flat_map(|shell| &shell.news);
+        let open = told.filter_map(|news| match news {
+            News::Run(_, open) => open.as_deref(),
+            News::Invalidated { .. } | News::RegistrationsLost => None,
+        });
+        jobs.chain(orphans)
+            .chain(open)
             .any(|job| job.reads(node, rel))
     }
 
@@ -258,7 +276,6 @@ impl Relay {
 
     /// The relay dies and starts again. Its backends may go on for a while.
     pub(crate) fn die(&mut self, cx: &mut Context<'_>) {
-        let owner = self.owner();
         for job in &mut self.mutations {
             job.disconnect(cx);
         }
@@ -266,15 +283,16 @@ impl Relay {
             cx.server.detach(control.owner);
         }
         let mut orphans = std::mem::take(&mut self.orphans);
-        orphans.extend(self.runs.drain(..).map(|job| (owner, job)));
+        let jobs = self.executions.jobs.drain(..);
+        orphans.extend(jobs.map(|it| (it.owner, it.job)));
         *self = Relay {
             next_session: self.next_session,
             orphans,
             runs_started: self.runs_started,
             ..Relay::new(
                 self.node,
-                self.next_owner + self.relays,
-                self.relays,
+                (self.next_owner + self.relays, self.relays),
+                self.crowd,
                 self.bug,
             )
         };
@@ -286,10 +304,8 @@ impl Relay {
         for job in &mut self.mutations {
             job.forget();
         }
-        for job in std::mem::take(&mut self.runs) {
-            self.handle(job.session, job.failed(), now, server);
-        }
-        self.lose_control(now, server);
+        self.fail_all(now, server);
+        self.lose_control(server);
     }
 
     /// Gives an event to a session and does what it wants done.
@@ -297,44 +313,66 @@ impl Relay {
         let Some(shell) = self.sessions.get_mut(&number) else {
             return;
         };
+        let seat = shell.seat.clone();
+        let mut served = None;
         for command in shell.session.handle(now, event) {
-            match command {
-                Command::Run(run) => {
-                    self.runs_started += 1;
-                    self.runs.push(RunJob::new(number, self.node, run));
-                }
-                Command::Extend(run) => {
-                    let open = self.open.take().expect("the snapshot of a run that keeps");
-                    self.runs.push(open.extended(run));
-                }
-                Command::Mutate(mutation) => {
-                    self.mutations.push(MutationJob::new(number, mutation));
-                }
-                Command::Unregister(subs) => {
-                    for sub in subs {
-                        if let Some(control) = self.control {
-                            // Without room in the log it stays until it is invalidated.
-                            server.push(&LogEntry::Unregister {
-                                owner: control.owner,
-                                sub,
-                                generation: i64::MAX,
-                            });
-                        }
-                    }
-                }
-                Command::Send(message) => shell.outbox.push_back(message),
-                Command::Close { .. } => shell.closing = true,
-            }
+            self.carry_out(&seat, command, (&mut served, now), server);
         }
-        if shell.session.is_finished() {
-            self.sessions.remove(&number);
+        if let Some(told) = served {
+            self.finish(number, told, None, now, server);
+        }
+        let shell = self.sessions.get(&number);
+        if shell.is_some_and(|shell| shell.session.is_finished()) {
+            self.close(number, now, server);
         }
     }
 
-    fn registrations_lost(&mut self, now: Millis, server: &mut Server) {
-        let sessions: Vec<u32> = self.sessions.keys().copied().collect();
-        for session in sessions {
-            self.handle(session, Event::RegistrationsLost, now, server);
+    fn carry_out(
+        &mut self,
+        seat: &Seat,
+        command: Command,
+        (served, now): (&mut Option<Told<Seat>>, Millis),
+        server: &mut Server,
+    ) {
+        let Some(shell) = self.sessions.get_mut(&seat.session) else {
+            return;
+        };
+        match command {
+            Command::Run(run) => *served = self.ask(seat, run, now, server),
+            Command::Extend(run) => {
+                let open = shell.open.take();
+                self.extend(seat, run, open, now, server);
+            }
+            Command::Mutate(mutation) => {
+                let job = MutationJob::new(seat.session, mutation);
+                self.mutations.push(job);
+            }
+            Command::Unregister(subs) => {
+                let holds = subs.iter().filter_map(|sub| shell.holds.remove(sub));
+                let holds: Vec<Hold> = holds.collect();
+                self.release(holds, now, server);
+            }
+            Command::Send(message) => shell.outbox.push_back(message),
+            Command::Close { .. } => shell.closing = true,
         }
+    }
+
+    /// A session is over: what was kept for it is given back.
+    fn close(&mut self, number: u32, now: Millis, server: &mut Server) {
+        let Some(shell) = self.sessions.remove(&number) else {
+            return;
+        };
+        for news in shell.news {
+            if let News::Invalidated {
+                sub,
+                run,
+                anew: Some(anew),
+                ..
+            } = news
+            {
+                self.release([anew.hold(sub, run)], now, server);
+            }
+        }
+        self.release(shell.holds.into_values(), now, server);
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use pg_live_invalidation::{Owner, Position, Registration, Xid};
 use pg_live_readset::RelId;
-use pg_live_session::{Answer, Event, QueryResult, Release, Run, RunQuery};
+use pg_live_session::sharing::{Observed, Outcome};
+use pg_live_session::{QueryResult, Release, Run, RunQuery};
 use pg_live_shared::{Fates, Suspects};
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -36,10 +37,17 @@ pub(crate) enum Node {
     Standby,
 }
 
-/// All queries of a session in one REPEATABLE READ READ ONLY transaction.
+/// How a run of queries ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    Done(Outcome),
+    /// 40001, or the connection was lost.
+    Failed,
+}
+
+/// The queries of a batch in one REPEATABLE READ READ ONLY transaction.
 #[derive(Debug)]
 pub(crate) struct RunJob {
-    pub(crate) session: u32,
     node: Node,
     run: Run,
     stage: Progress,
@@ -71,7 +79,7 @@ struct Reading {
     place: Option<(u64, Position)>,
     /// R10: W and N of the record that clears the snapshot.
     mark: Option<(Position, u64)>,
-    results: Vec<(i64, Answer)>,
+    results: Vec<QueryResult>,
 }
 
 /// How a step of a query went.
@@ -83,9 +91,8 @@ enum Step {
 }
 
 impl RunJob {
-    pub(crate) fn new(session: u32, node: Node, run: Run) -> Self {
+    pub(crate) fn new(node: Node, run: Run) -> Self {
         RunJob {
-            session,
             node,
             run,
             stage: Progress::Start,
@@ -98,9 +105,9 @@ impl RunJob {
         owner: Option<Owner>,
         control: Option<Control>,
         cx: &mut Context<'_>,
-    ) -> Option<Event> {
+    ) -> Option<Ended> {
         if cx.rng.random_bool(cx.faults.run_failure) {
-            return Some(self.failed());
+            return Some(Ended::Failed);
         }
         match &mut self.stage {
             Progress::Start => {
@@ -123,7 +130,7 @@ impl RunJob {
                     }
                     match reading.step(query, self.run.number, self.node, cx) {
                         Step::Waits | Step::Goes => None,
-                        Step::Discarded => Some(self.failed()),
+                        Step::Discarded => Some(Ended::Failed),
                     }
                 }
                 None if self.run.keeps && self.node == Node::Primary => {
@@ -136,13 +143,27 @@ impl RunJob {
         }
     }
 
-    /// R11: goes on with other queries at the same snapshot.
-    pub(crate) fn extended(mut self, run: Run) -> Self {
-        self.run = run;
-        self
+    /// R11: other queries at the same snapshot.
+    pub(crate) fn extended(&self, run: Run) -> Self {
+        RunJob {
+            node: self.node,
+            run,
+            stage: match &self.stage {
+                Progress::Reading(reading) => Progress::Reading(reading.extended()),
+                Progress::Start | Progress::Asking { .. } => Progress::Start,
+            },
+        }
     }
 
-    fn finished(&mut self, release: Option<Release>, cx: &mut Context<'_>) -> Event {
+    /// For whom its results are registered.
+    pub(crate) fn owner(&self) -> Option<Owner> {
+        match &self.stage {
+            Progress::Reading(reading) => reading.owner,
+            Progress::Start | Progress::Asking { .. } => None,
+        }
+    }
+
+    fn finished(&mut self, release: Option<Release>, cx: &mut Context<'_>) -> Ended {
         let (mut c, mut results) = (0, Vec::new());
         if let Progress::Reading(reading) = &mut self.stage {
             c = reading.snap.snapshot.completed;
@@ -151,19 +172,12 @@ impl RunJob {
         if cx.bug == Some(Bug::CountOfNow) {
             c = cx.server.db.completion_count();
         }
-        Event::RunFinished {
-            run: self.run.number,
+        let results = results.into_iter();
+        Ended::Done(Outcome {
             moment: cx.server.moment_of_snapshot(c),
-            results,
+            results: results.map(|it| (it, Observed::default())).collect(),
             release,
-        }
-    }
-
-    /// The connection is lost.
-    pub(crate) fn failed(&self) -> Event {
-        Event::RunFailed {
-            run: self.run.number,
-        }
+        })
     }
 
     /// Whether it holds the lock of a table on that node.
@@ -217,6 +231,20 @@ impl Reading {
             mark: None,
             results: Vec::new(),
         })
+    }
+
+    /// The same transaction, for other queries.
+    fn extended(&self) -> Reading {
+        Reading {
+            snap: self.snap.clone(),
+            owner: self.owner,
+            parts: Vec::new(),
+            early: None,
+            locked: self.locked.clone(),
+            place: self.place,
+            mark: self.mark,
+            results: Vec::new(),
+        }
     }
 
     /// R10: a record that clears the snapshot, once all batches that it names were received.
@@ -304,7 +332,7 @@ impl Reading {
         if registered.is_none() {
             cx.server.coverage.reach(State::Unregistered);
         }
-        self.results.push((asked.sub, result.into()));
+        self.results.push(result);
         Step::Goes
     }
 

@@ -38,7 +38,6 @@ pub(crate) struct Gone;
 pub(crate) struct Item {
     pub(crate) n: u64,
     pub(crate) sub: Sub,
-    pub(crate) generation: i64,
     pub(crate) moment: Moment,
 }
 
@@ -329,10 +328,9 @@ impl Server {
             return Err(Gone);
         }
         let items = held.iter().flat_map(|batch| {
-            batch.items.iter().map(|(sub, generation, c)| Item {
+            batch.items.iter().map(|(sub, _, c)| Item {
                 n: batch.n,
                 sub: *sub,
-                generation: *generation,
                 moment: Moment {
                     boot: batch.boot,
                     c: *c,
@@ -451,7 +449,13 @@ impl Server {
                         generation,
                         ..
                     } = *registration;
-                    self.claims.insert((owner, sub, generation), (boot, c));
+                    // An attempt that failed may have registered the same before.
+                    let claim = self.claims.entry((owner, sub, generation));
+                    let claim = claim.or_insert((boot, c));
+                    *claim = match claim.0 == boot {
+                        true => (boot, claim.1.min(c)),
+                        false => (boot, c),
+                    };
                     if dropped > c {
                         self.coverage.reach(State::HistoryDropped);
                     }

@@ -87,7 +87,8 @@ impl Simulation {
                 false => Node::Primary,
             };
             let owner = |n: usize| Owner::try_from(n).expect("few relays");
-            Relay::new(node, owner(1 + place), owner(faults.relays), bug)
+            let owners = (owner(1 + place), owner(faults.relays));
+            Relay::new(node, owners, faults.crowd, bug)
         });
         Simulation {
             rng,
@@ -167,7 +168,7 @@ impl Simulation {
         }
         let relay = self.rng.random_range(0..self.relays.len());
         if self.rng.random_bool(faults.control_loss) {
-            self.relays[relay].lose_control(self.now, &mut self.server);
+            self.relays[relay].lose_control(&mut self.server);
         }
         if self.rng.random_bool(faults.relay_death) {
             self.server.coverage.reach(State::RelayDeath);
@@ -427,7 +428,12 @@ impl Simulation {
     fn client_acts(&mut self) {
         let client = self.rng.random_range(0..self.clients.len());
         let chosen = self.rng.random_range(0..5 + self.faults.mutations);
-        let query = self.draw_query();
+        let others = self.clients.iter().flat_map(Client::wanted);
+        let others: Vec<Query> = others.collect();
+        let query = match self.rng.random_bool(self.faults.alike) {
+            true if !others.is_empty() => *pick(&mut self.rng, &others),
+            _ => self.draw_query(),
+        };
         let client = &mut self.clients[client];
         let Some((relay, session)) = client.connected else {
             return self.connect_clients();
@@ -477,8 +483,13 @@ impl Simulation {
     fn relay_acts(&mut self) -> Result<(), String> {
         let client = self.rng.random_range(0..self.clients.len());
         let relay = self.rng.random_range(0..self.relays.len());
-        match self.rng.random_range(0..12) {
-            0 => self.relays[relay].attach(self.now, &mut self.server),
+        match self.rng.random_range(0..14) {
+            12 | 13 => {
+                if let Some((relay, session)) = self.clients[client].connected {
+                    self.relays[relay].hear(session, self.now, &mut self.server);
+                }
+            }
+            0 => self.relays[relay].attach(&mut self.server),
             1 => {
                 self.relays[relay].wake(self.now, &mut self.server);
             }
@@ -553,16 +564,11 @@ impl Simulation {
             if job.step(*owner, None, &mut cx).is_some() {
                 relay.orphans.swap_remove(at);
             }
-        } else if run && !relay.runs.is_empty() {
-            let at = cx.rng.random_range(0..relay.runs.len());
-            let owner = relay.owner();
-            if let Some(event) = relay.runs[at].step(owner, relay.control, &mut cx) {
-                let job = relay.runs.swap_remove(at);
-                let session = job.session;
-                relay.open = Some(job);
-                self.finish(place, session, event, now);
-                self.relays[place].open = None;
-            }
+        } else if run && cx.rng.random_bool(0.3) && relay.begin_batch(now) {
+            // That is all for now.
+        } else if run && !relay.executions.jobs.is_empty() {
+            let at = cx.rng.random_range(0..relay.executions.jobs.len());
+            relay.work(at, now, &mut cx);
         } else if !relay.mutations.is_empty() {
             let at = cx.rng.random_range(0..relay.mutations.len());
             if let Some(event) = relay.mutations[at].step(&mut cx) {
@@ -631,7 +637,7 @@ impl Simulation {
             busy = true;
         }
         for relay in &mut self.relays {
-            relay.attach(self.now, &mut self.server);
+            relay.attach(&mut self.server);
         }
         while !self.server.hints.is_empty() {
             self.deliver_hint();
@@ -640,10 +646,18 @@ impl Simulation {
             busy |= self.relays[place].wake(self.now, &mut self.server);
             for _ in 0..8 {
                 let relay = &self.relays[place];
-                busy |= !(relay.runs.is_empty() && relay.mutations.is_empty());
+                busy |= !(relay.executions.is_idle() && relay.mutations.is_empty());
+                self.relays[place].begin_batch(self.now);
                 self.work(place, true);
                 self.work(place, false);
                 while self.server.process() {}
+            }
+        }
+        for relay in &mut self.relays {
+            for session in relay.sessions.keys().copied().collect::<Vec<u32>>() {
+                while relay.hear(session, self.now, &mut self.server) {
+                    busy = true;
+                }
             }
         }
         for client in 0..self.clients.len() {
