@@ -2,8 +2,12 @@
 // any of the columns with the same chance. Nothing is redefined or truncated, so what runs again runs because of rows.
 
 const TABLES = ["orders", "items"];
-/** Ids are below; about half of them are rows. */
+/** Ids that are written are below; about half of them are rows. */
 const IDS = 120;
+/** Rows that nobody writes, with other values and on both sides of those of the rest: so plans are those of a table of some size. */
+const QUIET = 5_000;
+const SIDE = "(1 - 2 * (i % 2))";
+const QUIET_ROW = `(1000 + i) * ${SIDE}, (1000 + i / 10) * ${SIDE}, (1000000 + i) * ${SIDE}, -i, -1, 'zz' || i, false, timestamptz '2000-01-01' + i * interval '1 minute'`;
 
 const word = (dice) => `'${dice.pick(["a", "b", "c", "d"])}${dice.pick(["a", "e", "i", "o", "u"])}${dice.pick(["n", "r", "t"])}'`;
 const orNull = (make) => (dice) => (dice.chance(0.05) ? "NULL" : make(dice));
@@ -29,6 +33,7 @@ function makeSchema(dice) {
       `CREATE TABLE ${table} (id int PRIMARY KEY, grp int NOT NULL, ref int, n int NOT NULL, price numeric(8, 2), name text, done boolean NOT NULL, at timestamptz NOT NULL)`,
       ...["grp", "ref", "n", "name"].map((column) => `CREATE INDEX ON ${table} (${column})`),
       `INSERT INTO ${table} VALUES ${rows.join(", ")}`,
+      `INSERT INTO ${table} SELECT ${QUIET_ROW} FROM generate_series(1, ${QUIET}) AS i`,
       `ANALYZE ${table}`,
     );
   }
@@ -101,12 +106,18 @@ const CLASSES = {
   expression: (dice) => rows(dice, `x.grp + 1 = ${value(dice, "grp")}`),
 };
 
+/** These look at each row and run at each write: of each there are a few. */
+const OF_TABLE = ["whole table", "groups of table", "first five of table", "expression"];
+const FEW = 2;
+
 /** `count` queries, these classes in turn. */
 function makeQueries(classes, dice, count) {
-  return Array.from({ length: count }, (_, index) => {
-    const of = classes[index % classes.length];
-    return { of, sql: CLASSES[of](dice), role: null };
-  });
+  const queries = [];
+  for (let turn = 0; queries.length < count; turn += 1) {
+    const now = classes.filter((of) => turn < FEW || !OF_TABLE.includes(of));
+    queries.push(...now.map((of) => ({ of, sql: CLASSES[of](dice), role: null })));
+  }
+  return queries.slice(0, count);
 }
 
 /** A transaction: most change one column of one row, some of up to five rows; as many rows come as go. */

@@ -24,7 +24,8 @@ export async function measurePrecision({ writer, reader, seed, commits, queries,
     classes[of].queries += 1;
   }
   for (const one of Object.values(classes)) {
-    one.share = one.runs === 0 ? 0 : one.unchanged / one.runs;
+    // Of no run there is no share.
+    one.share = one.runs === 0 ? null : one.unchanged / one.runs;
   }
   return { classes, comparisons: oracle.comparisons };
 }
