@@ -20,6 +20,7 @@ const PARTS = {
   match: { server: false, fullOnly: true },
   subscriptions: { server: true },
   precision: { server: true },
+  walk: { server: true },
   restart: { server: true, ownRelay: true },
   tuning: { server: true, fullOnly: true },
   pglite: { server: true, ownRelay: true },

@@ -350,6 +350,13 @@ CREATE FUNCTION live.narrows(operator oid) RETURNS boolean
 COMMENT ON FUNCTION live.narrows IS
     'Whether a condition of SQL with this operator can make a read-set smaller than the table.';
 
+CREATE FUNCTION live.plan_walk(query text, repetitions integer, OUT planning float8, OUT walk float8, OUT again float8)
+    RETURNS SETOF record
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'live_plan_walk';
+COMMENT ON FUNCTION live.plan_walk IS
+    'Microseconds to plan a query, to find out what the plan reads, and to say so again for a plan that is kept.';
+REVOKE ALL ON FUNCTION live.plan_walk FROM PUBLIC;
+
 CREATE FUNCTION live.run_query(
         path text, args text, identity text, owner bigint, sub bigint, generation bigint,
         known_journal text DEFAULT NULL)

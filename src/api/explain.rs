@@ -1,5 +1,8 @@
 //! `live.explain`: the read-set of a query as rows.
 
+use std::ffi::CString;
+use std::time::Duration;
+
 use pg_live_readset::{Attributes, Condition, ReadEntry, RelId};
 use pgrx::IntoDatum;
 use pgrx::pg_sys::{self, Datum};
@@ -256,4 +259,18 @@ fn interval_name(number: RelId) -> Result<String> {
 pub(super) fn narrows(call: &mut Call) -> Result<Datum> {
     let operator: pg_sys::Oid = call.required(0, "operator")?;
     Ok(Datum::from(plan::is_narrowed(operator)))
+}
+
+/// `live.plan_walk(query text, repetitions int) -> (planning, walk, again)`: microseconds of each.
+pub(super) fn plan_walk(call: &mut Call) -> Result<Datum> {
+    let query: String = call.required(0, "query")?;
+    let repetitions: i32 = call.required(1, "repetitions")?;
+    let text = CString::new(query).map_err(|error| Error::InvalidParameter(error.to_string()))?;
+    let repetitions = u32::try_from(repetitions).unwrap_or(0);
+    let times = plan::measure(&text, repetitions).ok_or_else(|| {
+        Error::InvalidParameter("only one SELECT can be planned, without parameters".to_owned())
+    })?;
+    let each = |of: Duration| (of.as_secs_f64() * 1e6 / f64::from(repetitions.max(1))).into_datum();
+    let row = vec![each(times.planning), each(times.walk), each(times.again)];
+    Ok(call.rows(vec![row]))
 }

@@ -31,6 +31,7 @@ sql_functions! {
     live_mutation = functions::mutation;
     live_explain = explain::explain;
     live_narrows = explain::narrows;
+    live_plan_walk = explain::plan_walk;
     live_run_query = relay::run_query;
     live_run_mutation = relay::run_mutation;
     live_query_source = inline::query_source;

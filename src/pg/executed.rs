@@ -18,9 +18,6 @@ use super::{function, looked_up};
 /// More keys than that, looked up in one column of a table, are not worth it: any row counts.
 pub(crate) const KEYS_MAX: usize = 128;
 
-/// The system column `tableoid`: unlike the others it changes with the row's table only.
-const TABLE_OID: i16 = -6;
-
 /// What a statement does that no read-set can stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Oddity {
@@ -105,11 +102,6 @@ unsafe extern "C-unwind" {
     fn planstate_tree_walker(
         state: *mut pg_sys::PlanState,
         walker: Walker<pg_sys::PlanState>,
-        context: *mut c_void,
-    ) -> bool;
-    fn expression_tree_walker(
-        node: *mut pg_sys::Node,
-        walker: Walker<pg_sys::Node>,
         context: *mut c_void,
     ) -> bool;
 }
@@ -249,11 +241,12 @@ pub(super) unsafe fn note_command(node: *mut pg_sys::Node) {
 /// Called by Postgres as its hook. The frame owns nothing, so errors may jump over it.
 unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags: c_int) {
     let recording = RECORDING.get();
+    let mut is_followed = false;
     // SAFETY: the arguments go on as they came. A query has a plan, and once it was started the plan's state.
     unsafe {
         if recording {
             // Before the start, which may fail for want of rights.
-            function::guarded(|| note_plan(query));
+            function::guarded(|| is_followed = note_plan(query));
         }
         match NEXT_START.get() {
             Some(next) => next(query, flags),
@@ -261,24 +254,33 @@ unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags:
         }
         if recording {
             function::guarded(|| looked_up::attach(query));
-            visit((*query).planstate, std::ptr::null_mut());
+            if !is_followed {
+                visit((*query).planstate, std::ptr::null_mut());
+            }
         }
     }
 }
 
+/// Notes what the plan reads, and tells whether that is all that there is to know of it.
+///
 /// # Safety
 /// The query must be valid, and an ERROR of Postgres must be a panic where this is called.
-unsafe fn note_plan(query: *mut pg_sys::QueryDesc) {
+unsafe fn note_plan(query: *mut pg_sys::QueryDesc) -> bool {
     // SAFETY: as the caller promises.
     let mut reads = unsafe { plan::reads(query) };
     let sought = std::mem::take(&mut reads.sought);
+    let is_followed = reads.is_followed;
     note(|seen| {
+        if reads.has_system_column {
+            seen.oddities.insert(Oddity::SystemColumn);
+        }
         seen.read(reads);
         for scan in &sought {
             seen.looked_up.entry(scan.column()).or_default();
         }
     });
     looked_up::expect(query, sought);
+    is_followed
 }
 
 /// # Safety
@@ -294,8 +296,8 @@ unsafe extern "C-unwind" fn visit(state: *mut pg_sys::PlanState, context: *mut c
             Tag::T_SampleScan => Some(Oddity::Sample),
             Tag::T_TidScan | Tag::T_TidRangeScan => Some(Oddity::SystemColumn),
             _ => {
-                let found = has_system_column((*plan).targetlist.cast(), context)
-                    || has_system_column((*plan).qual.cast(), context);
+                let found = plan::has_system_column((*plan).targetlist.cast(), context)
+                    || plan::has_system_column((*plan).qual.cast(), context);
                 found.then_some(Oddity::SystemColumn)
             }
         };
@@ -305,24 +307,5 @@ unsafe extern "C-unwind" fn visit(state: *mut pg_sys::PlanState, context: *mut c
             });
         }
         planstate_tree_walker(state, visit, context)
-    }
-}
-
-/// # Safety
-/// Called with a valid node, or null. The frame owns nothing.
-unsafe extern "C-unwind" fn has_system_column(
-    node: *mut pg_sys::Node,
-    context: *mut c_void,
-) -> bool {
-    if node.is_null() {
-        return false;
-    }
-    // SAFETY: the tag tells the type of a node; the walker takes this function for what is below it.
-    unsafe {
-        if (*node).type_ == Tag::T_Var {
-            let attribute = (*node.cast::<pg_sys::Var>()).varattno;
-            return attribute < 0 && attribute != TABLE_OID;
-        }
-        expression_tree_walker(node, has_system_column, context)
     }
 }

@@ -10,6 +10,9 @@ use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 
 use super::elements;
 
+/// The system column `tableoid`: unlike the others it changes with the row's table only.
+const TABLE_OID: i16 = -6;
+
 type Walker = unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut c_void) -> bool;
 
 mod raw {
@@ -120,6 +123,36 @@ unsafe extern "C-unwind" fn visit_parameters(
         let param = &*node.cast::<pg_sys::Param>();
         let numbers = &*context.cast::<BTreeSet<c_int>>();
         param.paramkind == pg_sys::ParamKind::PARAM_EXEC && numbers.contains(&param.paramid)
+    }
+}
+
+/// Whether an expression or a list of such has a system column that stands for where a row is stored.
+///
+/// # Safety
+/// The node must be an expression, or null.
+pub(super) unsafe fn is_any_of_system(node: *mut pg_sys::Node) -> bool {
+    // SAFETY: as the caller promises; the walker owns nothing and needs no context.
+    unsafe { pg_guard_ffi_boundary(|| has_system_column(node, std::ptr::null_mut())) }
+}
+
+/// The same, for walks within Postgres' frames.
+///
+/// # Safety
+/// Called with a valid node, or null. The frame owns nothing.
+pub(in crate::pg) unsafe extern "C-unwind" fn has_system_column(
+    node: *mut pg_sys::Node,
+    context: *mut c_void,
+) -> bool {
+    if node.is_null() {
+        return false;
+    }
+    // SAFETY: the tag tells the type of a node; the walker takes this function for what is below it.
+    unsafe {
+        if (*node).type_ == Tag::T_Var {
+            let attribute = (*node.cast::<pg_sys::Var>()).varattno;
+            return attribute < 0 && attribute != TABLE_OID;
+        }
+        raw::expression_tree_walker(node, has_system_column, context)
     }
 }
 

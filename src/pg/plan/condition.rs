@@ -4,40 +4,27 @@
 //! Rows that a condition refuses must not show in any other way, either: an error that an expression raises for them
 //! would. So what comes after an expression that may fail is not used, in the order in which a scan evaluates them.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ffi::c_int;
-use std::ops::Bound;
+use std::rc::Rc;
 
-use pg_live_readset::{Attribute, Attributes, ColumnKey, Condition};
+use pg_live_readset::{Attribute, Attributes, Condition};
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag as Tag;
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 
 use super::columns::{self, Naming};
 use super::elements;
+use super::found::{
+    Class, Found, boolean_test, coarse, compared, intersected, is, no_row, nothing,
+};
 use super::lookup::Lookup;
 use super::operator::{self, Comparison, Pattern, Side};
 use crate::pg::column::{Kind, with_bytes};
 
-/// Greater than the keys of all values.
-const BEYOND: &[u8] = &[2];
 /// More alternatives than that are not worth it.
 const MOST: usize = 1000;
-
-/// How few rows a condition may be expected to let through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Class {
-    Equality,
-    Interval,
-    HalfInterval,
-    Coarse,
-}
-
-/// A condition on one column: a row must fulfil one of these.
-struct Found {
-    class: Class,
-    any_of: Vec<Condition>,
-}
 
 /// What is compared with a column.
 pub(super) enum Constant {
@@ -55,11 +42,14 @@ struct Compared {
 }
 
 /// The conditions of a scan.
-pub(super) struct Quals<'a> {
+#[derive(Clone)]
+pub(super) struct Quals {
     naming: Naming,
     params: pg_sys::ParamListInfo,
+    /// Whether what was said of the conditions depends on these.
+    depends_on_params: Cell<bool>,
     /// Parameters whose values come from subqueries that run when they are first asked for.
-    of_subqueries: &'a BTreeSet<c_int>,
+    of_subqueries: Rc<BTreeSet<c_int>>,
     /// Lists of conditions that must all be true, in the order in which they are evaluated.
     lists: Vec<*mut pg_sys::List>,
     /// What else a scan looks at.
@@ -67,16 +57,15 @@ pub(super) struct Quals<'a> {
     outputs: *mut pg_sys::List,
 }
 
-impl<'a> Quals<'a> {
-    /// Of a scan of a table; `None` for a kind of scan that is not known here.
+impl Quals {
+    /// Of a scan of a table, without parameters; `None` for a kind of scan that is not known here.
     ///
     /// # Safety
-    /// The scan must be valid and live longer than what is returned, and so must the parameters.
+    /// The scan must be valid and live longer than what is returned.
     pub(super) unsafe fn of(
         scan: *mut pg_sys::Scan,
-        params: pg_sys::ParamListInfo,
-        of_subqueries: &'a BTreeSet<c_int>,
-    ) -> Option<Quals<'a>> {
+        of_subqueries: &Rc<BTreeSet<c_int>>,
+    ) -> Option<Quals> {
         // SAFETY: as the caller promises; the tag tells the type of a node.
         unsafe {
             let plan = &(*scan).plan;
@@ -103,13 +92,30 @@ impl<'a> Quals<'a> {
                     table: c_int::try_from((*scan).scanrelid).ok()?,
                     index,
                 },
-                params,
-                of_subqueries,
+                params: std::ptr::null_mut(),
+                depends_on_params: Cell::new(false),
+                of_subqueries: Rc::clone(of_subqueries),
                 lists: first.into_iter().chain([plan.qual]).collect(),
                 others: others.into_iter().collect(),
                 outputs: plan.targetlist,
             })
         }
+    }
+
+    /// The same with parameters of the statement.
+    ///
+    /// # Safety
+    /// These must live longer than what is returned.
+    pub(super) unsafe fn given(&self, params: pg_sys::ParamListInfo) -> Quals {
+        Quals {
+            params,
+            ..self.clone()
+        }
+    }
+
+    /// Whether what was said since the parameters were given depends on them.
+    pub(super) fn depends_on_params(&self) -> bool {
+        self.depends_on_params.get()
     }
 
     /// The columns that it looks at.
@@ -204,7 +210,7 @@ impl<'a> Quals<'a> {
             let is_safe = (is_understood && is_plain)
                 || ((*node).type_ == Tag::T_OpExpr && self.is_safe_pattern(&*node.cast()));
             (!is_safe && pg_sys::contain_leaked_vars(node))
-                || columns::has_parameter(node, self.of_subqueries)
+                || columns::has_parameter(node, &self.of_subqueries)
         }
     }
 
@@ -525,6 +531,9 @@ impl<'a> Quals<'a> {
                 }
                 Tag::T_Param => {
                     let node = &*node.cast::<pg_sys::Param>();
+                    if node.paramkind != pg_sys::ParamKind::PARAM_EXTERN {
+                        return None;
+                    }
                     let given = self.parameter(node)?;
                     (given.ptype, given.value, given.isnull)
                 }
@@ -547,10 +556,11 @@ impl<'a> Quals<'a> {
         // SAFETY: as the caller promises. Whoever gives parameters one by one is asked for it as planners do: then
         // nothing is evaluated that might fail.
         unsafe {
+            self.depends_on_params.set(true);
             let params = self.params.as_ref()?;
             let count = usize::try_from(params.numParams).ok()?;
             let index = usize::try_from(node.paramid).ok()?.checked_sub(1)?;
-            if node.paramkind != pg_sys::ParamKind::PARAM_EXTERN || index >= count {
+            if index >= count {
                 return None;
             }
             let given = match params.paramFetch {
@@ -637,96 +647,4 @@ unsafe fn array_elements(array: pg_sys::Datum, of: pg_sys::Oid) -> Option<Vec<pg
         let given = (0..count).filter(|index| !*nulls.add(*index));
         Some(given.map(|index| *values.add(index)).collect())
     }
-}
-
-fn compared(attribute: Attribute, comparison: Comparison, key: &ColumnKey) -> Found {
-    use Bound::{Excluded, Included, Unbounded};
-    let (lower, upper) = match comparison {
-        Comparison::Equal => {
-            return Found {
-                class: Class::Equality,
-                any_of: vec![Condition::equal(attribute, key)],
-            };
-        }
-        Comparison::Less => (Unbounded, Excluded(key)),
-        Comparison::LessOrEqual => (Unbounded, Included(key)),
-        Comparison::GreaterOrEqual => (Included(key), Unbounded),
-        Comparison::Greater => (Excluded(key), Unbounded),
-    };
-    Found {
-        class: Class::HalfInterval,
-        any_of: vec![Condition::range(attribute, lower, upper)],
-    }
-}
-
-/// Joins an interval with those of the same column that must hold, too.
-fn intersected(found: Found, intervals: &mut Vec<Condition>) -> Found {
-    let ([own], Class::HalfInterval | Class::Interval) = (&found.any_of[..], found.class) else {
-        return found;
-    };
-    let known = intervals
-        .iter_mut()
-        .find(|known| known.attribute == own.attribute);
-    let Some(known) = known else {
-        intervals.push(own.clone());
-        return found;
-    };
-    known.lower = own.lower.clone().max(std::mem::take(&mut known.lower));
-    known.upper = match (known.upper.take(), own.upper.clone()) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    };
-    if known
-        .upper
-        .as_ref()
-        .is_some_and(|upper| *upper <= known.lower)
-    {
-        return no_row(known.attribute);
-    }
-    Found {
-        class: Class::Interval,
-        any_of: vec![known.clone()],
-    }
-}
-
-/// No row fulfils it. The table is in the read-set all the same.
-pub(super) fn nothing(attribute: Attribute) -> Condition {
-    Condition {
-        attribute,
-        lower: BEYOND.to_vec(),
-        upper: None,
-    }
-}
-
-fn no_row(attribute: Attribute) -> Found {
-    Found {
-        class: Class::Equality,
-        any_of: vec![nothing(attribute)],
-    }
-}
-
-fn coarse(any_of: Vec<Condition>) -> Option<Found> {
-    Some(Found {
-        class: Class::Coarse,
-        any_of,
-    })
-}
-
-fn is(attribute: Attribute, value: bool) -> Option<Condition> {
-    let key = Kind::Bool.key(pg_sys::Datum::from(value))?;
-    Some(Condition::equal(attribute, &key))
-}
-
-fn boolean_test(column: Attribute, test: pg_sys::BoolTestType::Type) -> Option<Found> {
-    use pg_sys::BoolTestType as Test;
-    let null = || Condition::is_null(column);
-    coarse(match test {
-        Test::IS_TRUE => vec![is(column, true)?],
-        Test::IS_NOT_TRUE => vec![is(column, false)?, null()],
-        Test::IS_FALSE => vec![is(column, false)?],
-        Test::IS_NOT_FALSE => vec![is(column, true)?, null()],
-        Test::IS_UNKNOWN => vec![null()],
-        Test::IS_NOT_UNKNOWN => vec![Condition::is_not_null(column)],
-        _ => return None,
-    })
 }

@@ -4,6 +4,7 @@ use pg_live_readset::{Attribute, Condition};
 use pgrx::pg_sys;
 
 use super::condition::{self, Constant};
+use super::found;
 use crate::pg::column::Kind;
 
 /// A column is to be equal to the value of a parameter of the executor.
@@ -42,7 +43,7 @@ impl Lookup {
             (Some(element), value) => unsafe {
                 condition::equal_to_any(self.attribute, self.of, element, &value)
             },
-            (None, Constant::Null) => Some(vec![condition::nothing(self.attribute)]),
+            (None, Constant::Null) => Some(vec![found::nothing(self.attribute)]),
             (None, Constant::Value(value)) => {
                 let key = self.of.key(value)?;
                 Some(vec![Condition::equal(self.attribute, &key)])
