@@ -7,7 +7,7 @@ use pgrx::pg_sys;
 use super::datum::read;
 
 /// How values of a column are stored and compared, as far as keys are known for that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     /// bool
     Bool,

@@ -49,6 +49,9 @@ struct Found {
 /// # Safety
 /// The node must be an expression of the scan to which the names belong, or null.
 pub(super) unsafe fn of(node: *mut pg_sys::Node, naming: Naming) -> Attributes {
+    if node.is_null() {
+        return Attributes::NONE;
+    }
     // SAFETY: as the caller promises; entries of the list name columns of the table.
     let index = unsafe {
         let entries = elements::<pg_sys::TargetEntry>(naming.index).into_iter();
@@ -131,6 +134,9 @@ unsafe extern "C-unwind" fn visit_parameters(
 /// # Safety
 /// The node must be an expression, or null.
 pub(super) unsafe fn is_any_of_system(node: *mut pg_sys::Node) -> bool {
+    if node.is_null() {
+        return false;
+    }
     // SAFETY: as the caller promises; the walker owns nothing and needs no context.
     unsafe { pg_guard_ffi_boundary(|| has_system_column(node, std::ptr::null_mut())) }
 }

@@ -133,30 +133,12 @@ impl Quals {
         unsafe { columns::of(self.outputs.cast(), self.naming) }
     }
 
-    /// Conditions of which each row fulfils one; `None`: nothing is known.
-    pub(super) fn any_of(&self) -> Option<Vec<Condition>> {
+    /// Conditions of which each row fulfils one, if any is known; and the first one that wants a column to be equal to
+    /// what the executor will put into a parameter, if it is as good.
+    pub(super) fn judged(&self) -> (Option<Vec<Condition>>, Option<Lookup>) {
         // SAFETY: see `of`.
-        unsafe { self.best(&self.all()).map(|found| found.any_of) }
-    }
-
-    /// The first condition that wants a column to be equal to what the executor will put into a parameter. What comes
-    /// after one that is known to be as good, or that may fail, is not used.
-    pub(super) fn lookup(&self) -> Option<Lookup> {
-        // SAFETY: see `of`.
-        unsafe {
-            for node in self.all() {
-                let lookup = self.looked_up(node);
-                if lookup.is_some() {
-                    return lookup;
-                }
-                let found = self.one(node);
-                let is_equality = |found: &Found| matches!(found.class, Class::Equality);
-                if found.as_ref().is_some_and(is_equality) || self.may_fail(node, found.is_some()) {
-                    return None;
-                }
-            }
-            None
-        }
+        let (found, lookup) = unsafe { self.judge(&self.all()) };
+        (found.map(|found| found.any_of), lookup)
     }
 
     /// The conditions that must all be true, in the order in which they are evaluated.
@@ -174,15 +156,28 @@ impl Quals {
     /// # Safety
     /// The nodes must be expressions of the scan, as everywhere here.
     unsafe fn best(&self, all: &[*mut pg_sys::Node]) -> Option<Found> {
+        // SAFETY: as the caller promises.
+        unsafe { self.judge(all).0 }
+    }
+
+    /// The same, and the first that looks something up, unless an equality comes before.
+    ///
+    /// # Safety
+    /// As for [`best`](Self::best).
+    unsafe fn judge(&self, all: &[*mut pg_sys::Node]) -> (Option<Found>, Option<Lookup>) {
         let mut best: Option<Found> = None;
+        let mut lookup = None;
         let mut intervals: Vec<Condition> = Vec::new();
         for node in all {
-            // SAFETY: as the caller promises.
-            let found = unsafe { self.one(*node) };
-            // SAFETY: as the caller promises.
-            let may_fail = unsafe {
-                let is_understood = found.is_some() || self.looked_up(*node).is_some();
-                self.may_fail(*node, is_understood)
+            // SAFETY: as the caller promises. What is compared with a constant looks nothing up.
+            let (found, looked_up, may_fail) = unsafe {
+                let found = self.one(*node);
+                let looked_up = match found {
+                    Some(_) => None,
+                    None => self.looked_up(*node),
+                };
+                let is_understood = found.is_some() || looked_up.is_some();
+                (found, looked_up, self.may_fail(*node, is_understood))
             };
             if let Some(found) = found {
                 let found = intersected(found, &mut intervals);
@@ -190,11 +185,17 @@ impl Quals {
                     best = Some(found);
                 }
             }
+            let has_equality = best
+                .as_ref()
+                .is_some_and(|best| best.class == Class::Equality);
+            if lookup.is_none() && !has_equality {
+                lookup = looked_up;
+            }
             if may_fail {
                 break;
             }
         }
-        best
+        (best, lookup)
     }
 
     /// Whether the evaluation of a condition may raise an error. One that was understood compares a column with a
@@ -352,6 +353,15 @@ impl Quals {
     unsafe fn looked_up(&self, node: *mut pg_sys::Node) -> Option<Lookup> {
         // SAFETY: as the caller promises; the tag tells the type of a node.
         unsafe {
+            let args = match (*node).type_ {
+                Tag::T_OpExpr => (*node.cast::<pg_sys::OpExpr>()).args,
+                Tag::T_ScalarArrayOpExpr => (*node.cast::<pg_sys::ScalarArrayOpExpr>()).args,
+                _ => return None,
+            };
+            let mut args = elements::<pg_sys::Node>(args).into_iter();
+            if !args.any(|arg| is_set_by_executor(arg)) {
+                return None;
+            }
             let (compared, is_array) = match (*node).type_ {
                 Tag::T_OpExpr => {
                     let node = &*node.cast::<pg_sys::OpExpr>();
@@ -365,7 +375,7 @@ impl Quals {
                 _ => return None,
             };
             let param = without_relabelling(compared.other);
-            if compared.comparison != Comparison::Equal || (*param).type_ != Tag::T_Param {
+            if compared.comparison != Comparison::Equal || !is_set_by_executor(param) {
                 return None;
             }
             let param = &*param.cast::<pg_sys::Param>();
@@ -374,8 +384,7 @@ impl Quals {
             } else {
                 None
             };
-            let fits = param.paramkind == pg_sys::ParamKind::PARAM_EXEC
-                && (is_array || Kind::of_type(param.paramtype) == Some(compared.of));
+            let fits = is_array || Kind::of_type(param.paramtype) == Some(compared.of);
             fits.then_some(Lookup {
                 attribute: compared.attribute,
                 param: usize::try_from(param.paramid).ok()?,
@@ -587,6 +596,19 @@ unsafe fn without_relabelling(mut node: *mut pg_sys::Node) -> *mut pg_sys::Node 
         }
     }
     node
+}
+
+/// Whether it is a parameter of the executor.
+///
+/// # Safety
+/// The node must be a valid expression.
+unsafe fn is_set_by_executor(node: *mut pg_sys::Node) -> bool {
+    // SAFETY: as the caller promises; the tag tells the type of a node.
+    unsafe {
+        let node = without_relabelling(node);
+        (*node).type_ == Tag::T_Param
+            && (*node.cast::<pg_sys::Param>()).paramkind == pg_sys::ParamKind::PARAM_EXEC
+    }
 }
 
 /// The type of an array's elements, if they are of that kind.

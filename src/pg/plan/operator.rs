@@ -1,5 +1,8 @@
 //! Operators that conditions on one column may use: members of the families of the kinds of columns, and LIKE.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use pgrx::pg_sys;
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 
@@ -51,10 +54,21 @@ impl Comparison {
 }
 
 /// Where the column stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Side {
     Left,
     Right,
+}
+
+/// The first oid that is not one of the system's own objects.
+const FIRST_USER_OID: u32 = 16384;
+
+/// An operator beside a column of a kind that stands on a side of it.
+type Place = (u32, Kind, Side);
+
+thread_local! {
+    /// Comparisons by the system's own operators, whose families nobody can take them from.
+    static OF_SYSTEM: RefCell<HashMap<Place, Option<(Comparison, Kind)>>> = RefCell::default();
 }
 
 /// What an operator says of a column of that kind, and the kind of what it is compared with; `None` if its keys do
@@ -64,6 +78,20 @@ pub(super) fn comparison(
     column: Kind,
     side: Side,
 ) -> Option<(Comparison, Kind)> {
+    let place = (operator.to_u32(), column, side);
+    if place.0 >= FIRST_USER_OID {
+        return looked_up(operator, column, side);
+    }
+    if let Some(known) = OF_SYSTEM.with_borrow(|known| known.get(&place).copied()) {
+        return known;
+    }
+    let found = looked_up(operator, column, side);
+    OF_SYSTEM.with_borrow_mut(|known| known.insert(place, found));
+    found
+}
+
+/// The same, from the catalog.
+fn looked_up(operator: pg_sys::Oid, column: Kind, side: Side) -> Option<(Comparison, Kind)> {
     let family = column.family();
     let (mut strategy, mut left, mut right) = (0, pg_sys::InvalidOid, pg_sys::InvalidOid);
     // SAFETY: catalog lookups in a transaction.

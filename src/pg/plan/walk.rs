@@ -99,11 +99,12 @@ impl Walk {
         for scanned in &self.scans {
             // SAFETY: as the caller promises.
             let quals = unsafe { scanned.quals.given(params) };
+            let (any_of, lookup) = quals.judged();
             let scan = Scan {
                 columns: scanned.columns,
-                any_of: quals.any_of(),
+                any_of,
             };
-            match quals.lookup() {
+            match lookup {
                 Some(lookup) => reads.seek(Sought {
                     plan: scanned.plan,
                     rel: scanned.rel,
