@@ -37,6 +37,7 @@ pub(super) fn run<R>(
         in_context(frame, import_unix_ms, body)
     });
     if !matches!(frame.keep, Keep::Preparing(_)) {
+        frame.engine.count_call();
         frame.engine.collect_garbage(GARBAGE_BYTES);
     }
     if frame.engine.heap.reached() {

@@ -23,6 +23,11 @@ use crate::js::{EngineStats, Failure, ImagePlace, Limits};
 const STACK_RESERVE: usize = 128 * 1024;
 /// Least heap an isolate can do with.
 const MIN_HEAP: usize = 16 * 1024 * 1024;
+/// Room that calls should find in the heap, if it is not small.
+const ROOM: usize = 16 * 1024 * 1024;
+/// An isolate that has little room left serves so many calls at least: in a new one the first call of each module
+/// takes longer.
+const CROWDED_CALLS: u32 = 16;
 /// After how many calls without an image it is looked for again.
 const LOOK_AGAIN_CALLS: u32 = 16;
 /// After how many it is made again, if it is still not there.
@@ -88,6 +93,12 @@ pub(super) struct Engine {
     worn_out: Cell<bool>,
     /// Bytes of the heap that were alive after the last collection between calls.
     live: Cell<usize>,
+    /// Bytes of the heap that were in use at the start: those of an image.
+    born: usize,
+    /// How many calls have ended.
+    ended: Cell<u32>,
+    /// Set when the next call should have a new isolate, because little room is left in this one.
+    crowded: Cell<bool>,
     heap_bytes: usize,
     stack_limit: usize,
     handle: v8::IsolateHandle,
@@ -202,7 +213,7 @@ impl Engine {
 
     fn usable(&self, limits: &Limits) -> bool {
         let fits = self.heap_bytes == limits.heap_bytes;
-        self.depth.get() > 0 || (fits && !self.worn_out.get())
+        self.depth.get() > 0 || (fits && !self.worn_out.get() && !self.crowded.get())
     }
 
     fn start(limits: &Limits, start: Start) -> Result<Self, Failure> {
@@ -265,6 +276,9 @@ impl Engine {
             queues: RefCell::default(),
             worn_out: Cell::new(false),
             live: Cell::new(0),
+            born: isolate.get_heap_statistics().used_heap_size(),
+            ended: Cell::new(0),
+            crowded: Cell::new(false),
             heap_bytes: limits.heap_bytes,
             stack_limit: base - stack_bytes,
             handle: isolate.thread_safe_handle(),
@@ -341,11 +355,38 @@ impl Engine {
         }
         let mut isolate = self.isolate();
         let live = self.live.get();
-        if isolate.get_heap_statistics().used_heap_size() > live + live.max(worth) {
+        let used = isolate.get_heap_statistics().used_heap_size();
+        let worth = if used > self.roomy_bytes() {
+            self.heap_bytes / 8
+        } else {
+            live.max(worth)
+        };
+        if used > live + worth {
             platform::collect_garbage(&mut isolate);
-            self.live
-                .set(isolate.get_heap_statistics().used_heap_size());
+            let live = isolate.get_heap_statistics().used_heap_size();
+            self.live.set(live);
+            self.crowded.set(self.is_crowded(live));
         }
+    }
+
+    /// How much of the heap may be in use between calls if they are to find room.
+    fn roomy_bytes(&self) -> usize {
+        let room = ROOM.min(self.heap_bytes / 2);
+        self.heap_bytes - room.max(self.heap_bytes / 8 * 3)
+    }
+
+    /// Whether the code and the contexts of modules have filled so much of the heap that a call may find too little
+    /// room, and a new isolate would help. Contexts of functions in LANGUAGE js stay as long as the session.
+    fn is_crowded(&self, live: usize) -> bool {
+        live > self.roomy_bytes()
+            && live > self.born + self.heap_bytes / 8
+            && self.ended.get() >= CROWDED_CALLS
+            && self.realms.borrow().is_empty()
+    }
+
+    /// Counts a call that has ended.
+    pub(super) fn count_call(&self) {
+        self.ended.set(self.ended.get().saturating_add(1));
     }
 
     /// After a function has used up the heap: restores the limit, and lets the next call that is not nested
@@ -410,7 +451,7 @@ pub(super) fn resting() -> Option<Rc<Engine>> {
     ENGINE.with(|slot| {
         let slot = slot.try_borrow().ok()?;
         let engine = slot.as_ref()?;
-        let rests = engine.depth.get() == 0 && !engine.worn_out.get();
+        let rests = engine.depth.get() == 0 && !engine.worn_out.get() && !engine.crowded.get();
         rests.then(|| Rc::clone(engine))
     })
 }

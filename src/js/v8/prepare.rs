@@ -58,6 +58,10 @@ pub(in crate::js) fn between_statements(go_on: fn() -> bool) {
         return;
     };
     engine.collect_garbage(GARBAGE_BYTES);
+    if engine::resting().is_none() {
+        // The next call has a new isolate.
+        return;
+    }
     while go_on() {
         let Some(wanted) = engine.wanted.borrow_mut().pop() else {
             return;
