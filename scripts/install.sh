@@ -7,8 +7,18 @@ pg_config=$(find_pg_config) || fail "pg_config of Postgres $postgres_version was
 lib=$("$pg_config" --pkglibdir)
 share=$("$pg_config" --sharedir)/extension
 [ -w "$lib" ] || fail "$lib is not writable: run as root"
-install -m 755 "$target/release/libpg_live.so" "$lib/pg_live.so"
+
+# stripped <from> <to>: without what only a debugger reads; the names of functions stay, for stack traces. Put in place
+# in one step: a running server keeps the file that it has.
+stripped() {
+    mkdir -p "$(dirname "$2")"
+    strip --strip-debug -o "$2.new" "$1"
+    chmod 755 "$2.new"
+    mv -f "$2.new" "$2"
+}
+
+stripped "$target/release/libpg_live.so" "$lib/pg_live.so"
 install -m 644 "$root/pg_live.control" "$root"/sql/pg_live--*.sql "$share/"
-install -D -m 755 "$target/release/pg-live" "${PREFIX:-/usr/local}/bin/pg-live"
+stripped "$target/release/pg-live" "${PREFIX:-/usr/local}/bin/pg-live"
 say "installed. In postgresql.conf set shared_preload_libraries = 'pg_live', restart the server, then"
 say "in a UTF8 database: CREATE EXTENSION pg_live; SELECT live.setup('<role that deploys>');"

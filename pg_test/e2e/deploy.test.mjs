@@ -4,6 +4,7 @@ import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { LiveClient } from "../lib/clients.mjs";
+import { cutter } from "../lib/cutter.mjs";
 import { copyApp, Server, TEST_APP } from "../lib/server.mjs";
 import { until } from "../lib/wait.mjs";
 
@@ -173,6 +174,42 @@ export const notes = query({ args: {}, handler: async (ctx) => (await ctx.db.que
 test("a deploy of what is deployed already says so", async () => {
   await deploySucceeds();
   assert.match(await deploySucceeds(), /unchanged|nothing to|no change/i);
+});
+
+const inForce = async () => (await db.query("SELECT deployment::int AS n FROM live.active")).rows[0].n;
+
+for (const [when, statement, moment] of [
+  ["while the source is sent", "live.deploy_start", "within"],
+  ["before the switch", "live.deploy_finish", "before"],
+]) {
+  test(`the network is cut ${when}: what ran before serves on, and the next deploy finishes the work`, async () => {
+    await write("extra.ts", `import { query } from "./_generated/server";\nexport const cut = query({ args: {}, handler: async () => "${moment}" });\n`);
+    const before = await inForce();
+    const proxy = await cutter(server.env.DATABASE_URL, statement, moment);
+    const { code, stderr } = await server.run(["deploy", staging, "--url", proxy.url]);
+    proxy.close();
+    assert.equal(proxy.cuts, 1);
+    assert.equal(code, 3, stderr);
+    assert.match(stderr, /connection to the database was lost.*Deploying again/);
+    assert.equal(await inForce(), before);
+    assert.equal((await client.query("messages:list", { channel: "deploy" }))[0].body, "kept");
+    // A server that has not noticed yet may hold the lock of the deploy that was cut.
+    await until("a deploy goes through", async () => (await server.deploy(staging)).code === 0, { timeout: 120_000 });
+    assert.equal(await client.query("extra:cut", {}), moment);
+  });
+}
+
+test("the network is cut after the switch, before its answer: deploying again finds nothing to do", async () => {
+  await write("extra.ts", 'import { query } from "./_generated/server";\nexport const cut = query({ args: {}, handler: async () => "after" });\n');
+  const before = await inForce();
+  const proxy = await cutter(server.env.DATABASE_URL, "live.deploy_finish", "after");
+  const { code, stderr } = await server.run(["deploy", staging, "--url", proxy.url]);
+  proxy.close();
+  assert.equal(proxy.cuts, 1);
+  assert.equal(code, 3, stderr);
+  assert.notEqual(await inForce(), before);
+  assert.equal(await client.query("extra:cut", {}), "after");
+  assert.match(await deploySucceeds(), /unchanged/);
 });
 
 test("pg-live dev deploys a changed file by itself, and survives one that does not compile", async () => {

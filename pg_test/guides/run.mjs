@@ -84,12 +84,32 @@ async function prepare(shell, name) {
     return [true, `${name}: nothing is needed`, ""];
   }
   const server = "psql ${PG_LIVE_ADMIN_URL%/shop}/postgres -X -q -v ON_ERROR_STOP=1";
-  const preload = name === "production" ? "SET shared_preload_libraries = 'pg_live'" : "RESET shared_preload_libraries";
+  const preload = name === "existing-postgres" ? "RESET shared_preload_libraries" : "SET shared_preload_libraries = 'pg_live'";
   const { code, output } = await shell.run(`
 ${server} -c "ALTER SYSTEM ${preload}" -c "DROP DATABASE IF EXISTS shop WITH (FORCE)" \\
   -c "CREATE DATABASE shop ENCODING 'UTF8' TEMPLATE template0"
-systemctl restart postgresql`);
-  return [code === 0, `${name}: a server with database shop`, output];
+systemctl restart postgresql
+${name === "convex-project" ? await oldProject() : ""}`);
+  return [code === 0, `${name}: what the reader has`, output];
+}
+
+/** A project with documents: what is taken for Convex is a development server. */
+async function oldProject() {
+  const port = await freePort();
+  return `
+mkdir "$GUIDE_WORK/old"
+cp -r '${join(ROOT, "pg_test/convex-cli/app")}/.' "$GUIDE_WORK/old"
+ln -s '${join(ROOT, "pg_test/node_modules")}' "$GUIDE_WORK/old/node_modules"
+cd "$GUIDE_WORK/old"
+pg-live dev --detach --no-frontend --port ${port}
+. .pg-live/env
+unset DATABASE_URL
+pg-live run notes:add '{"author": "ada", "body": "first"}'
+pg-live run notes:add '{"author": "bob", "body": "second"}'
+pg-live env set GREETING "hello there"
+export PG_LIVE_ADMIN_URL='postgres://postgres@127.0.0.1:${GUIDES_POSTGRES_PORT}/shop'
+export DATABASE_URL='postgres://moved:change-me@127.0.0.1:${GUIDES_POSTGRES_PORT}/shop'
+`;
 }
 
 async function runGuide(name) {
@@ -148,9 +168,11 @@ exec ln -sfn "$modules" node_modules
       }
     }
   } finally {
-    await shell.run('[ ! -d "$GUIDE_WORK/my-app" ] || pg-live stop "$GUIDE_WORK/my-app"');
-    // As root, data that the cluster's user could not reach is elsewhere.
-    await shell.run('data="$GUIDE_WORK/my-app/.pg-live"; [ ! -L "$data" ] || rm -rf "$(readlink "$data")"');
+    for (const app of ["my-app", "old"]) {
+      await shell.run(`[ ! -d "$GUIDE_WORK/${app}" ] || pg-live stop "$GUIDE_WORK/${app}"`);
+      // As root, data that the cluster's user could not reach is elsewhere.
+      await shell.run(`data="$GUIDE_WORK/${app}/.pg-live"; [ ! -L "$data" ] || rm -rf "$(readlink "$data")"`);
+    }
     await shell.remove();
     await rm(work, { recursive: true, force: true });
   }

@@ -61,7 +61,7 @@ fn code_of(error: &(dyn Error + 'static)) -> Code {
         None => error.downcast_ref::<deploy::Error>(),
     };
     match deploy {
-        Some(deploy::Error::Connect(_)) => Code::Unreachable,
+        Some(deploy::Error::Connect(_) | deploy::Error::Lost(_)) => Code::Unreachable,
         Some(_) | None => Code::Failed,
     }
 }

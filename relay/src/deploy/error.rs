@@ -117,6 +117,13 @@ pub enum Error {
         /// Its name.
         database: String,
     },
+    /// The connection was lost on the way.
+    #[error(
+        "the connection to the database was lost: {}. What ran before runs on, unless the deploy was just ending: \
+         `pg-live deployments` shows what is in force. Deploying again finishes the work",
+        connect_reason(.0)
+    )]
+    Lost(tokio_postgres::Error),
     /// The database refused a statement.
     #[error("{}", sql_reason(.0))]
     Sql(tokio_postgres::Error),
@@ -135,8 +142,18 @@ pub enum Error {
 
 impl Error {
     pub(super) fn sql(error: tokio_postgres::Error) -> Self {
-        Self::Sql(error)
+        if is_lost(&error) {
+            Self::Lost(error)
+        } else {
+            Self::Sql(error)
+        }
     }
+}
+
+fn is_lost(error: &tokio_postgres::Error) -> bool {
+    use std::error::Error as _;
+    let source = error.source();
+    error.is_closed() || source.is_some_and(|source| source.is::<std::io::Error>())
 }
 
 fn lines(messages: &[Message]) -> String {
