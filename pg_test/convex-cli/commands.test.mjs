@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { ConvexHttpClient } from "convex/browser";
+import { LiveClient } from "../lib/clients.mjs";
 import { freePort } from "../lib/processes.mjs";
 import { PG_LIVE, Server } from "../lib/server.mjs";
 import { until } from "../lib/wait.mjs";
@@ -33,9 +34,14 @@ after(async () => {
 
 const bodies = async () => (await db.query("SELECT body FROM notes ORDER BY body")).rows.map((row) => row.body);
 
-test("env: set, get, list, remove; functions see it at once", async () => {
+test("env: set, get, list, remove; functions see it at once, live queries run again", async () => {
   assert.equal(await client.query("notes:greeting"), "unset");
+  const live = new LiveClient(server.url);
+  const greeting = live.subscribe("notes:greeting", {});
+  await greeting.becomes("is unset", (text) => text === "unset", { timeout: 60_000 });
   await project.ok(["env", "set", "GREETING", "hello there"]);
+  await greeting.becomes("is set", (text) => text === "hello there", { timeout: 60_000 });
+  await live.close();
   assert.equal(await client.query("notes:greeting"), "hello there");
   assert.equal((await project.ok(["env", "get", "GREETING"])).stdout, "hello there");
   await project.ok(["env", "set", "SECRET"], { input: "from\nstdin" });

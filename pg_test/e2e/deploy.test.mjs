@@ -188,7 +188,7 @@ for (const [when, statement, moment] of [
     const proxy = await cutter(server.env.DATABASE_URL, statement, moment);
     const { code, stderr } = await server.run(["deploy", staging, "--url", proxy.url]);
     proxy.close();
-    assert.equal(proxy.cuts, 1);
+    assert.equal(proxy.cuts, 1, stderr);
     assert.equal(code, 3, stderr);
     assert.match(stderr, /connection to the database was lost.*Deploying again/);
     assert.equal(await inForce(), before);
@@ -205,7 +205,7 @@ test("the network is cut after the switch, before its answer: deploying again fi
   const proxy = await cutter(server.env.DATABASE_URL, "live.deploy_finish", "after");
   const { code, stderr } = await server.run(["deploy", staging, "--url", proxy.url]);
   proxy.close();
-  assert.equal(proxy.cuts, 1);
+  assert.equal(proxy.cuts, 1, stderr);
   assert.equal(code, 3, stderr);
   assert.notEqual(await inForce(), before);
   assert.equal(await client.query("extra:cut", {}), "after");

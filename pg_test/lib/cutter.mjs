@@ -10,10 +10,10 @@ const isReady = (bytes) => bytes.subarray(-READY.length - 1, -1).equals(READY);
  * "before" anything of it arrives, "within" what is sent to execute it, or "after" it was executed, before its answer.
  */
 export async function cutter(url, statement, moment) {
-  const target = new URL(url);
+  const { port, hostname } = new URL(url);
   const proxy = { cuts: 0 };
   const server = createServer((near) => {
-    const far = connect(Number(target.port), target.hostname);
+    const far = connect(Number(port), hostname);
     const ends = [near, far];
     const end = () => ends.forEach((socket) => socket.destroy());
     const cut = () => {
@@ -46,8 +46,11 @@ export async function cutter(url, statement, moment) {
     }
   });
   await new Promise((resolve, reject) => server.once("error", reject).listen(0, "127.0.0.1", resolve));
-  target.port = String(server.address().port);
-  proxy.url = target.href;
+  const own = new URL(url);
+  own.port = String(server.address().port);
+  // It must be able to read.
+  own.searchParams.set("sslmode", "disable");
+  proxy.url = own.href;
   proxy.close = () => server.close();
   return proxy;
 }

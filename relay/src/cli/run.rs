@@ -213,13 +213,35 @@ pub(super) async fn kind(client: &Client, path: &str) -> Result<String, Failure>
     let names: Vec<&str> = all.iter().map(|(path, _)| path.as_str()).collect();
     Err(Failure::new(format!(
         "there is no function {path}. The deployment in force has:\n  {}",
-        names.join("\n  ")
+        instead(&names, path)
     )))
+}
+
+/// What there is instead of `path`: first functions of its module, and not all of a large app.
+fn instead(names: &[&str], path: &str) -> String {
+    const SHOWN: usize = 20;
+    let module = |path| str::split(path, ':').next();
+    let (near, far): (Vec<&str>, Vec<&str>) =
+        names.iter().partition(|name| module(name) == module(path));
+    let mut shown: Vec<&str> = near.into_iter().chain(far).take(SHOWN).collect();
+    let more = format!("and {} more", names.len().saturating_sub(SHOWN));
+    if names.len() > SHOWN {
+        shown.push(&more);
+    }
+    shown.join("\n  ")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{canonical, complete};
+    use super::{canonical, complete, instead};
+
+    #[test]
+    fn functions_of_the_same_module_are_told_first() {
+        assert_eq!(instead(&["a:x", "b:y", "b:z"], "b:q"), "b:y\n  b:z\n  a:x");
+        let many: Vec<String> = (0..30).map(|n| format!("m:f{n}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(instead(&many, "n:f").ends_with("m:f19\n  and 10 more"));
+    }
 
     #[test]
     fn a_user_is_completed() {

@@ -227,6 +227,9 @@ pub(super) async fn rollback(client: &Client, deployment: i64) -> Result<Deploye
 
 /// Removes what a failed deploy has built. What cannot be removed now, the next deploy removes.
 async fn abandon(client: &Client, push: i64, why: &Error) {
+    if let Error::Lost(_) = why {
+        return;
+    }
     let row = client
         .query_one(
             "SELECT live.deploy_abandon($1, $2)",
