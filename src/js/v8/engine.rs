@@ -154,9 +154,16 @@ impl Engine {
                 _ => place.and_then(Image::open),
             };
             // The old isolate is disposed of before the new one is entered.
-            let distrusted = slot.take().map(|engine| engine.distrusted.take());
+            let left = slot.take();
+            let left = left.map(|old| (old.distrusted.take(), old.wanting.take()));
+            let (distrusted, wanting) = left.unwrap_or_default();
             let engine = Rc::new(Self::start(limits, Start::Calls(image))?);
-            engine.distrusted.replace(distrusted.unwrap_or_default());
+            engine.distrusted.replace(distrusted);
+            if engine.image.is_none() {
+                // Else an image that cannot be made would be tried again soon.
+                let same = |wanting: &Wanting| wanting.limits.heap_bytes == limits.heap_bytes;
+                engine.wanting.replace(wanting.filter(same));
+            }
             *slot = Some(Rc::clone(&engine));
             Ok(engine)
         })
