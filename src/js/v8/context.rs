@@ -18,7 +18,7 @@ use crate::js::log_lines::LogLines;
 use crate::js::{Failure, JsError, Limits};
 
 /// Garbage that is worth a collection between calls of one statement: a few dozen contexts.
-const GARBAGE_BYTES: usize = 12 * 1024 * 1024;
+pub(super) const GARBAGE_BYTES: usize = 12 * 1024 * 1024;
 
 /// How a call that was not stopped from outside ended.
 pub(super) struct Ended<R, E = JsError> {

@@ -99,6 +99,8 @@ pub(super) struct Engine {
     ended: Cell<u32>,
     /// Set when the next call should have a new isolate, because little room is left in this one.
     crowded: Cell<bool>,
+    /// How many contexts had been made by then.
+    contexts: Cell<u64>,
     heap_bytes: usize,
     stack_limit: usize,
     handle: v8::IsolateHandle,
@@ -286,6 +288,7 @@ impl Engine {
             born: isolate.get_heap_statistics().used_heap_size(),
             ended: Cell::new(0),
             crowded: Cell::new(false),
+            contexts: Cell::new(0),
             heap_bytes: limits.heap_bytes,
             stack_limit: base - stack_bytes,
             handle: isolate.thread_safe_handle(),
@@ -372,6 +375,7 @@ impl Engine {
             platform::collect_garbage(&mut isolate);
             let live = isolate.get_heap_statistics().used_heap_size();
             self.live.set(live);
+            self.contexts.set(COUNTERS.get().contexts);
             self.crowded.set(self.is_crowded(live));
         }
     }
@@ -394,6 +398,12 @@ impl Engine {
     /// Counts a call that has ended.
     pub(super) fn count_call(&self) {
         self.ended.set(self.ended.get().saturating_add(1));
+    }
+
+    /// Whether contexts were made since the last collection, so that some may be garbage. V8 clears away what calls in a
+    /// context that stays leave, as it goes.
+    pub(super) fn has_made_contexts(&self) -> bool {
+        self.contexts.get() != COUNTERS.get().contexts
     }
 
     /// After a function has used up the heap: restores the limit, and lets the next call that is not nested

@@ -11,7 +11,7 @@ use super::kept::{Keep, MAX_KEPT, ModuleKey};
 use super::{guarded, modules, process};
 use crate::js::{Call, Failure, Host, HostError, Limits, ModuleSource, Sharing};
 
-/// Garbage that is worth a collection when nobody waits for it.
+/// Garbage, with contexts in it, that is worth a collection when nobody waits for it.
 const GARBAGE_BYTES: usize = 2 * 1024 * 1024;
 
 /// A module for which a context should be prepared.
@@ -57,7 +57,11 @@ pub(in crate::js) fn between_statements(go_on: fn() -> bool) {
     let Some(engine) = engine::resting() else {
         return;
     };
-    engine.collect_garbage(GARBAGE_BYTES);
+    engine.collect_garbage(if engine.has_made_contexts() {
+        GARBAGE_BYTES
+    } else {
+        context::GARBAGE_BYTES
+    });
     if engine::resting().is_none() {
         // The next call has a new isolate.
         return;

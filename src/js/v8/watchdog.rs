@@ -17,8 +17,10 @@ pub(super) type InterruptCallback = unsafe extern "C" fn(v8::UnsafeRawIsolatePtr
 
 /// How often a running function is looked at.
 const TICK: Duration = Duration::from_millis(2);
-/// Ticks without a function after which the thread sleeps for good.
-const LINGER_TICKS: u32 = 100;
+/// How soon one is found that begins after a look at which none ran.
+const IDLE_TICK: Duration = Duration::from_millis(10);
+/// Looks without a function after which the thread sleeps for good.
+const LINGER_TICKS: u32 = 20;
 /// Stack of the thread; it calls nothing deep.
 const STACK_BYTES: usize = 128 * 1024;
 /// The heap and array buffers may each take the limit of the heap.
@@ -261,13 +263,17 @@ fn run(shared: &Shared) {
     let mut idle_ticks = 0;
     let mut state = shared.lock();
     loop {
-        match &mut state.watched {
+        let pause = match &mut state.watched {
             Some(call) => {
                 idle_ticks = 0;
                 call.check(&memory);
+                TICK
             }
-            None => idle_ticks += 1,
-        }
+            None => {
+                idle_ticks += 1;
+                IDLE_TICK
+            }
+        };
         if idle_ticks > LINGER_TICKS {
             state.asleep = true;
             state = shared
@@ -277,7 +283,7 @@ fn run(shared: &Shared) {
             idle_ticks = 0;
         } else {
             drop(state);
-            std::thread::sleep(TICK);
+            std::thread::sleep(pause);
             state = shared.lock();
         }
     }
