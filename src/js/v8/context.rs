@@ -38,11 +38,7 @@ pub(super) fn run<R>(
     });
     if !matches!(frame.keep, Keep::Preparing(_)) {
         frame.engine.count_call();
-        frame.engine.collect_garbage(GARBAGE_BYTES);
-    }
-    if frame.engine.heap.reached() {
-        // Reached by what the ended function has left: the next call must not be stopped for it.
-        frame.engine.wear_out();
+        frame.engine.clear_up(GARBAGE_BYTES);
     }
     ended
 }

@@ -380,6 +380,14 @@ impl Engine {
         }
     }
 
+    /// After a call: collects what it has left if that is much (`worth` bytes), so that the next one is not stopped for it.
+    pub(super) fn clear_up(&self, worth: usize) {
+        self.collect_garbage(worth);
+        if self.heap.reached() {
+            self.wear_out();
+        }
+    }
+
     /// How much of the heap may be in use between calls if they are to find room.
     fn roomy_bytes(&self) -> usize {
         let room = ROOM.min(self.heap_bytes / 2);

@@ -93,8 +93,12 @@ fn in_realm<R>(
         }
         engine.depth.set(depth);
         result
-    })?;
-    Ok(ended.result)
+    });
+    if ended.is_err() {
+        // One that was stopped may have left a heap that is nearly full.
+        frame.engine.clear_up(context::GARBAGE_BYTES);
+    }
+    Ok(ended?.result)
 }
 
 /// Runs what the body left in the microtask queue.
