@@ -179,13 +179,23 @@ async function withSessions(count, body) {
   }
 }
 
+/** What must end by what it fills is not ended by its time, however slow the machine is. */
+async function allowTime(client, ending) {
+  const code = String(ending.code);
+  if (/53200/.test(code) && !/57014/.test(code)) await client.query("SET pg_live.user_time_ms = 60000");
+}
+
 for (const [how, ending] of Object.entries(ENDINGS)) {
   test(`${how}: ended with a reason`, async () => {
     await withSessions(1, async (client) => {
+      await allowTime(client, ending);
       for (let n = 0; n < TIMES; n += 1) await endsAs(client, "mutation", how, ending);
       await endsAs(client, "query", how, ending);
     });
-    await withSessions(SESSIONS, (client) => endsAs(client, "mutation", how, ending));
+    await withSessions(SESSIONS, async (client) => {
+      await allowTime(client, ending);
+      await endsAs(client, "mutation", how, ending);
+    });
     await unharmed();
   });
 }
@@ -195,6 +205,7 @@ test("in a call that SQL makes within a call", async () => {
   for (const [how, ending] of Object.entries(endings)) {
     for (const prefix of ["nested", "mutation"]) {
       await withSessions(2, async (client) => {
+        await allowTime(client, ending);
         for (let n = 0; n < TIMES; n += 1) {
           await assert.rejects(call(client, "mutation", "hostile:swallow", { text: `${prefix} ${how}` }), (error) => {
             assert.match(error.code, new RegExp(ending.code));
