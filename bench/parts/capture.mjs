@@ -112,6 +112,8 @@ class Bench {
       return;
     }
     if (side === "none" || side === "trigger") {
+      // What it has not decoded yet would count as a change of the whole table.
+      await this.#workedOff();
       // Ended so it is not started again for ten seconds.
       await this.client.query("SELECT pg_terminate_backend((live.status()->'decoder'->>'pid')::int) FROM live.status() WHERE (live.status()->'decoder'->>'pid')::int > 0");
     }
@@ -127,6 +129,19 @@ class Bench {
       }
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
+  }
+
+  /** Waits until the worker has matched all commits so far. */
+  async #workedOff() {
+    for (let tries = 0; tries < 1500; tries += 1) {
+      const { rows } = await this.client.query("SELECT live.status() AS status");
+      const { log, unresolved } = rows[0].status;
+      if (log.lag_bytes === 0 && unresolved === 0) {
+        return;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    throw new Error("the worker does not come to the end of the log");
   }
 
   /** One row, and until the worker knows of it. */
