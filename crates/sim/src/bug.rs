@@ -102,6 +102,8 @@ bugs! {
     ServedOvertakes,
     /// A session that is given a result gives it back while it shows it.
     NewHoldReleased,
+    /// R9: that a result is out of date is told of the run that it was kept under, not of that which shows it.
+    RunOfTheHold,
     /// R16: each statement of a query has its own snapshot.
     SnapshotPerRead,
     /// R9, R12: a run reports the completion count of its end, not of its snapshot.

@@ -28,6 +28,8 @@ states! {
     Joined,
     /// A run was answered with results that were there.
     Served,
+    /// A run was answered with the result that had been kept for its session.
+    ServedKept,
     /// A query was executed before its sessions were told that their results are out of date.
     Ahead,
     /// The next result was kept for a session that was told.

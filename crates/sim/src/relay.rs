@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use pg_live_invalidation::Owner;
-use pg_live_session::sharing::{Hold, Told};
-use pg_live_session::{ClientMessage, Command, Event, Limits, Millis, ServerMessage, Session, Sub};
+use pg_live_session::sharing::{Holds, Kept, Told};
+use pg_live_session::{ClientMessage, Command, Event, Limits, Millis, ServerMessage, Session};
 
 use pg_live_readset::RelId;
 
@@ -41,7 +41,9 @@ pub(crate) struct Shell {
     /// What it was told and has not taken in.
     pub(crate) news: VecDeque<News>,
     /// The results that it shows, or is about to show.
-    pub(crate) holds: BTreeMap<Sub, Hold>,
+    pub(crate) holds: Holds,
+    /// What the run that it asks for now may be answered with.
+    pub(crate) kept: Option<Kept>,
     /// R11: the transaction of the run that it is just told of.
     pub(crate) open: Option<Rc<RunJob>>,
     inbox: VecDeque<ClientMessage>,
@@ -103,7 +105,8 @@ impl Relay {
             session: Session::new(number, LIMITS),
             seat: Seat::new(number),
             news: VecDeque::new(),
-            holds: BTreeMap::new(),
+            holds: Holds::default(),
+            kept: None,
             open: None,
             inbox: VecDeque::new(),
             outbox: VecDeque::new(),
@@ -258,7 +261,7 @@ impl Relay {
         let told = self.sessions.values().flat_map(|shell| &shell.news);
         let open = told.filter_map(|news| match news {
             News::Run(_, open) => open.as_deref(),
-            News::Invalidated { .. } | News::RegistrationsLost => None,
+            News::OutOfDate(_) | News::RegistrationsLost => None,
         });
         jobs.chain(orphans)
             .chain(open)
@@ -338,7 +341,10 @@ impl Relay {
             return;
         };
         match command {
-            Command::Run(run) => *served = self.ask(seat, run, now, server),
+            Command::Run(run) => {
+                let kept = shell.kept.take();
+                *served = self.ask(seat, run, kept, now, server);
+            }
             Command::Extend(run) => {
                 let open = shell.open.take();
                 self.extend(seat, run, open, now, server);
@@ -348,8 +354,7 @@ impl Relay {
                 self.mutations.push(job);
             }
             Command::Unregister(subs) => {
-                let holds = subs.iter().filter_map(|sub| shell.holds.remove(sub));
-                let holds: Vec<Hold> = holds.collect();
+                let holds = shell.holds.forget(&subs);
                 self.release(holds, now, server);
             }
             Command::Send(message) => shell.outbox.push_back(message),
@@ -359,20 +364,14 @@ impl Relay {
 
     /// A session is over: what was kept for it is given back.
     fn close(&mut self, number: u32, now: Millis, server: &mut Server) {
-        let Some(shell) = self.sessions.remove(&number) else {
+        let Some(mut shell) = self.sessions.remove(&number) else {
             return;
         };
         for news in shell.news {
-            if let News::Invalidated {
-                sub,
-                run,
-                anew: Some(anew),
-                ..
-            } = news
-            {
-                self.release([anew.hold(sub, run)], now, server);
+            if let News::OutOfDate(news) = news {
+                self.release(news.refused(), now, server);
             }
         }
-        self.release(shell.holds.into_values(), now, server);
+        self.release(shell.holds.take_all(), now, server);
     }
 }

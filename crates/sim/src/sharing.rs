@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use pg_live_invalidation::{LogEntry, Owner};
 use pg_live_session::sharing::{
-    Anew, Ask, Asked, Asker, Batch, Done, Hold, Invalidation, Sharing, Told,
+    Ask, Asked, Asker, Batch, Done, Hold, Invalidation, Kept, OutOfDate, Outdated, Sharing, Told,
 };
-use pg_live_session::{Event, Millis, Moment, Run, RunNumber, RunQuery, Sub};
+use pg_live_session::{Event, Millis, Moment, Run, RunQuery, Sub};
 use rand::Rng;
 
 use crate::bug::Bug;
@@ -48,12 +48,7 @@ impl Asker for Seat {
 /// Something that a session is told, in this order.
 #[derive(Debug)]
 pub(crate) enum News {
-    Invalidated {
-        sub: Sub,
-        run: RunNumber,
-        moment: Moment,
-        anew: Option<Anew>,
-    },
+    OutOfDate(OutOfDate),
     RegistrationsLost,
     /// Of its run, with the transaction if more may be read in it (R11).
     Run(Told<Seat>, Option<Rc<RunJob>>),
@@ -112,11 +107,12 @@ fn run_of(batch: &Batch<Seat>) -> Run {
 }
 
 impl Relay {
-    /// Takes in the run of a session. The answer, if there is one already.
+    /// Takes in the run of a session. The answer, if there is one already; `kept`: that may be it.
     pub(crate) fn ask(
         &mut self,
         seat: &Seat,
         run: Run,
+        kept: Option<Kept>,
         now: Millis,
         server: &mut Server,
     ) -> Option<Told<Seat>> {
@@ -129,6 +125,10 @@ impl Relay {
             alone: self.node == Node::Standby,
         };
         let owner = self.owner();
+        if let Some(told) = kept.and_then(|kept| kept.serve(now, owner, &ask)) {
+            server.coverage.reach(State::ServedKept);
+            return Some(told);
+        }
         match self.executions.table.ask(now, owner, ask) {
             Asked::Served(told) => {
                 server.coverage.reach(State::Served);
@@ -283,27 +283,11 @@ impl Relay {
     /// Tells sessions that what they show is out of date.
     fn spread(&mut self, mut news: Vec<Invalidation<Seat>>, now: Millis, server: &mut Server) {
         // They come out of hash maps, and a seed is to decide everything.
-        news.sort_by_key(|told| (told.asker.session, told.sub, told.run));
-        for told in news {
-            let Invalidation {
-                asker,
-                sub,
-                run,
-                moment,
-                anew,
-            } = told;
-            let news = News::Invalidated {
-                sub,
-                run,
-                moment,
-                anew,
-            };
+        news.sort_by_key(|told| (told.asker.session, told.news.sub));
+        for Invalidation { asker, news } in news {
             match self.sessions.get_mut(&asker.session) {
-                Some(shell) => shell.news.push_back(news),
-                None => {
-                    let unheld = anew.map(|anew| anew.hold(sub, run));
-                    self.release(unheld, now, server);
-                }
+                Some(shell) => shell.news.push_back(News::OutOfDate(news)),
+                None => self.release(news.refused(), now, server),
             }
         }
     }
@@ -327,55 +311,40 @@ impl Relay {
         match news {
             News::RegistrationsLost => self.handle(number, Event::RegistrationsLost, now, server),
             News::Run(told, open) => self.finish(number, told, open, now, server),
-            News::Invalidated {
-                sub,
-                run,
-                moment,
-                anew,
-            } => {
-                if anew.is_some() {
-                    server.coverage.reach(State::KeptAhead);
-                }
-                self.replace_hold(
-                    number,
-                    anew.map(|anew| anew.hold(sub, run)),
-                    (sub, run),
-                    now,
-                    server,
-                );
-                let invalidated = Event::Invalidated {
-                    sub,
-                    generation: run,
-                    moment,
-                };
-                self.handle(number, invalidated, now, server);
-            }
+            News::OutOfDate(news) => self.take_in_news(number, &news, now, server),
         }
         true
     }
 
-    /// The hold of a result that is out of date is void; that of the next one takes its place.
-    fn replace_hold(
-        &mut self,
-        number: u32,
-        next: Option<Hold>,
-        (sub, run): (Sub, RunNumber),
-        now: Millis,
-        server: &mut Server,
-    ) {
+    fn take_in_news(&mut self, number: u32, news: &OutOfDate, now: Millis, server: &mut Server) {
+        if news.is_kept_anew() {
+            server.coverage.reach(State::KeptAhead);
+        }
         let Some(shell) = self.sessions.get_mut(&number) else {
             return;
         };
-        let is_void = shell.holds.get(&sub).is_some_and(|hold| hold.is_of(run));
-        match next {
-            Some(hold) if is_void => {
-                shell.holds.insert(sub, hold);
+        let Outdated {
+            event,
+            kept,
+            release,
+        } = shell.holds.out_of_date(news);
+        shell.kept = kept;
+        let bug = self.bug;
+        self.release(release, now, server);
+        let event = match event {
+            Event::Invalidated { sub, moment, .. } if bug == Some(Bug::RunOfTheHold) => {
+                let generation = news.run;
+                Event::Invalidated {
+                    sub,
+                    generation,
+                    moment,
+                }
             }
-            Some(hold) => self.release([hold], now, server),
-            None if is_void => {
-                shell.holds.remove(&sub);
-            }
-            None => {}
+            event => event,
+        };
+        self.handle(number, event, now, server);
+        if let Some(shell) = self.sessions.get_mut(&number) {
+            shell.kept = None;
         }
     }
 
@@ -391,13 +360,10 @@ impl Relay {
         let Some(shell) = self.sessions.get_mut(&number) else {
             return;
         };
-        let mut older: Vec<Hold> = Vec::new();
-        for hold in std::mem::take(&mut told.holds) {
-            let before = shell.holds.insert(hold.sub, hold);
-            match self.bug {
-                Some(Bug::NewHoldReleased) => older.push(hold),
-                _ => older.extend(before.filter(|before| !before.is_of_the_same(&hold))),
-            }
+        let new = told.holds.clone();
+        let mut older = shell.holds.take_over(&mut told);
+        if self.bug == Some(Bug::NewHoldReleased) {
+            older = new;
         }
         shell.open = open;
         for event in told.events() {

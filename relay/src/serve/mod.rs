@@ -11,6 +11,7 @@ mod body;
 mod config;
 mod contention;
 mod database;
+mod desk;
 mod frames;
 mod functions;
 mod http;

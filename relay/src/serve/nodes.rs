@@ -5,7 +5,7 @@
 //! other way, a replica may have shown what the primary still holds back (a commit is in the log
 //! before it is visible there, F6): the primary is waited for.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,8 +42,6 @@ pub(crate) struct Nodes {
 #[derive(Default)]
 pub(crate) struct Seat {
     seated: Mutex<Seated>,
-    /// Its socket is gone.
-    gone: AtomicBool,
 }
 
 #[derive(Default)]
@@ -83,15 +81,6 @@ pub(crate) struct Carried {
 impl Seat {
     fn lock(&self) -> std::sync::MutexGuard<'_, Seated> {
         self.seated.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What has not begun need not begin.
-    pub(crate) fn leave(&self) {
-        self.gone.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Relaxed)
     }
 
     /// A run on a replica came to nothing there.

@@ -4,49 +4,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pg_live_session::sharing::{
-    Anew, Ask, Asked, Asker, Batch, Hold, Invalidation, Observed, Outcome, Owner, Sharing, Told,
+    Ask, Asked, Batch, Hold, Invalidation, Kept, Observed, Outcome, Owner, Sharing, Told,
 };
-use pg_live_session::{Event, Millis, Moment, QueryResult, Run, RunNumber, Sub};
-use tokio::sync::mpsc::UnboundedSender;
+use pg_live_session::{Millis, Moment, QueryResult, Sub};
 use tokio::time::sleep;
-use tracing::debug;
 
 use super::Relay;
+use super::desk::{Desk, News, Waiter, visit_all};
 use super::nodes::{Reading, Seat};
 use super::runs::{self, Attempt, Next, Strikes};
 use super::transaction::{Culprit, Executed, Open};
-
-/// Something that a session is told. Small: each session has room for some of them.
-pub(crate) enum News {
-    /// As [`Event::Invalidated`].
-    Invalidated {
-        sub: Sub,
-        generation: RunNumber,
-        moment: Moment,
-        /// The next result is kept for the session.
-        anew: Option<Anew>,
-    },
-    Event(Box<Event>),
-    /// The relay is about to stop: sessions leave one after the other.
-    Drains,
-    /// It stops: what is under way is given up next, and no client is to be told of that.
-    Stops,
-    /// Of its run. The snapshot is held until the session has taken it in, if it keeps results (R11).
-    Run(Box<(Told<Waiter>, Option<Arc<Open>>)>),
-}
-
-/// The way to a session.
-#[derive(Clone)]
-pub(crate) struct Waiter {
-    pub(crate) events: UnboundedSender<News>,
-    pub(crate) seat: Arc<Seat>,
-}
-
-impl Asker for Waiter {
-    fn is_gone(&self) -> bool {
-        self.seat.is_gone()
-    }
-}
 
 /// All runs of the relay.
 pub(crate) struct Executions {
@@ -104,11 +71,12 @@ impl Executions {
 pub(crate) fn invalidated(relay: &Arc<Relay>, execution: Sub, moment: Moment) {
     let executions = &relay.executions;
     let now = executions.now();
-    let invalidated = executions
-        .lock()
-        .sharing
-        .invalidated(now, execution, moment);
-    spread(relay, invalidated.told);
+    let mut table = executions.lock();
+    let invalidated = table.sharing.invalidated(now, execution, moment);
+    let mut round = Round::default();
+    round.spread(&table, invalidated.told);
+    drop(table);
+    round.end(relay);
     match invalidated.wanted {
         Some(at) if at > now => dispatch_at(relay, at),
         Some(_) => dispatch(relay),
@@ -116,48 +84,74 @@ pub(crate) fn invalidated(relay: &Arc<Relay>, execution: Sub, moment: Moment) {
     }
 }
 
-/// Tells sessions that what they show is out of date.
-fn spread(relay: &Relay, news: Vec<Invalidation<Waiter>>) {
-    let mut unheld = Vec::new();
-    for told in news {
-        let Invalidation {
-            asker,
-            sub,
-            run,
-            moment,
-            anew,
-        } = told;
-        let told = asker.events.send(News::Invalidated {
-            sub,
-            generation: run,
-            moment,
-            anew,
-        });
-        // One that has just ended needs it no more.
-        if told.is_err() {
-            unheld.extend(anew.map(|anew| anew.hold(sub, run)));
-        }
-    }
-    release(relay, unheld);
+/// Sessions that have been told something. The table is locked meanwhile, so that each is told all things in the order in
+/// which the table came to know them: a release says that the news before it was passed on (R10).
+#[derive(Default)]
+struct Round {
+    to_visit: Vec<Arc<Desk>>,
+    /// What was kept for those that have ended.
+    unheld: Vec<Hold>,
 }
 
-/// Takes in the run of a session. It is answered here, or later through the session's events.
+impl Round {
+    /// Tells sessions that what they show is out of date.
+    fn spread(&mut self, _locked: &Table, news: Vec<Invalidation<Waiter>>) {
+        for Invalidation { asker, news } in news {
+            self.tell_one(asker.0, News::OutOfDate(news));
+        }
+    }
+
+    /// Tells sessions what came of their runs.
+    fn tell(
+        &mut self,
+        _locked: &Table,
+        told: impl IntoIterator<Item = Told<Waiter>>,
+        open: Option<&Arc<Open>>,
+    ) {
+        for told in told {
+            let Waiter(desk) = told.asker.clone();
+            self.tell_one(desk, News::Run(Box::new((told, open.cloned()))));
+        }
+    }
+
+    fn tell_one(&mut self, desk: Arc<Desk>, news: News) {
+        match desk.tell_before_visit(news) {
+            Ok(()) => self.to_visit.push(desk),
+            Err(news) => self.unheld.extend(unheld(news)),
+        }
+    }
+
+    /// Has them take it in. The table is not locked any more.
+    fn end(self, relay: &Relay) {
+        visit_all(self.to_visit);
+        release(relay, self.unheld);
+    }
+}
+
+/// What was kept for a session that does not take in what it was told.
+pub(crate) fn unheld(news: News) -> Vec<Hold> {
+    match news {
+        News::OutOfDate(news) => news.refused().into_iter().collect(),
+        News::Run(told) => told.0.holds,
+        News::Event(_) | News::Drains | News::Stops => Vec::new(),
+    }
+}
+
+/// Takes in the run of a session. It is answered here, or later at the session's desk. `kept`: what was kept for it.
 pub(crate) fn ask(
     relay: &Arc<Relay>,
-    waiter: Waiter,
-    run: Run,
-    is_admin: bool,
+    ask: Ask<Waiter>,
+    kept: Option<Kept>,
 ) -> Option<Told<Waiter>> {
     relay.metrics.runs.add(1);
     let executions = &relay.executions;
-    let ask = Ask {
-        asker: waiter,
-        run,
-        is_admin,
-        alone: relay.nodes.has_replicas(),
-    };
     let (now, owner) = (executions.now(), relay.control.owner());
-    let asked = executions.lock().sharing.ask(now, owner, ask);
+    if let Some(told) = kept.and_then(|kept| kept.serve(now, owner, &ask)) {
+        relay.metrics.results_shared.add(1);
+        return Some(told);
+    }
+    let mut table = executions.lock();
+    let asked = table.sharing.ask(now, owner, ask);
     match asked {
         Asked::Served(told) => {
             relay.metrics.results_shared.add(told.answers.len() as u64);
@@ -165,9 +159,15 @@ pub(crate) fn ask(
                 return Some(told);
             }
             // R10: the release counts once the session has taken in all that it was told of before.
-            tell([told], None);
+            let mut round = Round::default();
+            round.tell(&table, [told], None);
+            drop(table);
+            round.end(relay);
         }
-        Asked::Queued => dispatch(relay),
+        Asked::Queued => {
+            drop(table);
+            dispatch(relay);
+        }
         Asked::Joined => {}
         Asked::Later(at) => dispatch_at(relay, at),
     }
@@ -213,8 +213,12 @@ fn dispatch_at(relay: &Arc<Relay>, at: Millis) {
 
 /// A session has gone: what it waits for comes to nothing, unless it is being executed.
 pub(crate) fn give_up(relay: &Relay) {
-    let told = relay.executions.lock().sharing.give_up();
-    tell(told, None);
+    let mut table = relay.executions.lock();
+    let mut round = Round::default();
+    let told = table.sharing.give_up();
+    round.tell(&table, told, None);
+    drop(table);
+    round.end(relay);
 }
 
 /// Executes batches until none is left.
@@ -270,8 +274,10 @@ async fn next(relay: &Arc<Relay>) -> Option<(Batch<Waiter>, Option<Reading>)> {
 
 /// Executes a batch until there are results or its runs have failed.
 async fn execute(relay: &Arc<Relay>, mut batch: Batch<Waiter>, mut reading: Option<Reading>) {
-    tell(batch.failed.drain(..), None);
-    let seat = batch.alone.as_ref().map(|waiter| Arc::clone(&waiter.seat));
+    let mut round = Round::default();
+    round.tell(&relay.executions.lock(), batch.failed.drain(..), None);
+    round.end(relay);
+    let seat = seat_of(&batch);
     let seat = seat.unwrap_or_default();
     let mut strikes = Strikes::default();
     let mut calls = calls_of(&batch);
@@ -330,13 +336,17 @@ async fn execute(relay: &Arc<Relay>, mut batch: Batch<Waiter>, mut reading: Opti
 }
 
 fn fail(relay: &Relay, batch: &Batch<Waiter>) {
-    let failed = relay.executions.lock().sharing.failed(batch);
+    let mut table = relay.executions.lock();
+    let failed = table.sharing.failed(batch);
     relay.metrics.runs_failed.add(failed.told.len() as u64);
-    spread(relay, failed.news);
+    let mut round = Round::default();
+    round.spread(&table, failed.news);
+    round.tell(&table, failed.told, None);
+    drop(table);
+    round.end(relay);
     if !failed.unregister.is_empty() {
         relay.control.unregister(failed.unregister);
     }
-    tell(failed.told, None);
 }
 
 /// Hands the results to all who wait for them.
@@ -355,7 +365,14 @@ fn finish(relay: &Arc<Relay>, batch: &Batch<Waiter>, executed: Executed, took: D
     let executions = &relay.executions;
     let now = executions.now();
     let took_ms = took.as_secs_f64() * 1_000.0;
-    let done = executions.lock().sharing.done(now, batch, outcome, took_ms);
+    let mut table = executions.lock();
+    let done = table.sharing.done(now, batch, outcome, took_ms);
+    // R10: before the release.
+    let mut round = Round::default();
+    round.spread(&table, done.news);
+    round.tell(&table, done.told, open.map(Arc::new).as_ref());
+    drop(table);
+    round.end(relay);
     relay.metrics.results_shared.add(done.shared);
     if !done.unregister.is_empty() {
         relay.control.unregister(done.unregister);
@@ -366,21 +383,12 @@ fn finish(relay: &Arc<Relay>, batch: &Batch<Waiter>, executed: Executed, took: D
     if let Some(at) = done.later {
         dispatch_at(relay, at);
     }
-    // R10: before the release.
-    spread(relay, done.news);
-    tell(done.told, open.map(Arc::new).as_ref());
 }
 
-fn tell(told: impl IntoIterator<Item = Told<Waiter>>, open: Option<&Arc<Open>>) {
-    for told in told {
-        let events = told.asker.events.clone();
-        if events
-            .send(News::Run(Box::new((told, open.cloned()))))
-            .is_err()
-        {
-            debug!("a session ended before its run");
-        }
-    }
+/// Where a batch for one session is executed.
+fn seat_of(batch: &Batch<Waiter>) -> Option<Arc<Seat>> {
+    let Waiter(desk) = batch.alone.as_ref()?;
+    Some(Arc::clone(&desk.seat))
 }
 
 fn calls_of(batch: &Batch<Waiter>) -> Vec<runs::Call> {
@@ -397,24 +405,12 @@ fn calls_of(batch: &Batch<Waiter>) -> Vec<runs::Call> {
 
 /// Executes more queries of a run at its snapshot (R11). Whatever fails makes the whole run fail: the next one has a
 /// new snapshot.
-pub(crate) async fn extend(
-    relay: Arc<Relay>,
-    waiter: Waiter,
-    run: Run,
-    is_admin: bool,
-    open: Option<Arc<Open>>,
-) {
+pub(crate) async fn extend(relay: Arc<Relay>, ask: Ask<Waiter>, open: Option<Arc<Open>>) {
     let owner = open.as_ref().map_or(0, |open| open.owner());
-    let ask = Ask {
-        asker: waiter,
-        run,
-        is_admin,
-        alone: true,
-    };
     let executions = &relay.executions;
     let now = executions.now();
     let batch = executions.lock().sharing.extension(now, owner, ask);
-    let seat = batch.alone.as_ref().map(|waiter| Arc::clone(&waiter.seat));
+    let seat = seat_of(&batch);
     let begun = Instant::now();
     let executed = match &open {
         Some(open) => {

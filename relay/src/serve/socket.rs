@@ -4,7 +4,6 @@
 //! wake-up.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -111,46 +110,10 @@ impl Socket {
         self.writing = None;
     }
 
-    /// Waits until something happens. Frames are written in any case, and read if it is `listening`.
-    pub(super) async fn next(&mut self, listening: bool) -> Happened {
-        poll_fn(|cx| self.poll(cx, listening)).await
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>, listening: bool) -> Poll<Happened> {
-        loop {
-            if let Some(meaning) = self.writing {
-                match Pin::new(&mut self.socket).poll_flush(cx) {
-                    Poll::Ready(Ok(())) => self.writing = None,
-                    Poll::Ready(Err(_)) => return Poll::Ready(Happened::Ended),
-                    Poll::Pending => break,
-                }
-                match meaning {
-                    Meaning::None => {}
-                    Meaning::Sent => return Poll::Ready(Happened::Sent),
-                    Meaning::Ended => return Poll::Ready(Happened::Ended),
-                    Meaning::Parted => {
-                        self.said = true;
-                        self.queue.clear();
-                        self.since = Instant::now();
-                        return Poll::Ready(Happened::Parted);
-                    }
-                }
-            }
-            if self.queue.is_empty() {
-                break;
-            }
-            match Pin::new(&mut self.socket).poll_ready(cx) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(_)) => return Poll::Ready(Happened::Ended),
-                Poll::Pending => break,
-            }
-            if let Some((frame, meaning)) = self.queue.pop_front() {
-                if Pin::new(&mut self.socket).start_send(frame).is_err() {
-                    return Poll::Ready(Happened::Ended);
-                }
-                self.writing = Some(meaning);
-                self.since = Instant::now();
-            }
+    /// What has happened. Frames are written in any case, and read if it is `listening`.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, listening: bool) -> Poll<Happened> {
+        if let Poll::Ready(happened) = self.poll_write(cx) {
+            return Poll::Ready(happened);
         }
         while self.said {
             match self.socket.poll_next_unpin(cx) {
@@ -169,7 +132,46 @@ impl Socket {
         }
     }
 
-    fn is_idle(&self) -> bool {
+    /// Writes what can be written; what came of it. Pending, too, if nothing is left to write.
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Happened> {
+        loop {
+            if let Some(meaning) = self.writing {
+                match Pin::new(&mut self.socket).poll_flush(cx) {
+                    Poll::Ready(Ok(())) => self.writing = None,
+                    Poll::Ready(Err(_)) => return Poll::Ready(Happened::Ended),
+                    Poll::Pending => return Poll::Pending,
+                }
+                match meaning {
+                    Meaning::None => {}
+                    Meaning::Sent => return Poll::Ready(Happened::Sent),
+                    Meaning::Ended => return Poll::Ready(Happened::Ended),
+                    Meaning::Parted => {
+                        self.said = true;
+                        self.queue.clear();
+                        self.since = Instant::now();
+                        return Poll::Ready(Happened::Parted);
+                    }
+                }
+            }
+            if self.queue.is_empty() {
+                return Poll::Pending;
+            }
+            match Pin::new(&mut self.socket).poll_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(Happened::Ended),
+                Poll::Pending => return Poll::Pending,
+            }
+            if let Some((frame, meaning)) = self.queue.pop_front() {
+                if Pin::new(&mut self.socket).start_send(frame).is_err() {
+                    return Poll::Ready(Happened::Ended);
+                }
+                self.writing = Some(meaning);
+                self.since = Instant::now();
+            }
+        }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
         self.writing.is_none() && self.queue.is_empty()
     }
 

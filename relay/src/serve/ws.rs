@@ -1,8 +1,8 @@
 //! One WebSocket: carries events to its session and commands from it.
 
-use std::collections::BTreeMap;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
@@ -10,16 +10,15 @@ use convex_sync_types::AuthenticationToken;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use pg_live_session::sharing::{Anew, Hold, Told};
+use pg_live_session::sharing::{Ask, Holds, Kept, OutOfDate, Told};
 use pg_live_session::{
-    Authentication, ClientMessage, Command, Event, Limits, Millis, Run, RunNumber, ServerMessage,
-    Session, Sub,
+    Authentication, ClientMessage, Command, Event, Limits, Millis, Run, ServerMessage, Session, Sub,
 };
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tracing::{debug, error, info};
 
-use super::sharing::{self, News, Waiter};
+use super::desk::{self, Desk, News, Waiter};
+use super::sharing;
 use super::silence::{Silence, Verdict};
 use super::socket::{Happened, SEND_PATIENCE, Socket};
 use super::transaction::Open;
@@ -30,6 +29,9 @@ use super::{Relay, frames, mutations, wire};
 const TRY_AGAIN_LATER: u16 = 1013;
 /// The relay goes away; the client connects again.
 const GOING_AWAY: u16 = 1001;
+
+/// So much of what has happened is taken in before other sessions have their turn.
+const TURNS: usize = 64;
 
 /// Nothing is due: whatever happens first decides when to look again.
 const FAR: Duration = Duration::from_secs(86_400);
@@ -52,15 +54,17 @@ pub(crate) async fn serve(relay: Arc<Relay>, socket: WebSocket, chunks: bool) {
         relay.metrics.sessions_refused.add(1);
         return refuse(socket).await;
     }
-    let (events, incoming) = unbounded_channel();
-    let number = relay.sessions.open(events.clone());
+    let desk = Arc::<Desk>::default();
+    let number = relay.sessions.open(Arc::clone(&desk));
+    let started = Instant::now();
     relay.metrics.sessions.add(1);
     relay.metrics.sessions_total.add(1);
     let mut client = Client {
         session: Session::new(number, Limits::default()),
         number,
-        started: Instant::now(),
-        silence: Silence::new(Instant::now()),
+        started,
+        timer: Box::pin(sleep_until(started + FAR)),
+        silence: Silence::new(started),
         work: FuturesUnordered::new(),
         snapshot: None,
         judging: false,
@@ -70,11 +74,9 @@ pub(crate) async fn serve(relay: Arc<Relay>, socket: WebSocket, chunks: bool) {
         live_queries: 0,
         chunks,
         leaving: Leaving::No,
-        waiter: Waiter {
-            events,
-            seat: Arc::default(),
-        },
-        holds: BTreeMap::new(),
+        desk: Arc::clone(&desk),
+        holds: Holds::default(),
+        kept: None,
         is_admin: false,
         served: None,
         relay,
@@ -82,15 +84,16 @@ pub(crate) async fn serve(relay: Arc<Relay>, socket: WebSocket, chunks: bool) {
     if client.relay.draining.is_cancelled() {
         client.plan_to_leave();
     }
-    client.drive(incoming).await;
+    desk::occupy(desk, client).await;
 }
 
 /// The session and everything that it has under way.
-struct Client {
+pub(super) struct Client {
     relay: Arc<Relay>,
     session: Session,
     number: u32,
     started: Instant,
+    timer: Pin<Box<Sleep>>,
     silence: Silence,
     work: FuturesUnordered<BoxFuture<'static, Event>>,
     /// That of the run that the session is just told of.
@@ -106,9 +109,11 @@ struct Client {
     chunks: bool,
     leaving: Leaving,
     /// Where its runs are answered.
-    waiter: Waiter,
+    desk: Arc<Desk>,
     /// The results that it shows, or is about to show.
-    holds: BTreeMap<Sub, Hold>,
+    holds: Holds,
+    /// What the run that it asks for now may be answered with.
+    kept: Option<Kept>,
     /// The caller may call internal functions.
     is_admin: bool,
     /// The answer to the run that was just asked for, if there was one already.
@@ -128,44 +133,87 @@ enum Leaving {
 }
 
 impl Client {
-    async fn drive(mut self, mut events: UnboundedReceiver<News>) {
-        let mut timer = pin!(sleep_until(self.started + FAR));
-        while !self.session.is_finished() {
-            // The timer is moved only if it would be late: most of the time what it is for moves on.
+    /// Takes in what has happened. Ready when the session is over.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..TURNS {
+            if self.session.is_finished() {
+                return Poll::Ready(());
+            }
+            if !self.take_in_next(cx) {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Takes in the next thing that has happened, if there is one.
+    fn take_in_next(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Some(news) = self.desk.next_news() {
+            self.take_in(news);
+            return true;
+        }
+        if let Poll::Ready(Some(event)) = self.work.poll_next_unpin(cx) {
+            self.handle(event);
+            return true;
+        }
+        // The timer is moved only if it would be late: most of the time what it is for moves on.
+        let due = self.due();
+        if due < self.timer.deadline() {
+            self.timer.as_mut().reset(due);
+        }
+        if self.timer.as_mut().poll(cx).is_ready() {
+            self.on_time();
             let due = self.due();
-            if due < timer.deadline() {
-                timer.as_mut().reset(due);
-            }
-            let (connected, listening) = (self.connected, self.is_listening());
-            tokio::select! {
-                biased;
-                Some(news) = events.recv() => self.take_in(news),
-                Some(event) = self.work.next(), if !self.work.is_empty() => self.handle(event),
-                () = &mut timer => {
-                    self.on_time();
-                    timer.as_mut().reset(self.due());
-                }
-                happened = self.socket.next(listening), if connected => match happened {
-                    Happened::Sent => self.handle(Event::Sent),
-                    Happened::Heard(frame) => self.hear(frame),
-                    Happened::Parted => {} // The timer is moved above.
-                    Happened::Ended => self.disconnect(),
-                },
-            }
+            self.timer.as_mut().reset(due);
+            return true;
         }
-        // What was kept for it and it was not told of any more.
-        events.close();
-        while let Ok(news) = events.try_recv() {
-            if let News::Invalidated {
-                sub,
-                generation,
-                anew: Some(anew),
-                ..
-            } = news
-            {
-                sharing::release(&self.relay, [anew.hold(sub, generation)]);
-            }
+        let listening = self.is_listening();
+        if self.connected
+            && let Poll::Ready(happened) = self.socket.poll(cx, listening)
+        {
+            self.on_socket(happened);
+            return true;
         }
+        false
+    }
+
+    /// Takes in what it was told and writes what can be written at once, for somebody else's task. Whether something is
+    /// left to its own.
+    pub(super) fn attend(&mut self) -> bool {
+        for _ in 0..TURNS {
+            let Some(news) = self.desk.next_news() else {
+                break;
+            };
+            self.take_in(news);
+        }
+        // What has to wait is written by its own task.
+        let mut nobody = Context::from_waker(Waker::noop());
+        while self.connected
+            && let Poll::Ready(happened) = self.socket.poll_write(&mut nobody)
+        {
+            self.on_socket(happened);
+        }
+        self.session.is_finished()
+            || self.desk.has_news()
+            || !self.work.is_empty()
+            || !self.socket.is_idle()
+            || self.due() < self.timer.deadline()
+    }
+
+    fn on_socket(&mut self, happened: Happened) {
+        match happened {
+            Happened::Sent => self.handle(Event::Sent),
+            Happened::Heard(frame) => self.hear(frame),
+            Happened::Parted => {} // Its deadline is another one now.
+            Happened::Ended => self.disconnect(),
+        }
+    }
+
+    /// It is over, and was not told of this any more.
+    pub(super) fn end(self, news: impl IntoIterator<Item = News>) {
+        let unheld = news.into_iter().flat_map(sharing::unheld);
+        sharing::release(&self.relay, unheld);
     }
 
     /// The relay drains: the sessions leave one after the other.
@@ -254,19 +302,7 @@ impl Client {
 
     fn take_in(&mut self, news: News) {
         match news {
-            News::Invalidated {
-                sub,
-                generation,
-                moment,
-                anew,
-            } => {
-                self.replace_hold(sub, generation, anew);
-                self.handle(Event::Invalidated {
-                    sub,
-                    generation,
-                    moment,
-                });
-            }
+            News::OutOfDate(news) => self.take_in_out_of_date(&news),
             News::Event(event) => self.handle(*event),
             News::Drains => self.plan_to_leave(),
             News::Stops => self.leave(),
@@ -274,34 +310,17 @@ impl Client {
         }
     }
 
-    /// Nobody holds an execution that is out of date: its hold is void. If the next result is kept for this session, that
-    /// takes its place.
-    fn replace_hold(&mut self, sub: Sub, generation: RunNumber, anew: Option<Anew>) {
-        let is_void = self
-            .holds
-            .get(&sub)
-            .is_some_and(|hold| hold.is_of(generation));
-        match anew.map(|anew| anew.hold(sub, generation)) {
-            Some(hold) if is_void => {
-                self.holds.insert(sub, hold);
-            }
-            // It shows something newer by now, or nothing.
-            Some(hold) => sharing::release(&self.relay, [hold]),
-            None if is_void => {
-                self.holds.remove(&sub);
-            }
-            None => {}
-        }
+    fn take_in_out_of_date(&mut self, news: &OutOfDate) {
+        let outdated = self.holds.out_of_date(news);
+        sharing::release(&self.relay, outdated.release);
+        self.kept = outdated.kept;
+        self.handle(outdated.event);
+        self.kept = None;
     }
 
     /// R11: the snapshot of a run lives until the session has said whether it needs more of it.
     fn finish(&mut self, mut told: Told<Waiter>, open: Option<Arc<Open>>) {
-        let holds = std::mem::take(&mut told.holds).into_iter();
-        let older = holds.filter_map(|hold| {
-            let older = self.holds.insert(hold.sub, hold)?;
-            (!older.is_of_the_same(&hold)).then_some(older)
-        });
-        let older: Vec<Hold> = older.collect();
+        let older = self.holds.take_over(&mut told);
         self.snapshot = open;
         for event in told.events() {
             self.handle(event);
@@ -312,12 +331,21 @@ impl Client {
 
     /// Has a run executed, or takes over what another one has given.
     fn run(&mut self, run: Run) {
-        self.served = sharing::ask(&self.relay, self.waiter.clone(), run, self.is_admin);
+        let ask = self.ask(run, self.relay.nodes.has_replicas());
+        self.served = sharing::ask(&self.relay, ask, self.kept.take());
+    }
+
+    fn ask(&self, run: Run, alone: bool) -> Ask<Waiter> {
+        Ask {
+            asker: Waiter(Arc::clone(&self.desk)),
+            run,
+            is_admin: self.is_admin,
+            alone,
+        }
     }
 
     fn forget(&mut self, subs: &[Sub]) {
-        let holds = subs.iter().filter_map(|sub| self.holds.remove(sub));
-        let holds: Vec<Hold> = holds.collect();
+        let holds = self.holds.forget(subs);
         sharing::release(&self.relay, holds);
     }
 
@@ -353,7 +381,7 @@ impl Client {
             self.news_since.get_or_insert_with(Instant::now);
         }
         if matches!(event, Event::Disconnected) {
-            self.waiter.seat.leave();
+            self.desk.leave();
             sharing::give_up(&self.relay);
         }
         let now = self.now();
@@ -374,15 +402,15 @@ impl Client {
     }
 
     fn carry_out(&mut self, command: Command) {
-        let relay = Arc::clone(&self.relay);
         match command {
             Command::Run(run) => self.run(run),
             Command::Extend(run) => {
-                let (waiter, open) = (self.waiter.clone(), self.snapshot.take());
-                let extension = sharing::extend(relay, waiter, run, self.is_admin, open);
+                let (ask, open) = (self.ask(run, true), self.snapshot.take());
+                let extension = sharing::extend(Arc::clone(&self.relay), ask, open);
                 self.relay.tasks.spawn(extension);
             }
             Command::Mutate(mutation) => {
+                let relay = Arc::clone(&self.relay);
                 let work = async move { mutations::run(&relay, mutation).await };
                 self.work.push(work.boxed());
             }
@@ -391,7 +419,7 @@ impl Client {
                 if matches!(message, ServerMessage::Transition(_))
                     && let Some(since) = self.news_since.take()
                 {
-                    relay.metrics.delivery_seconds.observe(since.elapsed());
+                    self.relay.metrics.delivery_seconds.observe(since.elapsed());
                 }
                 self.send(&message);
             }
@@ -432,7 +460,7 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         self.relay.sessions.close(self.number);
-        sharing::release(&self.relay, std::mem::take(&mut self.holds).into_values());
+        sharing::release(&self.relay, self.holds.take_all());
         self.relay.metrics.sessions.subtract(1);
         self.relay.metrics.subscriptions.subtract(self.live_queries);
     }

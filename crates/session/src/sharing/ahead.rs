@@ -11,47 +11,28 @@
 //!   invalidations were passed on.
 //! - The next result must not be forgotten before they ask. So each is among its holders from the moment at which it is
 //!   told, in the place of the result that it shows; the hold goes with the news, and is given back like any other.
+//! - A session that asks for just that when it is told is answered with what came with the news ([`Kept`](super::Kept)).
+//!   It is among the holders, so an invalidation is on its way to it, or will be.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use super::hold::Execution;
-use super::{Asker, Hold, Question, Sharing, State, Unit, UnitId, Who};
-use crate::{Millis, Moment, RunNumber, Sub};
+use super::{Asker, OutOfDate, Question, Sharing, State, Unit, UnitId, Who};
+use crate::sharing::kept::{Anew, Next};
+use crate::{Millis, Moment, Sub};
 
 /// So many sessions are a crowd: for fewer it is not worth it.
 pub(super) const CROWD: usize = 16;
 
-/// That a result that a session shows is out of date.
+/// That a session is to be told that a result is out of date.
 #[derive(Debug)]
 #[must_use]
 pub struct Invalidation<W> {
     /// The session.
     pub asker: W,
-    /// What the result is of.
-    pub sub: Sub,
-    /// The run that it was given to.
-    pub run: RunNumber,
-    /// A snapshot from here on sees why.
-    pub moment: Moment,
-    /// The next result is there, and kept for the session until it has asked.
-    pub anew: Option<Anew>,
-}
-
-/// The execution whose result is kept for a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub struct Anew(Sub);
-
-impl Anew {
-    /// The hold that comes with it: it takes the place of that of the result that is out of date. If the session does
-    /// not have that any more it is given back.
-    pub fn hold(self, sub: Sub, run: RunNumber) -> Hold {
-        Hold {
-            sub,
-            run,
-            execution: self.0,
-        }
-    }
+    /// What it is told.
+    pub news: OutOfDate,
 }
 
 /// What becomes of the news that an execution is out of date.
@@ -86,12 +67,15 @@ impl<W: Asker> Sharing<W> {
             self.retire(now, *unit, false);
         }
         let holders = touched.holders.into_iter();
-        let news = holders.map(|(sub, (run, asker))| Invalidation {
-            asker,
-            sub,
-            run,
-            moment,
-            anew: None,
+        let news = holders.map(|(sub, (run, asker))| {
+            let news = OutOfDate {
+                sub,
+                run,
+                execution,
+                moment,
+                anew: None,
+            };
+            Invalidation { asker, news }
         });
         let news = news.collect();
         let Some((questions, keeps)) = ahead else {
@@ -131,23 +115,24 @@ impl<W: Asker> Sharing<W> {
         worth.then(|| (Arc::clone(&unit.questions), unit.keeps))
     }
 
-    /// What the sessions of a unit that has ended are told. If its result is to be had, it is kept for them.
+    /// What the sessions of a unit that has ended are told. The next result is kept for them, if it is to be had.
     pub(super) fn news_of(
         &mut self,
         news: Vec<Invalidation<W>>,
-        executions: &[Sub],
-        to_be_had: bool,
+        next: Option<Next>,
     ) -> impl Iterator<Item = Invalidation<W>> {
-        let execution = executions.first().filter(|_| to_be_had);
-        let mut next = execution.and_then(|sub| Some((*sub, self.executions.get_mut(sub)?)));
+        let mut kept = next.and_then(|next| {
+            let holders = &mut self.executions.get_mut(&next.execution)?.holders;
+            holders.reserve(news.len());
+            Some((holders, Anew::from(next)))
+        });
         news.into_iter().map(move |mut told| {
-            if let Some((execution, next)) = &mut next
+            if let Some((holders, anew)) = &mut kept
                 && !told.asker.is_gone()
-                && !next.holders.contains_key(&told.sub)
+                && let Entry::Vacant(place) = holders.entry(told.news.sub)
             {
-                let holder = (told.run, told.asker.clone());
-                next.holders.insert(told.sub, holder);
-                told.anew = Some(Anew(*execution));
+                place.insert((told.news.run, told.asker.clone()));
+                told.news.anew = Some(anew.clone());
             }
             told
         })

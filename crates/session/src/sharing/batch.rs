@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::hold::Execution;
+use super::kept::Next;
 use super::{
     Ask, Asked, Asker, CLOCK_SHARED, Hold, Invalidation, Lane, Owner, Question, Results, Sharing,
     State, Told, Unit, UnitId, Waiting, Who, answers,
@@ -355,16 +356,17 @@ impl<W: Asker> Sharing<W> {
         if let Some(slot) = self.slots.get_mut(&questions) {
             slot.pace.end(shown.now);
         }
+        let until = if by_clock {
+            shown.now + CLOCK_SHARED
+        } else {
+            Millis::MAX
+        };
         unit.state = State::Done(Results {
             owner,
             moment: shown.moment,
             executions: executions.clone(),
             release: shown.release,
-            until: if by_clock {
-                shown.now + CLOCK_SHARED
-            } else {
-                Millis::MAX
-            },
+            until,
         });
         let mut given = 0;
         for Waiting { ask, joined_late } in waiting {
@@ -381,8 +383,10 @@ impl<W: Asker> Sharing<W> {
         // What was found to be personal is asked for under another question from now on.
         let misnamed = is_personal && questions.iter().any(|question| question.who == Who::Anyone);
         self.forget_ahead(id);
-        let told = self.news_of(news, &executions, all_in_force && !misnamed);
-        done.news.extend(told);
+        let is_to_be_had = all_in_force && !misnamed;
+        let next = shown.next(&questions, &executions, (owner, until));
+        done.news
+            .extend(self.news_of(news, next.filter(|_| is_to_be_had)));
         if !all_in_force || misnamed {
             let late = !misnamed && !all_in_force;
             self.units.remove(&id);
@@ -577,4 +581,26 @@ struct Shown<'a> {
     observed: &'a HashMap<Sub, Observed>,
     answers: &'a HashMap<Sub, Answer>,
     now: Millis,
+}
+
+impl Shown<'_> {
+    /// What can be kept for those who show an earlier result of a single question.
+    fn next(
+        &self,
+        questions: &[Question],
+        executions: &[Sub],
+        (owner, until): (Owner, Millis),
+    ) -> Option<Next> {
+        let ([question], [execution]) = (questions, executions) else {
+            return None;
+        };
+        Some(Next {
+            execution: *execution,
+            question: question.clone(),
+            owner,
+            moment: self.moment,
+            answer: self.answers.get(execution)?.clone(),
+            until,
+        })
+    }
 }

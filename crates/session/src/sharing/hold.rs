@@ -39,20 +39,9 @@ impl<W> Execution<W> {
 pub struct Hold {
     /// Of the session.
     pub sub: Sub,
+    /// The run that it was given to.
     pub(super) run: RunNumber,
     pub(super) execution: Sub,
-}
-
-impl Hold {
-    /// Whether it is of what this run was given.
-    pub fn is_of(&self, run: RunNumber) -> bool {
-        self.run == run
-    }
-
-    /// Whether both are of the same result: then the older one need not be given back.
-    pub fn is_of_the_same(&self, other: &Hold) -> bool {
-        self.execution == other.execution
-    }
 }
 
 /// What a session is told of its run.

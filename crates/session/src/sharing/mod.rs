@@ -23,15 +23,17 @@
 mod ahead;
 mod batch;
 mod hold;
+mod kept;
 mod pace;
 mod queue;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-pub use ahead::{Anew, Invalidated, Invalidation};
+pub use ahead::{Invalidated, Invalidation};
 pub use batch::{Batch, Call, Done, Observed, Outcome};
 pub use hold::{Hold, Told};
+pub use kept::{Holds, Kept, OutOfDate, Outdated};
 
 use hold::Execution;
 use pace::Pace;

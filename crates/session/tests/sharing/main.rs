@@ -11,7 +11,8 @@ mod rules;
 use std::collections::{BTreeMap, VecDeque};
 
 use pg_live_session::sharing::{
-    Ask, Asked, Asker, Batch, Call, Hold, Invalidation, Observed, Outcome, Owner, Sharing, Told,
+    Ask, Asked, Asker, Batch, Call, Hold, Holds, Invalidation, Kept, Observed, OutOfDate, Outcome,
+    Owner, Sharing, Told,
 };
 use pg_live_session::*;
 use proptest::prelude::*;
@@ -50,10 +51,17 @@ struct UnderWay {
     positions: Option<Vec<Option<Position>>>,
 }
 
+/// Something that a session is told, in this order.
+enum News {
+    Event(Event),
+    OutOfDate(OutOfDate),
+    Run(Told<To>),
+}
+
 struct Client {
     session: Session,
-    inbox: VecDeque<Event>,
-    holds: BTreeMap<Sub, Hold>,
+    inbox: VecDeque<News>,
+    holds: Holds,
     query_set: u32,
     next_query: QueryId,
     live: BTreeMap<QueryId, u64>,
@@ -104,7 +112,7 @@ impl World {
                 },
             ),
             inbox: VecDeque::new(),
-            holds: BTreeMap::new(),
+            holds: Holds::default(),
             query_set: 0,
             next_query: 0,
             live: BTreeMap::new(),
@@ -153,6 +161,11 @@ impl World {
     }
 
     fn handle(&mut self, n: usize, event: Event) {
+        self.handle_with(n, event, None);
+    }
+
+    /// `kept`: what a run may be answered with.
+    fn handle_with(&mut self, n: usize, event: Event, kept: Option<Kept>) {
         let commands = self.clients[n].session.handle(self.now, event);
         let mut served = None;
         for command in commands {
@@ -164,7 +177,15 @@ impl World {
                         is_admin: false,
                         alone: false,
                     };
-                    match self.sharing.ask(self.now, Some(self.owner), ask) {
+                    let owner = Some(self.owner);
+                    let at_once = kept
+                        .as_ref()
+                        .and_then(|kept| kept.serve(self.now, owner, &ask));
+                    if at_once.is_some() {
+                        served = at_once;
+                        continue;
+                    }
+                    match self.sharing.ask(self.now, owner, ask) {
                         Asked::Served(told) => served = Some(told),
                         Asked::Queued => self.wanted.push(self.now),
                         Asked::Later(at) => self.wanted.push(at),
@@ -175,13 +196,11 @@ impl World {
                     // The snapshot is gone.
                     self.clients[n]
                         .inbox
-                        .push_back(Event::RunFailed { run: run.number });
+                        .push_back(News::Event(Event::RunFailed { run: run.number }));
                 }
                 Command::Unregister(subs) => {
-                    for sub in subs {
-                        if let Some(hold) = self.clients[n].holds.remove(&sub) {
-                            self.release(hold);
-                        }
+                    for hold in self.clients[n].holds.forget(&subs) {
+                        self.release(hold);
                     }
                 }
                 Command::Send(message) => {
@@ -192,8 +211,7 @@ impl World {
             }
         }
         if let Some(told) = served {
-            self.take(told);
-            while self.deliver(n) {}
+            self.finish(n, told);
         }
     }
 
@@ -204,55 +222,42 @@ impl World {
     }
 
     fn spread(&mut self, news: Vec<Invalidation<To>>) {
-        for told in news {
-            let Invalidation {
-                asker: To(n),
-                sub,
-                run,
-                moment,
-                anew,
-            } = told;
-            let client = &mut self.clients[n];
-            let is_void = client.holds.get(&sub).is_some_and(|hold| hold.is_of(run));
-            match anew.map(|anew| anew.hold(sub, run)) {
-                Some(hold) if is_void => {
-                    client.holds.insert(sub, hold);
-                }
-                Some(hold) => self.release(hold),
-                None if is_void => {
-                    client.holds.remove(&sub);
-                }
-                None => {}
-            }
-            self.clients[n].inbox.push_back(Event::Invalidated {
-                sub,
-                generation: run,
-                moment,
-            });
+        for Invalidation { asker, news } in news {
+            self.clients[asker.0].inbox.push_back(News::OutOfDate(news));
         }
     }
 
-    /// What the shell does with an answer: it goes through the same queue as invalidations.
-    fn take(&mut self, mut told: Told<To>) {
-        let n = told.asker.0;
-        for hold in std::mem::take(&mut told.holds) {
-            if let Some(older) = self.clients[n].holds.insert(hold.sub, hold)
-                && !older.is_of_the_same(&hold)
-            {
-                self.release(older);
-            }
+    /// An answer goes through the same queue as invalidations.
+    fn tell(&mut self, told: Vec<Told<To>>) {
+        for told in told {
+            self.clients[told.asker.0].inbox.push_back(News::Run(told));
         }
-        let events: Vec<Event> = told.events().collect();
-        self.clients[n].inbox.extend(events);
+    }
+
+    fn finish(&mut self, n: usize, mut told: Told<To>) {
+        let older = self.clients[n].holds.take_over(&mut told);
+        for event in told.events() {
+            self.handle(n, event);
+        }
+        for hold in older {
+            self.release(hold);
+        }
     }
 
     fn deliver(&mut self, n: usize) -> bool {
-        let event = self.clients[n].inbox.pop_front();
-        let some = event.is_some();
-        if let Some(event) = event {
-            self.handle(n, event);
+        match self.clients[n].inbox.pop_front() {
+            None => return false,
+            Some(News::Event(event)) => self.handle(n, event),
+            Some(News::Run(told)) => self.finish(n, told),
+            Some(News::OutOfDate(news)) => {
+                let outdated = self.clients[n].holds.out_of_date(&news);
+                if let Some(hold) = outdated.release {
+                    self.release(hold);
+                }
+                self.handle_with(n, outdated.event, outdated.kept);
+            }
         }
-        some
+        true
     }
 
     fn write(&mut self, keys: Vec<u64>) {
@@ -284,7 +289,7 @@ impl World {
             5 | 6 => return self.begin(),
             7 => return self.take_snapshot(detail),
             8 => return self.register(detail.is_multiple_of(5)),
-            9 | 10 => return self.finish(detail),
+            9 | 10 => return self.end(detail),
             11 => return self.fail(detail),
             12 | 13 => return self.invalidate(),
             14 => return self.deliver(n),
@@ -385,7 +390,7 @@ impl World {
         true
     }
 
-    fn finish(&mut self, which: u32) -> bool {
+    fn end(&mut self, which: u32) -> bool {
         let ready = |it: &UnderWay| it.positions.is_some();
         let ready: Vec<usize> = (0..self.under_way.len())
             .filter(|n| ready(&self.under_way[*n]))
@@ -438,9 +443,7 @@ impl World {
             self.registered.remove(&execution);
         }
         self.spread(done.news);
-        for told in done.told {
-            self.take(told);
-        }
+        self.tell(done.told);
         true
     }
 
@@ -469,9 +472,7 @@ impl World {
             self.registered.remove(&execution);
         }
         self.spread(done.news);
-        for told in done.told {
-            self.take(told);
-        }
+        self.tell(done.told);
         true
     }
 
@@ -498,7 +499,9 @@ impl World {
             self.invalidations.clear();
             self.sharing.forget_registrations();
             for n in 0..SESSIONS {
-                self.clients[n].inbox.push_back(Event::RegistrationsLost);
+                self.clients[n]
+                    .inbox
+                    .push_back(News::Event(Event::RegistrationsLost));
             }
             return true;
         }
@@ -521,7 +524,7 @@ impl World {
                 it.snapshot = Some(self.database.c);
             }
             while self.register(false) {}
-            busy |= self.finish(1);
+            busy |= self.end(1);
             for n in 0..SESSIONS {
                 busy |= self.deliver(n);
                 while self.clients[n].unsent > 0 {

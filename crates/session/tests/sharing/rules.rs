@@ -163,7 +163,7 @@ fn a_crowd_is_told_when_the_next_result_is_there() {
     assert!(
         done.news
             .iter()
-            .all(|told| told.anew.is_some() && told.moment == at(6))
+            .all(|told| told.news.is_kept_anew() && told.news.moment == at(6))
     );
     let ask = ask_from(1, 6);
     assert!(matches!(sharing.ask(9, Some(1), ask), Asked::Served(_)));
@@ -171,7 +171,7 @@ fn a_crowd_is_told_when_the_next_result_is_there() {
     let holds = done
         .news
         .into_iter()
-        .map(|told| told.anew.unwrap().hold(told.sub, told.run));
+        .map(|told| told.news.refused().unwrap());
     let unheld: Vec<Sub> = holds.filter_map(|hold| sharing.release(9, hold)).collect();
     assert_eq!(unheld, [next.calls[0].sub]);
 }
@@ -209,6 +209,6 @@ fn a_crowd_is_told_in_any_case() {
             sharing.failed(&ahead)
         };
         assert_eq!(done.news.len(), 1, "by a release: {by_release}");
-        assert_eq!(done.news[0].anew, None);
+        assert!(!done.news[0].news.is_kept_anew());
     }
 }
