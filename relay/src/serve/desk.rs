@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Waker};
 use pg_live_session::Event;
 use pg_live_session::sharing::{Asker, OutOfDate, Told};
 use tokio::task::unconstrained;
+use tokio::time::Instant;
 
 use super::nodes::Seat;
 use super::transaction::Open;
@@ -128,9 +129,9 @@ impl Desk {
     }
 
     /// Has the session take in what it was told, unless its task is at it.
-    fn visit(&self) {
+    fn visit(&self, now: Instant) {
         let is_left_with_more = match self.client.try_lock().as_deref_mut() {
-            Ok(Some(client)) => client.attend(),
+            Ok(Some(client)) => client.attend(now),
             Ok(None) => false,
             Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => true,
         };
@@ -188,8 +189,9 @@ struct Round(Vec<Arc<Desk>>);
 
 impl Round {
     fn go(mut self) {
+        let now = Instant::now();
         while let Some(desk) = self.0.pop() {
-            desk.visit();
+            desk.visit(now);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Counters, in Prometheus text form at `/metrics`.
 
 use std::fmt::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use pg_live_session::Counts;
@@ -80,9 +80,9 @@ const BUCKETS_US: [u64; 14] = [
 /// How long something took, as a histogram.
 #[derive(Debug, Default)]
 pub(crate) struct Times {
-    buckets: [AtomicU64; BUCKETS_US.len()],
-    count: AtomicU64,
-    sum_us: AtomicU64,
+    buckets: [Metric; BUCKETS_US.len()],
+    count: Metric,
+    sum_us: Metric,
 }
 
 impl Times {
@@ -90,10 +90,10 @@ impl Times {
         let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let place = BUCKETS_US.partition_point(|bound| *bound < us);
         if let Some(bucket) = self.buckets.get(place) {
-            bucket.fetch_add(1, Ordering::Relaxed);
+            bucket.add(1);
         }
-        self.sum_us.fetch_add(us, Ordering::Relaxed);
-        self.count.fetch_add(1, Ordering::Relaxed);
+        self.sum_us.add(us);
+        self.count.add(1);
     }
 
     fn render(&self, out: &mut String, name: &str, help: &str) {
@@ -102,16 +102,12 @@ impl Times {
         let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} histogram");
         let mut up_to = 0;
         for (bound, bucket) in BUCKETS_US.iter().zip(&self.buckets) {
-            up_to += bucket.load(Ordering::Relaxed);
+            up_to += bucket.get();
             let bound = Duration::from_micros(*bound).as_secs_f64();
             let _ = writeln!(out, "{name}_bucket{{le=\"{bound}\"}} {up_to}");
         }
-        let (count, sum_us) = (
-            self.count.load(Ordering::Relaxed),
-            self.sum_us.load(Ordering::Relaxed),
-        );
-        let sum = Duration::from_micros(sum_us).as_secs_f64();
-        let count = count.max(up_to);
+        let sum = Duration::from_micros(self.sum_us.get()).as_secs_f64();
+        let count = self.count.get().max(up_to);
         let _ = writeln!(
             out,
             "{name}_bucket{{le=\"+Inf\"}} {count}\n{name}_sum {sum}\n{name}_count {count}"
@@ -119,28 +115,52 @@ impl Times {
     }
 }
 
-/// One counter or gauge.
+/// A counter has so many places: threads that count at the same time do not wait for each other's cache lines.
+const PLACES: usize = 8;
+
+thread_local! {
+    /// Where this thread counts.
+    static PLACE: usize = {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        NEXT.fetch_add(1, Ordering::Relaxed) % PLACES
+    };
+}
+
 #[derive(Debug, Default)]
-pub(crate) struct Metric(AtomicU64);
+#[repr(align(64))]
+struct Place(AtomicU64);
+
+/// One counter, or one gauge that is counted up and down: the sum of its places.
+#[derive(Debug, Default)]
+pub(crate) struct Metric([Place; PLACES]);
 
 impl Metric {
-    /// What does not count costs nothing: all threads write to the same places.
     pub(crate) fn add(&self, n: u64) {
         if n > 0 {
-            self.0.fetch_add(n, Ordering::Relaxed);
+            self.place().fetch_add(n, Ordering::Relaxed);
         }
     }
 
+    /// A place may go below zero: the sum wraps back.
     pub(crate) fn subtract(&self, n: u64) {
-        self.0.fetch_sub(n, Ordering::Relaxed);
+        self.place().fetch_sub(n, Ordering::Relaxed);
     }
 
     pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        let places = self.0.iter().map(|place| place.0.load(Ordering::Relaxed));
+        places.fold(0, u64::wrapping_add)
     }
 
+    /// Of a gauge that is not counted.
     pub(crate) fn set(&self, n: u64) {
-        self.0.store(n, Ordering::Relaxed);
+        if let [first, ..] = &self.0 {
+            first.0.store(n, Ordering::Relaxed);
+        }
+    }
+
+    fn place(&self) -> &AtomicU64 {
+        let place = PLACE.with(|place| *place);
+        &self.0[place].0
     }
 }
 
@@ -186,7 +206,7 @@ impl Metrics {
 }
 
 fn render_one(out: &mut String, name: &str, kind: &str, help: &str, metric: &Metric) {
-    let value = metric.0.load(Ordering::Relaxed);
+    let value = metric.get();
     let total = if kind == "counter" && !name.ends_with("_total") {
         "_total"
     } else {

@@ -48,7 +48,12 @@ impl Executions {
     }
 
     fn now(&self) -> Millis {
-        Millis::try_from(self.started.elapsed().as_millis()).unwrap_or(Millis::MAX)
+        self.at(Instant::now())
+    }
+
+    fn at(&self, time: Instant) -> Millis {
+        let passed = time.saturating_duration_since(self.started);
+        Millis::try_from(passed.as_millis()).unwrap_or(Millis::MAX)
     }
 
     /// Whether a batch that takes long may be begun: others must find a connection.
@@ -140,12 +145,13 @@ pub(crate) fn unheld(news: News) -> Vec<Hold> {
 /// Takes in the run of a session. It is answered here, or later at the session's desk. `kept`: what was kept for it.
 pub(crate) fn ask(
     relay: &Arc<Relay>,
+    now: Instant,
     ask: Ask<Waiter>,
     kept: Option<Kept>,
 ) -> Option<Told<Waiter>> {
     relay.metrics.runs.add(1);
     let executions = &relay.executions;
-    let (now, owner) = (executions.now(), relay.control.owner());
+    let (now, owner) = (executions.at(now), relay.control.owner());
     if let Some(told) = kept.and_then(|kept| kept.serve(now, owner, &ask)) {
         relay.metrics.results_shared.add(1);
         return Some(told);

@@ -111,8 +111,13 @@ impl Socket {
     }
 
     /// What has happened. Frames are written in any case, and read if it is `listening`.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, listening: bool) -> Poll<Happened> {
-        if let Poll::Ready(happened) = self.poll_write(cx) {
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        listening: bool,
+    ) -> Poll<Happened> {
+        if let Poll::Ready(happened) = self.poll_write(cx, now) {
             return Poll::Ready(happened);
         }
         while self.said {
@@ -133,7 +138,7 @@ impl Socket {
     }
 
     /// Writes what can be written; what came of it. Pending, too, if nothing is left to write.
-    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Happened> {
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Happened> {
         loop {
             if let Some(meaning) = self.writing {
                 match Pin::new(&mut self.socket).poll_flush(cx) {
@@ -148,7 +153,7 @@ impl Socket {
                     Meaning::Parted => {
                         self.said = true;
                         self.queue.clear();
-                        self.since = Instant::now();
+                        self.since = now;
                         return Poll::Ready(Happened::Parted);
                     }
                 }
@@ -166,7 +171,7 @@ impl Socket {
                     return Poll::Ready(Happened::Ended);
                 }
                 self.writing = Some(meaning);
-                self.since = Instant::now();
+                self.since = now;
             }
         }
     }

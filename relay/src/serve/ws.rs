@@ -63,6 +63,7 @@ pub(crate) async fn serve(relay: Arc<Relay>, socket: WebSocket, chunks: bool) {
         session: Session::new(number, Limits::default()),
         number,
         started,
+        now: started,
         timer: Box::pin(sleep_until(started + FAR)),
         silence: Silence::new(started),
         work: FuturesUnordered::new(),
@@ -93,6 +94,8 @@ pub(super) struct Client {
     session: Session,
     number: u32,
     started: Instant,
+    /// When its task, or a visitor, began with what has happened: thousands of sessions ask the clock once each.
+    now: Instant,
     timer: Pin<Box<Sleep>>,
     silence: Silence,
     work: FuturesUnordered<BoxFuture<'static, Event>>,
@@ -135,6 +138,7 @@ enum Leaving {
 impl Client {
     /// Takes in what has happened. Ready when the session is over.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.now = Instant::now();
         for _ in 0..TURNS {
             if self.session.is_finished() {
                 return Poll::Ready(());
@@ -170,7 +174,7 @@ impl Client {
         }
         let listening = self.is_listening();
         if self.connected
-            && let Poll::Ready(happened) = self.socket.poll(cx, listening)
+            && let Poll::Ready(happened) = self.socket.poll(cx, self.now, listening)
         {
             self.on_socket(happened);
             return true;
@@ -180,7 +184,8 @@ impl Client {
 
     /// Takes in what it was told and writes what can be written at once, for somebody else's task. Whether something is
     /// left to its own.
-    pub(super) fn attend(&mut self) -> bool {
+    pub(super) fn attend(&mut self, now: Instant) -> bool {
+        self.now = now;
         for _ in 0..TURNS {
             let Some(news) = self.desk.next_news() else {
                 break;
@@ -190,7 +195,7 @@ impl Client {
         // What has to wait is written by its own task.
         let mut nobody = Context::from_waker(Waker::noop());
         while self.connected
-            && let Poll::Ready(happened) = self.socket.poll_write(&mut nobody)
+            && let Poll::Ready(happened) = self.socket.poll_write(&mut nobody, self.now)
         {
             self.on_socket(happened);
         }
@@ -220,7 +225,7 @@ impl Client {
     fn plan_to_leave(&mut self) {
         if self.leaving == Leaving::No {
             let turn = self.relay.config.drain.spread.mul_f64(rand::random());
-            self.leaving = Leaving::At(Instant::now() + turn);
+            self.leaving = Leaving::At(self.now + turn);
         }
     }
 
@@ -244,11 +249,12 @@ impl Client {
         let silence = self.is_listening().then(|| self.silence.deadline());
         let due = [leaves_at, self.wake_at(), socket, silence];
         let due = due.into_iter().flatten().min();
-        due.unwrap_or_else(|| Instant::now() + FAR)
+        due.unwrap_or_else(|| self.now + FAR)
     }
 
     fn on_time(&mut self) {
         let now = Instant::now();
+        self.now = now;
         if matches!(self.leaving, Leaving::At(turn) if turn <= now) {
             self.leaving = Leaving::Answering;
             self.leave_when_answered();
@@ -276,11 +282,12 @@ impl Client {
     }
 
     fn now(&self) -> Millis {
-        Millis::try_from(self.started.elapsed().as_millis()).unwrap_or(Millis::MAX)
+        let passed = self.now.saturating_duration_since(self.started);
+        Millis::try_from(passed.as_millis()).unwrap_or(Millis::MAX)
     }
 
     fn hear(&mut self, frame: Message) {
-        self.silence.end(Instant::now());
+        self.silence.end(self.now);
         let event = match frame {
             Message::Text(text) => match wire::parse(text.as_str()) {
                 Ok(Heard::Message(message)) => Event::Message(message),
@@ -332,7 +339,7 @@ impl Client {
     /// Has a run executed, or takes over what another one has given.
     fn run(&mut self, run: Run) {
         let ask = self.ask(run, self.relay.nodes.has_replicas());
-        self.served = sharing::ask(&self.relay, ask, self.kept.take());
+        self.served = sharing::ask(&self.relay, self.now.into_std(), ask, self.kept.take());
     }
 
     fn ask(&self, run: Run, alone: bool) -> Ask<Waiter> {
@@ -368,7 +375,7 @@ impl Client {
             self.judging = false;
             self.is_admin = matches!(authentication, Authentication::Admin { .. });
             // It was the token's time that passed, not the client's.
-            self.silence.end(Instant::now());
+            self.silence.end(self.now);
         }
         if let Event::Malformed(reason) = &event {
             info!(session = self.number, reason, "a client broke the protocol");
@@ -378,7 +385,7 @@ impl Client {
             event,
             Event::Invalidated { .. } | Event::MutationFinished { .. }
         ) {
-            self.news_since.get_or_insert_with(Instant::now);
+            self.news_since.get_or_insert(self.now);
         }
         if matches!(event, Event::Disconnected) {
             self.desk.leave();
@@ -419,7 +426,8 @@ impl Client {
                 if matches!(message, ServerMessage::Transition(_))
                     && let Some(since) = self.news_since.take()
                 {
-                    self.relay.metrics.delivery_seconds.observe(since.elapsed());
+                    let took = self.now.saturating_duration_since(since);
+                    self.relay.metrics.delivery_seconds.observe(took);
                 }
                 self.send(&message);
             }
