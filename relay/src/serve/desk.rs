@@ -22,7 +22,7 @@ use super::ws::Client;
 /// For fewer it is not worth a visit: their tasks are woken.
 const MANY: usize = 8;
 /// So many sessions are visited in one go; other tasks are not kept waiting for longer.
-const ROUND: usize = 64;
+pub(crate) const ROUND: usize = 64;
 
 /// Something that a session is told. Small: each session has room for some of them.
 pub(crate) enum News {
@@ -178,7 +178,8 @@ pub(crate) fn visit_all(mut desks: Vec<Arc<Desk>>) {
         return desks.iter().for_each(|desk| desk.inbox().wake());
     }
     while !desks.is_empty() {
-        let round = Round(desks.split_off(desks.len().saturating_sub(ROUND)));
+        let rest = desks.split_off(desks.len().min(ROUND));
+        let round = Round(std::mem::replace(&mut desks, rest));
         // Writing to a socket does not count as work of the task that goes round.
         tokio::spawn(unconstrained(async move { round.go() }));
     }

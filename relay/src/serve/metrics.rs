@@ -153,9 +153,8 @@ impl Metric {
 
     /// Of a gauge that is not counted.
     pub(crate) fn set(&self, n: u64) {
-        if let [first, ..] = &self.0 {
-            first.0.store(n, Ordering::Relaxed);
-        }
+        let [first, ..] = &self.0;
+        first.0.store(n, Ordering::Relaxed);
     }
 
     fn place(&self) -> &AtomicU64 {

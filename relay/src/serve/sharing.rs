@@ -10,7 +10,7 @@ use pg_live_session::{Millis, Moment, QueryResult, Sub};
 use tokio::time::sleep;
 
 use super::Relay;
-use super::desk::{Desk, News, Waiter, visit_all};
+use super::desk::{self, Desk, News, Waiter};
 use super::nodes::{Reading, Seat};
 use super::runs::{self, Attempt, Next, Strikes};
 use super::transaction::{Culprit, Executed, Open};
@@ -121,14 +121,20 @@ impl Round {
 
     fn tell_one(&mut self, desk: Arc<Desk>, news: News) {
         match desk.tell_before_visit(news) {
-            Ok(()) => self.to_visit.push(desk),
+            Ok(()) => {
+                self.to_visit.push(desk);
+                // The first are visited while others are told.
+                if self.to_visit.len() >= desk::ROUND {
+                    desk::visit_all(std::mem::take(&mut self.to_visit));
+                }
+            }
             Err(news) => self.unheld.extend(unheld(news)),
         }
     }
 
     /// Has them take it in. The table is not locked any more.
     fn end(self, relay: &Relay) {
-        visit_all(self.to_visit);
+        desk::visit_all(self.to_visit);
         release(relay, self.unheld);
     }
 }

@@ -14,13 +14,12 @@
 //! - A session that asks for just that when it is told is answered with what came with the news ([`Kept`](super::Kept)).
 //!   It is among the holders, so an invalidation is on its way to it, or will be.
 
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use super::hold::Execution;
+use super::hold::{Execution, Holders};
 use super::{Asker, OutOfDate, Question, Sharing, State, Unit, UnitId, Who};
 use crate::sharing::kept::{Anew, Next};
-use crate::{Millis, Moment, Sub};
+use crate::{Millis, Moment, RunNumber, Sub};
 
 /// So many sessions are a crowd: for fewer it is not worth it.
 pub(super) const CROWD: usize = 16;
@@ -33,6 +32,35 @@ pub struct Invalidation<W> {
     pub asker: W,
     /// What it is told.
     pub news: OutOfDate,
+}
+
+/// Those who hold a result that is out of date.
+#[derive(Debug)]
+pub(super) struct Stale<W> {
+    execution: Sub,
+    /// A snapshot from here on sees why.
+    moment: Moment,
+    holders: Holders<W>,
+}
+
+impl<W> Stale<W> {
+    fn of(&self, (sub, run): (Sub, RunNumber), asker: W, anew: Option<Anew>) -> Invalidation<W> {
+        let (execution, moment) = (self.execution, self.moment);
+        let news = OutOfDate {
+            sub,
+            run,
+            execution,
+            moment,
+            anew,
+        };
+        Invalidation { asker, news }
+    }
+
+    /// What they are told if nothing is kept for them.
+    pub(super) fn told(mut self) -> impl Iterator<Item = Invalidation<W>> {
+        let holders = std::mem::take(&mut self.holders).into_iter();
+        holders.map(move |(sub, (run, asker))| self.of((sub, run), asker, None))
+    }
 }
 
 /// What becomes of the news that an execution is out of date.
@@ -66,21 +94,14 @@ impl<W: Asker> Sharing<W> {
         for unit in &touched.units {
             self.retire(now, *unit, false);
         }
-        let holders = touched.holders.into_iter();
-        let news = holders.map(|(sub, (run, asker))| {
-            let news = OutOfDate {
-                sub,
-                run,
-                execution,
-                moment,
-                anew: None,
-            };
-            Invalidation { asker, news }
-        });
-        let news = news.collect();
+        let stale = Stale {
+            execution,
+            moment,
+            holders: touched.holders,
+        };
         let Some((questions, keeps)) = ahead else {
             return Invalidated {
-                told: news,
+                told: stale.told().collect(),
                 wanted: None,
             };
         };
@@ -88,7 +109,7 @@ impl<W: Asker> Sharing<W> {
             questions,
             identity: touched.identity,
             waiting: Vec::new(),
-            news,
+            stale: Some(stale),
             state: State::Delayed,
             keeps,
         };
@@ -115,35 +136,40 @@ impl<W: Asker> Sharing<W> {
         worth.then(|| (Arc::clone(&unit.questions), unit.keeps))
     }
 
-    /// What the sessions of a unit that has ended are told. The next result is kept for them, if it is to be had.
-    pub(super) fn news_of(
+    /// What those are told who show the result before that of a unit that has ended. The next one is kept for them, if it
+    /// is to be had.
+    pub(super) fn tell_of(
         &mut self,
-        news: Vec<Invalidation<W>>,
+        stale: Option<Stale<W>>,
         next: Option<Next>,
-    ) -> impl Iterator<Item = Invalidation<W>> {
-        let mut kept = next.and_then(|next| {
-            let holders = &mut self.executions.get_mut(&next.execution)?.holders;
-            holders.reserve(news.len());
-            Some((holders, Anew::from(next)))
+        told: &mut Vec<Invalidation<W>>,
+    ) {
+        let Some(stale) = stale else {
+            return;
+        };
+        let kept = next.and_then(|next| {
+            let execution = self.executions.get_mut(&next.execution)?;
+            Some((execution, Anew::from(next)))
         });
-        news.into_iter().map(move |mut told| {
-            if let Some((holders, anew)) = &mut kept
-                && !told.asker.is_gone()
-                && let Entry::Vacant(place) = holders.entry(told.news.sub)
-            {
-                place.insert((told.news.run, told.asker.clone()));
-                told.news.anew = Some(anew.clone());
-            }
-            told
-        })
+        let Some((execution, anew)) = kept else {
+            return told.extend(stale.told());
+        };
+        // Who has asked meanwhile was given it already.
+        let others = std::mem::take(&mut execution.holders);
+        told.extend(stale.holders.iter().map(|(sub, (run, asker))| {
+            let anew = (!others.contains_key(sub)).then(|| anew.clone());
+            stale.of((*sub, *run), asker.clone(), anew)
+        }));
+        execution.holders = stale.holders;
+        execution.holders.extend(others);
     }
 
     /// R10: whatever is known by now is told before somebody is given a release.
     pub(super) fn all_news(&mut self) -> Vec<Invalidation<W>> {
         let ahead = std::mem::take(&mut self.ahead);
         let units = ahead.into_iter();
-        let news = units.filter_map(|id| Some(std::mem::take(&mut self.units.get_mut(&id)?.news)));
-        news.flatten().collect()
+        let stale = units.filter_map(|id| self.units.get_mut(&id)?.stale.take());
+        stale.flat_map(Stale::told).collect()
     }
 
     /// The unit is over or gone.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::ahead::Stale;
 use super::hold::Execution;
 use super::kept::Next;
 use super::{
@@ -166,7 +167,7 @@ impl<W: Asker> Sharing<W> {
         batch
             .failed
             .extend(gone.map(|it| Told::failed(it.ask.asker, it.ask.run.number)));
-        if unit.waiting.is_empty() && unit.news.is_empty() {
+        if unit.waiting.is_empty() && unit.stale.is_none() {
             let questions = Arc::clone(&unit.questions);
             self.units.remove(&id);
             if let Some(slot) = self.slots.get_mut(&questions) {
@@ -342,7 +343,7 @@ impl<W: Asker> Sharing<W> {
             State::Queued { .. } | State::Delayed | State::Done(_) => return,
         };
         let waiting = std::mem::take(&mut unit.waiting);
-        let news = std::mem::take(&mut unit.news);
+        let stale = unit.stale.take();
         let questions = Arc::clone(&unit.questions);
         let executions: Vec<Sub> = questions
             .iter()
@@ -385,8 +386,7 @@ impl<W: Asker> Sharing<W> {
         self.forget_ahead(id);
         let is_to_be_had = all_in_force && !misnamed;
         let next = shown.next(&questions, &executions, (owner, until));
-        done.news
-            .extend(self.news_of(news, next.filter(|_| is_to_be_had)));
+        self.tell_of(stale, next.filter(|_| is_to_be_had), &mut done.news);
         if !all_in_force || misnamed {
             let late = !misnamed && !all_in_force;
             self.units.remove(&id);
@@ -559,7 +559,7 @@ impl<W: Asker> Sharing<W> {
             if let Some(slot) = self.slots.get_mut(&unit.questions) {
                 slot.unit.take_if(|known| *known == id);
             }
-            news.extend(unit.news);
+            news.extend(unit.stale.into_iter().flat_map(Stale::told));
             let waiting = unit.waiting.into_iter();
             told.extend(waiting.map(|it| Told::failed(it.ask.asker, it.ask.run.number)));
         }

@@ -17,9 +17,11 @@ pub(super) struct Execution<W> {
     pub(super) answer: Option<Answer>,
     /// A commit has touched it.
     pub(super) invalidated: Option<Moment>,
-    /// By the sub of the session.
-    pub(super) holders: HashMap<Sub, (RunNumber, W)>,
+    pub(super) holders: Holders<W>,
 }
+
+/// Who holds a result, by the sub of the session: the run that it was given to.
+pub(super) type Holders<W> = HashMap<Sub, (RunNumber, W)>;
 
 impl<W> Execution<W> {
     pub(super) fn is_over(&self) -> bool {

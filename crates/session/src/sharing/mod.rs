@@ -35,6 +35,7 @@ pub use batch::{Batch, Call, Done, Observed, Outcome};
 pub use hold::{Hold, Told};
 pub use kept::{Holds, Kept, OutOfDate, Outdated};
 
+use ahead::Stale;
 use hold::Execution;
 use pace::Pace;
 use queue::{Lane, Queue};
@@ -113,7 +114,7 @@ struct Unit<W> {
     /// They wait for the answer.
     waiting: Vec<Waiting<W>>,
     /// They are told that what they show is out of date when this has been executed.
-    news: Vec<Invalidation<W>>,
+    stale: Option<Stale<W>>,
     state: State,
     /// The record of the invalidator is wanted (R10).
     keeps: bool,
@@ -219,7 +220,7 @@ impl<W: Asker> Sharing<W> {
                 ask,
                 joined_late: false,
             }],
-            news: Vec::new(),
+            stale: None,
             state: State::Delayed,
         };
         match self.enqueue(now, unit, fresh) {
@@ -315,7 +316,7 @@ impl<W: Asker> Sharing<W> {
             unit.state = self.queue.push(id, lane, now);
             now
         };
-        if !unit.news.is_empty() {
+        if unit.stale.is_some() {
             self.ahead.insert(id);
         }
         self.units.insert(id, unit);
@@ -341,7 +342,7 @@ impl<W: Asker> Sharing<W> {
                 ask,
                 joined_late: false,
             }],
-            news: Vec::new(),
+            stale: None,
             state: State::Delayed,
         };
         self.units.insert(id, unit);
