@@ -64,12 +64,14 @@ async function run(part) {
   const started = performance.now();
   let server;
   try {
+    const { prepare, measure } = await import(`./parts/${part}.mjs`);
+    // What is added to the files of the server is there before it starts: it takes a copy of them.
+    await prepare?.();
     if (PARTS[part].server) {
       say(`${part}: starting a server`);
       server = await Server.start({ source: APP, ownRelay: PARTS[part].ownRelay ?? false });
       report.database = await databaseSettings(server);
     }
-    const { measure } = await import(`./parts/${part}.mjs`);
     Object.assign(report, await measure({ server, say, quick: QUICK }));
   } catch (error) {
     console.error(error);

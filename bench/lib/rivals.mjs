@@ -17,7 +17,10 @@ export const RIVALS = {
   zero: { label: "zero-cache 1.9.0 with Zero's own client", server: "zero-cache", clients: "zero-cache", schema: [], isAdmin: true, needs: () => installPeer("zero-cache") },
 };
 
-/** The output plugin's file; newer servers must also be told that it may be used. */
+/** Adds the output plugin's file to those of the server; what fails is told when the rival is started. */
+export const prepareRivals = () => addServerPackage("postgresql-15-wal2json").catch(() => {});
+
+/** Newer servers must also be told that the output plugin may be used. */
 async function addWal2json(server) {
   await addServerPackage("postgresql-15-wal2json");
   const admin = server.sql({ admin: true, max: 1 });
@@ -65,7 +68,11 @@ export async function startRival(name, server) {
   const owner = await makePeerDatabase(server, database, schema);
   const databaseUrl = isAdmin ? withDatabase(server.env.PG_LIVE_ADMIN_URL, database) : owner;
   await fill(databaseUrl);
-  const process = folder === undefined ? undefined : await PeerServer.start(folder, databaseUrl, env);
+  const begin = () => PeerServer.start(folder, databaseUrl, env);
+  const process = folder === undefined ? undefined : await begin().catch(async (error) => {
+    await forget(server.sql({ admin: true, max: 1 }), database);
+    throw error;
+  });
   const open = (layout) => {
     const place = { url: process?.url ?? databaseUrl, databaseUrl, layout };
     return clients === undefined ? openRequery(place) : openRemote({ ...place, url: place.url.replace(/^ws:/, "http:"), name: clients });

@@ -78,6 +78,9 @@ function timeTable(title, summaries, note) {
   return { title, columns: ["µs", "p50", "times PL/pgSQL"], rows, note };
 }
 
+/** What fails is told when it is measured. */
+export const prepare = () => installPython().catch(() => {});
+
 /** Measures all of it with one server. */
 export async function measure({ server, say, quick }) {
   const size = quick ? SIZES.quick : SIZES.full;

@@ -9,6 +9,8 @@ import { makePeerDatabase, PeerServer } from "../lib/peer.mjs";
 import { layOut, openFloor } from "../lib/sides.mjs";
 import { inTurns, median, ratioOfRounds, spread, summarize } from "../lib/stats.mjs";
 
+export { prepareRivals as prepare } from "../lib/rivals.mjs";
+
 const SIZES = {
   full: { sessions: 100, rounds: 5, writes: 20, slowWrites: 4, floods: 5, flood: 1_000, idleMs: 6_000 },
   quick: { sessions: 20, rounds: 3, writes: 5, slowWrites: 2, floods: 3, flood: 100, idleMs: 0 },

@@ -9,6 +9,8 @@ import { layOut } from "../lib/sides.mjs";
 import { inTurns, median, summarize } from "../lib/stats.mjs";
 import { flood, single } from "./peers.mjs";
 
+export { prepareRivals as prepare } from "../lib/rivals.mjs";
+
 const SESSIONS = 100;
 const ROUNDS = 3;
 const WRITES = 10;
@@ -25,7 +27,7 @@ const SETTINGS = {
   zero: { variable: "SYNC_WORKERS", values: [1, 2], used: 2 },
 };
 const POOLS = [4, 8, 16, 32, 64];
-const POOL_USED = 8;
+const POOL_USED = 32;
 
 async function rivalPoint(server, name, variable, value) {
   RIVALS[name].env = { ...RIVALS[name].env, [variable]: String(value) };

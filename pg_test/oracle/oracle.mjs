@@ -8,7 +8,10 @@ import { makeTransaction } from "./writes.mjs";
 const OWNER = 4711;
 /** Queries and writes of all kinds. */
 const ALL_KINDS = { makeSchema, makeQueries, makeTransaction };
-const digest = (sql) => `(SELECT md5(coalesce(string_agg(t, '|' ORDER BY t), '')) FROM (SELECT q::text AS t FROM (${sql}) AS q) AS s)`;
+/** The text of a function that gives a query's result as a digest: its plan is kept, which a query's own text would not be. */
+const digest = ({ sub, sql }) => `CREATE FUNCTION pg_temp.digest_${sub}() RETURNS text LANGUAGE plpgsql STABLE AS $digest$ BEGIN
+  RETURN (SELECT md5(coalesce(string_agg(t, '|' ORDER BY t), '')) FROM (SELECT q::text AS t FROM (${sql}) AS q) AS s); END $digest$`;
+const call = ({ sub }) => `pg_temp.digest_${sub}()`;
 
 /** A result that stands for an error: which one is not compared. */
 const FAILED = "error";
@@ -54,6 +57,9 @@ export class Oracle {
     await reader.query("SET search_path = o, public");
     await reader.query("SELECT set_config('request.who', '3', false)");
     await reader.query("SELECT live.prepare_connection()");
+    for (const query of this.queries) {
+      await reader.query(digest(query));
+    }
     this.boot = await until("the worker is up", async () => {
       const { rows } = await reader.query("SELECT live.attach($1) AS boot", [OWNER]);
       return Number(rows[0].boot);
@@ -82,7 +88,7 @@ export class Oracle {
   /** Compares what was not invalidated, and runs the rest again; stops at the first divergence. */
   async step(all = true) {
     const chosen = all || this.sample === null ? null : this.#choose();
-    await until("a round at one snapshot", async () => (await this.#round(chosen)) || this.failure, { timeout: 600_000 });
+    await until("a round at one snapshot", async () => (await this.#round(chosen)) || this.failure, { timeout: 600_000, every: 1 });
     if (this.failure) {
       throw this.failure;
     }
@@ -167,16 +173,14 @@ export class Oracle {
       const together = of.filter(({ result }) => result !== FAILED);
       const alone = new Set(of.filter(({ result }) => result === FAILED));
       try {
-        const list = together.map(({ sql }) => digest(sql)).join(", ");
-        const name = queries === this.queries && alone.size === 0 ? `all ${role}` : undefined;
-        const { rows } = await this.reader.query({ text: `SELECT ARRAY[${list}]::text[] AS r`, name });
+        const { rows } = await this.reader.query(`SELECT ARRAY[${together.map(call).join(", ")}]::text[] AS r`);
         together.forEach((query, index) => results.set(query, rows[0].r[index]));
       } catch {
         await this.reader.query("ROLLBACK TO r");
         together.forEach((query) => alone.add(query));
       }
       for (const query of alone) {
-        const rows = await this.reader.query(`SELECT ${digest(query.sql)} AS r`).then(({ rows }) => rows, () => null);
+        const rows = await this.reader.query(`SELECT ${call(query)} AS r`).then(({ rows }) => rows, () => null);
         results.set(query, rows?.[0].r ?? FAILED);
         await this.reader.query("ROLLBACK TO r");
       }

@@ -6,7 +6,7 @@
 import { WebSocketServer } from "ws";
 import pg from "pg";
 
-const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, max: Number(process.env.POOL_SIZE ?? 8) });
+const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, max: Number(process.env.POOL_SIZE ?? 32) });
 const READ = { name: "read", text: "SELECT balance FROM accounts WHERE name = $1" };
 const WRITE = { name: "write", text: "UPDATE accounts SET balance = $2 WHERE name = $1" };
 const CALL = { name: "call", text: "SELECT transfer($1, $2, $3)" };

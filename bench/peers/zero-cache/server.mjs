@@ -17,12 +17,22 @@ const CLI = fileURLToPath(new URL("node_modules/@rocicorp/zero/out/zero/src/cli.
 const listen = (server) =>
   new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server.address().port)));
 
-/** A port that is free now; zero-cache uses the next two as well. */
+const isFree = (port) =>
+  new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen(port, () => server.close(() => resolve(true)));
+  });
+
+/** A port that is free now; zero-cache uses the next two as well. Below those that the system gives to connections. */
 async function freePort() {
-  const server = createServer();
-  const port = await listen(server);
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000);
+    const free = await Promise.all([port, port + 1, port + 2].map(isFree));
+    if (free.every(Boolean)) {
+      return port;
+    }
+  }
 }
 
 /** The app's query endpoint. */
