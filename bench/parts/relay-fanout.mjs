@@ -55,10 +55,12 @@ async function run(clients, { rounds, writes }, server, writer) {
   const arms = { live: arm(live, write), bare: arm(listeners, async (n) => bare.send(frame(n))) };
   try {
     await inTurns(arms, 1); // Warm.
-    const [before, cpu] = [await relayMetrics(server.url), await processCpu(relay)];
+    const pids = { relay, bare: bare.process.pid, clients: live.process.pid };
+    const cpu = async () => Object.fromEntries(await Promise.all(Object.entries(pids).map(async ([name, pid]) => [name, await processCpu(pid)])));
+    const [before, cpuBefore] = [await relayMetrics(server.url), await cpu()];
     const seconds = await inTurns(arms, rounds);
-    const after = await relayMetrics(server.url);
-    const relayCpu = (await processCpu(relay)) - cpu;
+    const [after, cpuAfter] = [await relayMetrics(server.url), await cpu()];
+    const microseconds = (name) => ((cpuAfter[name] - cpuBefore[name]) * 1000) / (rounds * writes * clients);
     const perSecond = (name) => seconds[name].map(([value]) => (clients * writes) / value);
     const of = (name) => after[name] - before[name];
     return {
@@ -67,7 +69,7 @@ async function run(clients, { rounds, writes }, server, writer) {
       timesBare: spread(perSecond("live").map((value, round) => value / perSecond("bare")[round])),
       executionsPerWrite: of("pg_live_executions_total") / (rounds * writes),
       resultsPerWrite: of("pg_live_results_sent_total") / (rounds * writes),
-      relayMicrosecondsPerDelivery: (relayCpu * 1000) / (rounds * writes * clients),
+      microsecondsPerDelivery: { relay: microseconds("relay"), bare: microseconds("bare"), clients: microseconds("clients") },
     };
   } finally {
     live.stop();
@@ -93,11 +95,11 @@ export async function measure({ server, say, quick }) {
     ratio(it.timesBare),
     figure(it.executionsPerWrite),
     figure(it.resultsPerWrite),
-    figure(it.relayMicrosecondsPerDelivery),
+    ...["relay", "bare", "clients"].map((name) => figure(it.microsecondsPerDelivery[name])),
   ]);
   const table = {
     title: "One live query shared by all clients",
-    columns: ["clients", "deliveries/s", "bare loop", "ratio", "executions per write", "results per write", "relay µs of a core per delivery"],
+    columns: ["clients", "deliveries/s", "bare loop", "ratio", "executions per write", "results per write", "µs of a core per delivery: relay", "bare loop", "a client"],
     rows,
     note:
       `Each write waits until all clients show the one before; each frame is checked. The bare loop of tokio-tungstenite sends ` +
