@@ -4,10 +4,12 @@ use crate::Millis;
 
 /// A result that was invalidated within this time is one of a query that is written all the time.
 const SHORT: Millis = 20;
-/// So many of them in a row, and the query is executed only once in [`SLOW`].
+/// So many of them in a row, and the query is executed at a bounded rate.
 const PATIENT: u32 = 64;
-/// Between the beginnings of two executions of such a query.
-const SLOW: Millis = 20;
+/// Between the beginnings of two executions of such a query pass so many times what one takes ...
+const TIMES: Millis = 8;
+/// ... but no less, and no more than this.
+const SLOW: std::ops::RangeInclusive<Millis> = 4..=20;
 /// How long the past is remembered.
 const MEMORY: Millis = 10_000;
 
@@ -52,7 +54,8 @@ impl Pace {
             0
         };
         let slow = if self.short_lived >= PATIENT {
-            self.begun + SLOW
+            let took = self.done.saturating_sub(self.begun);
+            self.begun + (TIMES * took).clamp(*SLOW.start(), *SLOW.end())
         } else {
             0
         };
@@ -80,7 +83,12 @@ mod tests {
             pace.invalidated(now + 3, false);
             now += 4;
         }
-        assert_eq!(pace.earliest(), now - 4 + SLOW);
+        assert_eq!(pace.earliest(), now - 4 + TIMES);
+        for (took, slow) in [(0, 4), (2, 16), (9, 20)] {
+            pace.begin(now);
+            pace.end(now + took);
+            assert_eq!(pace.earliest(), now + slow);
+        }
         pace.begin(now);
         pace.end(now + 1);
         pace.invalidated(now + 1 + SHORT, false);
