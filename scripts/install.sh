@@ -18,7 +18,8 @@ stripped() {
 }
 
 stripped "$target/release/libpg_live.so" "$lib/pg_live.so"
-install -m 644 "$root/pg_live.control" "$root"/sql/pg_live--*.sql "$share/"
+install -m 644 "$root/pg_live.control" "$share/"
+extension_script "$share/pg_live--$extension_version.sql"
 stripped "$target/release/pg-live" "${PREFIX:-/usr/local}/bin/pg-live"
 say "installed. In postgresql.conf set shared_preload_libraries = 'pg_live', restart the server, then"
 say "in a UTF8 database: CREATE EXTENSION pg_live; SELECT live.setup('<role that deploys>');"

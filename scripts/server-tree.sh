@@ -10,7 +10,7 @@ set -euo pipefail
 
 tree=${1:?folder of the tree}
 library=${2:?the extension\'s library}
-root=$(cd "$(dirname "$0")/.." && pwd)
+. "$(dirname "$0")/common.sh"
 pg_config=${PGRX_PG_CONFIG_PATH:-pg_config}
 
 bin=$("$pg_config" --bindir)
@@ -43,9 +43,11 @@ link "$share/extension" "$tree$share/extension"
 
 # Ours win over an installed version.
 rm -f "$tree$share/extension"/pg_live--*.sql
-for file in "$root/pg_live.control" "$root"/sql/pg_live--*.sql; do
-    [ -L "$tree$share/extension/${file##*/}" ] && rm "$tree$share/extension/${file##*/}"
-    replace "$file" "$tree$share/extension/${file##*/}"
-done
-[ -L "$tree$lib/pg_live.so" ] && rm "$tree$lib/pg_live.so"
-replace "$library" "$tree$lib/pg_live.so"
+extension_script "$tree/pg_live.sql"
+ours() {
+    if [ -L "$2" ]; then rm "$2"; fi
+    replace "$1" "$2"
+}
+ours "$root/pg_live.control" "$tree$share/extension/pg_live.control"
+ours "$tree/pg_live.sql" "$tree$share/extension/pg_live--$extension_version.sql"
+ours "$library" "$tree$lib/pg_live.so"

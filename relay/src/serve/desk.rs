@@ -185,14 +185,15 @@ pub(crate) fn visit_all(mut desks: Vec<Arc<Desk>>) {
     }
 }
 
-/// Sessions to be visited. One that panics does not keep the others from being told.
+/// Sessions to be visited. If one panics it and all that follow are woken.
 struct Round(Vec<Arc<Desk>>);
 
 impl Round {
     fn go(mut self) {
         let now = Instant::now();
-        while let Some(desk) = self.0.pop() {
+        while let Some(desk) = self.0.last() {
             desk.visit(now);
+            self.0.pop();
         }
     }
 }
