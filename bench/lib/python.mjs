@@ -1,4 +1,7 @@
 // A peer for LANGUAGE js: PL/Python, and PL/Python with mini-racer, PyPI's package of V8.
+import { chmod, cp, mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { addPythonPackage, addServerPackage } from "./install.mjs";
 
 const MINI_RACER = "mini-racer==0.14.1";
@@ -7,6 +10,14 @@ const MINI_RACER = "mini-racer==0.14.1";
 export async function installPython() {
   await addServerPackage("postgresql-plpython3-15");
   return addPythonPackage(MINI_RACER);
+}
+
+/** A copy of the packages that the account of the server can read, wherever the project is; who asks for it removes it. */
+export async function packagesForServer() {
+  const folder = await mkdtemp(join(tmpdir(), "pg-live-python-"));
+  await chmod(folder, 0o755);
+  await cp(await installPython(), folder, { recursive: true });
+  return folder;
 }
 
 /** An empty function in PL/Python, and one that calls one of mini-racer, whose context it keeps. */

@@ -1,8 +1,9 @@
 // What functions of LANGUAGE js cost beside PL/pgSQL's: an empty one and one read by primary key, called row by row in one
 // statement and statement by statement.
+import { rm } from "node:fs/promises";
 import pg from "pg";
 import { figure, ratio } from "../lib/format.mjs";
-import { installPython, pythonFunctions } from "../lib/python.mjs";
+import { installPython, packagesForServer, pythonFunctions } from "../lib/python.mjs";
 import { inTurns, ratioOfRounds, summarize } from "../lib/stats.mjs";
 
 /** Calls in one statement, and statements of one call each, per round. The peer in Python is slower. */
@@ -88,8 +89,11 @@ export async function measure({ server, say, quick }) {
   await client.connect();
   await client.query(SETUP);
   let names = Object.keys(LABELS);
+  let packages;
   try {
-    await client.query(pythonFunctions("language_js", await installPython()));
+    packages = await packagesForServer();
+    await client.query(pythonFunctions("language_js", packages));
+    await client.query("SELECT language_js.py_empty(1)");
   } catch (error) {
     say(`language-js: without PL/Python and mini-racer: ${error.message}`);
     names = names.filter((name) => !name.includes("py"));
@@ -99,6 +103,9 @@ export async function measure({ server, say, quick }) {
   say("language-js: a statement per call");
   const statements = await measureWay(client, names, byStatement, size);
   await client.end();
+  if (packages !== undefined) {
+    await rm(packages, { recursive: true });
+  }
   const rounds = `${size.rounds} rounds in turns, on one connection`;
   const timesFaster = (summaries) => (names.includes("py_empty") ? summaries.py_empty.p50 / summaries.js_empty.p50 : undefined);
   return {
