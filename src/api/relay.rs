@@ -21,6 +21,7 @@ use crate::pg::function::Call;
 use crate::pg::session::{self, Subtransaction};
 use crate::pg::snapshot::{self, Origin};
 use crate::pg::spi::{self, Access, Param};
+use crate::pg::xact::{self, Isolation};
 use crate::reads;
 
 fn text(value: Option<String>) -> Option<Datum> {
@@ -239,6 +240,11 @@ pub(super) fn run_mutation(call: &mut Call) -> Result<Datum> {
     let identity: Option<String> = call.optional(2);
     let session: Option<String> = call.optional(3);
     let key = session.map(|session| (session, call.optional::<i64>(4).unwrap_or(0)));
+    if xact::isolation() != Isolation::Serializable {
+        return Err(Error::WrongTransaction(
+            "live.run_mutation needs a SERIALIZABLE transaction".to_owned(),
+        ));
+    }
     let (caller, identity) = caller(identity.as_deref())?;
     let request = Request {
         path: &path,

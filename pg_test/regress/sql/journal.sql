@@ -32,8 +32,10 @@ BEGIN;
 SELECT length(live.mutation('messages:send', '{"author": "log", "body": "x"}')::text);
 ROLLBACK;
 SELECT live.query('messages:nowhere');
+BEGIN ISOLATION LEVEL SERIALIZABLE;
 SELECT ok FROM live.run_mutation('messages:sendAndFail', '[{"author": "log", "body": "x"}]', NULL,
     '6f8b7d0a-1c5e-4c39-9a52-2f1f3f1f7f77', 5);
+COMMIT;
 CALL wait_until($$EXISTS (SELECT FROM live.logs WHERE request = 5)$$);
 SELECT function, kind, caller, session, request, level, split_part(line, E'\n', 1) AS line, outcome,
     deployment = (SELECT max(id) FROM live.deployments WHERE id IN (SELECT deployment FROM live.active)) AS active,

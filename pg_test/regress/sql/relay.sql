@@ -19,6 +19,9 @@ BEGIN ISOLATION LEVEL SERIALIZABLE;
 SELECT ok, split_part(error, E'\n', 1) AS error, replayed FROM live.run_mutation('messages:sendAndFail',
     '[{"author": "ann", "body": "twice"}]', NULL, '6f8b7d0a-1c5e-4c39-9a52-2f1f3f1f7f01', 2);
 COMMIT;
+-- Not without the transaction that it needs.
+SELECT ok FROM live.run_mutation('messages:send',
+    '[{"author": "ann", "body": "thrice"}]', NULL, '6f8b7d0a-1c5e-4c39-9a52-2f1f3f1f7f01', 3);
 SELECT author, body FROM messages;
 SELECT request FROM live.outcomes ORDER BY request;
 

@@ -20,6 +20,9 @@ pub(crate) mod sql {
     use crate::serve::pool::Text;
 
     pub(crate) const PREPARE_CONNECTION: &str = "SELECT live.prepare_connection()";
+    /// For connections whose single statements are mutations. A session in which that is changed is not clean.
+    pub(crate) const PREPARE_FOR_MUTATIONS: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION \
+        ISOLATION LEVEL SERIALIZABLE; SELECT live.prepare_connection()";
     pub(crate) const BEGIN_QUERY: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
     pub(crate) const BEGIN_MUTATION: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE";
     pub(crate) static RUN_QUERY: Text = Text {
@@ -125,14 +128,20 @@ impl Database {
         let connector = Arc::new(Connector::new(url, shutdown, metrics));
         let querying = querying.unwrap_or_else(|| Arc::clone(&connector));
         Self {
-            queries: Arc::new(Pool::new(querying, config.query_connections)),
+            queries: Arc::new(Pool::new(
+                querying,
+                config.query_connections,
+                sql::PREPARE_CONNECTION,
+            )),
             mutations: Arc::new(Pool::new(
                 Arc::clone(&connector),
                 config.mutation_connections,
+                sql::PREPARE_FOR_MUTATIONS,
             )),
             turns: Arc::new(Pool::new(
                 Arc::clone(&connector),
                 config.mutation_connections.div_ceil(4),
+                sql::PREPARE_FOR_MUTATIONS,
             )),
             connector,
         }

@@ -59,7 +59,7 @@ use admin::Preparations;
 use auth::Gate;
 pub(crate) use auth::acting_as;
 use contention::Contention;
-use database::Database;
+use database::{Database, sql};
 use invalidations::Control;
 use link::Link;
 use metrics::Metrics;
@@ -213,7 +213,12 @@ pub async fn run(mut config: Config, stop: CancellationToken) -> Result<(), Erro
     let tickets = tokio::spawn(shutdown.clone().run_until_cancelled_owned(tickets));
     let gate = Gate::new(config.admin_key.clone());
     let places = config.snapshot_connections;
-    let snapshots = Snapshots::new(Pool::new(Arc::clone(&database.connector), places), places);
+    let exporting = Pool::new(
+        Arc::clone(&database.connector),
+        places,
+        sql::PREPARE_CONNECTION,
+    );
+    let snapshots = Snapshots::new(exporting, places);
     let relay = Arc::new(Relay {
         gate,
         preparations: Preparations::default(),

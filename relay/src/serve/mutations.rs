@@ -200,11 +200,11 @@ async fn attempt(
     call: &Call,
 ) -> Result<Result<(FunctionResult, Moment), Broken>, Stopping> {
     let connection = pool.take().await?;
-    // If it may be repeated all is sent at once; else COMMIT only when there is something to commit, since then it can
-    // be repeated whatever happens before.
+    // If it may be repeated it is a statement that commits itself, and all is sent at once; else COMMIT is sent only
+    // when there is something to commit, since then it can be repeated whatever happens before.
     let committing = call.key.is_some();
     let (row, done) = if committing {
-        let (row, done) = join(run_in_transaction(&connection, call), commit(&connection)).await;
+        let (row, done) = join(run_mutation(&connection, call), last_commit(&connection)).await;
         (row, Some(done))
     } else {
         (run_in_transaction(&connection, call).await, None)
@@ -251,10 +251,14 @@ async fn attempt(
 /// A failed function commits too: what it read and then threw must have been true (it wrote nothing).
 async fn commit(connection: &Connection) -> Result<(Moment, bool), tokio_postgres::Error> {
     let commit = connection.client.batch_execute("COMMIT");
-    let last_commit = connection.one(&connection.last_commit, &[]);
-    let (committed, last_commit) = join(commit, last_commit).await;
+    let (committed, ended) = join(commit, last_commit(connection)).await;
     committed?;
-    let row = last_commit?;
+    ended
+}
+
+/// The moment of the transaction that has ended, and whether the session is clean.
+async fn last_commit(connection: &Connection) -> Result<(Moment, bool), tokio_postgres::Error> {
+    let row = connection.one(&connection.last_commit, &[]).await?;
     Ok((moment(&row)?, row.try_get("clean")?))
 }
 
@@ -287,12 +291,23 @@ fn give_back_if(relay: &Relay, connection: Taken, clean: bool) {
 
 /// After a rollback, which does not take all of it back.
 async fn give_back_if_clean(relay: &Relay, connection: Taken) {
-    let last = connection.one(&connection.last_commit, &[]);
-    let clean = last.await.and_then(|row| row.try_get("clean"));
-    give_back_if(relay, connection, clean.unwrap_or(false));
+    let clean = last_commit(&connection).await.is_ok_and(|(_, clean)| clean);
+    give_back_if(relay, connection, clean);
 }
 
 async fn run_in_transaction(
+    connection: &Connection,
+    call: &Call,
+) -> Result<MutationRow, tokio_postgres::Error> {
+    let begin = connection.client.batch_execute(sql::BEGIN_MUTATION);
+    // Both are sent at once.
+    let (begun, row) = join(begin, run_mutation(connection, call)).await;
+    begun?;
+    row
+}
+
+/// The statement: a transaction of its own, unless one was begun.
+async fn run_mutation(
     connection: &Connection,
     call: &Call,
 ) -> Result<MutationRow, tokio_postgres::Error> {
@@ -306,13 +321,11 @@ async fn run_in_transaction(
         Some((session, request)) => (Some(session), Some(*request)),
         None => (None, None),
     };
-    let begin = connection.client.batch_execute(sql::BEGIN_MUTATION);
     let parameters: [&(dyn ToSql + Sync); 5] = [path, args, identity, &session, &request];
-    // Both are sent at once.
-    let run = connection.one(&connection.run_mutation, &parameters);
-    let (begun, row) = join(begin, run).await;
-    begun?;
-    MutationRow::from_row(&row?)
+    let row = connection
+        .one(&connection.run_mutation, &parameters)
+        .await?;
+    MutationRow::from_row(&row)
 }
 
 /// While the invalidator starts, commits have no place in time (R13): waits until there is one that

@@ -73,6 +73,8 @@ pub(crate) struct Pool {
     connector: Arc<Connector>,
     places: Arc<Semaphore>,
     idle: std::sync::Mutex<Vec<Connection>>,
+    /// What makes a session ready.
+    preparation: &'static str,
 }
 
 /// A connection taken from the pool. Unless it is given back by [`Taken::give_back`] it is closed:
@@ -150,12 +152,12 @@ impl Connector {
     }
 
     /// Connects as soon as the database lets it.
-    async fn connect(&self) -> Result<Connection, Stopping> {
+    async fn connect(&self, preparation: &str) -> Result<Connection, Stopping> {
         let mut attempt = 0;
         loop {
             let connected = tokio::select! {
                 () = self.shutdown.cancelled() => return Err(Stopping),
-                connected = self.try_connect() => connected,
+                connected = self.try_connect(preparation) => connected,
             };
             match connected {
                 Ok(connection) => {
@@ -171,7 +173,7 @@ impl Connector {
         }
     }
 
-    async fn try_connect(&self) -> Result<Connection, tokio_postgres::Error> {
+    async fn try_connect(&self, preparation: &str) -> Result<Connection, tokio_postgres::Error> {
         let (client, connection) = self.open().await?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -179,7 +181,7 @@ impl Connector {
             }
         });
         if self.sessions == Sessions::Own {
-            client.batch_execute(sql::PREPARE_CONNECTION).await?;
+            client.batch_execute(preparation).await?;
         }
         self.metrics.connections_opened.add(1);
         let statement = |text| self.statement(&client, text);
@@ -224,12 +226,14 @@ impl Connector {
 }
 
 impl Pool {
-    pub(crate) fn new(connector: Arc<Connector>, size: usize) -> Self {
+    /// `preparation`: SQL that makes a new session ready.
+    pub(crate) fn new(connector: Arc<Connector>, size: usize, preparation: &'static str) -> Self {
         let places = Arc::new(Semaphore::new(size.max(1)));
         Self {
             connector,
             places,
             idle: std::sync::Mutex::default(),
+            preparation,
         }
     }
 
@@ -243,7 +247,7 @@ impl Pool {
             .map_err(|_| Stopping)?;
         let connection = match self.idle_connection() {
             Some(connection) => connection,
-            None => self.connector.connect().await?,
+            None => self.connector.connect(self.preparation).await?,
         };
         drop(waiting);
         metrics.wait_seconds.observe(since.elapsed());

@@ -93,7 +93,11 @@ impl Replica {
         let connector = Arc::new(connector);
         Self {
             name,
-            pool: Arc::new(Pool::new(Arc::clone(&connector), config.query_connections)),
+            pool: Arc::new(Pool::new(
+                Arc::clone(&connector),
+                config.query_connections,
+                sql::PREPARE_CONNECTION,
+            )),
             connector,
             replayed: watch::Sender::new(None),
             late: AtomicBool::new(false),
