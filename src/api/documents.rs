@@ -1,6 +1,8 @@
 //! What the definitions of document tables call: defaults, index keys, the check.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 use pg_live_values::{DocumentId, TableLookup, Validator, Value, limits};
 use pgrx::pg_sys::{self, Datum, Oid};
@@ -183,7 +185,31 @@ struct Check {
     pairs: Vec<(String, Oid)>,
 }
 
+/// Checks kept for the session before all are dropped: those of a few hundred tables.
+const CHECKS_MAX: usize = 1000;
+
+thread_local! {
+    /// Checks by the text of their rule: each statement has expressions of its own, which would parse it anew.
+    static CHECKS: RefCell<HashMap<Vec<u8>, Rc<Check>>> = RefCell::default();
+}
+
 impl Check {
+    /// The check of a call whose expression has none yet.
+    fn of(call: &Call) -> Result<Rc<Check>> {
+        let kept = CHECKS.with_borrow(|checks| checks.get(call.text(0)?).cloned());
+        if let Some(kept) = kept.filter(|kept| kept.has_types_of(call) && kept.is_that_of(call)) {
+            return Ok(kept);
+        }
+        let check = Rc::new(Check::parse(call)?);
+        CHECKS.with_borrow_mut(|checks| {
+            if checks.len() >= CHECKS_MAX {
+                checks.clear();
+            }
+            checks.insert(check.text.clone(), Rc::clone(&check));
+        });
+        Ok(check)
+    }
+
     fn parse(call: &Call) -> Result<Check> {
         let text: String = call.required(0, "rule")?;
         let pairs = (3..call.len()).step_by(2).map(|position| {
@@ -203,6 +229,16 @@ impl Check {
         is(0, &self.text)
             && self.pairs.len() == (call.len() - 3) / 2
             && (self.pairs.iter().enumerate()).all(|(n, (f, _))| is(3 + 2 * n, f.as_bytes()))
+    }
+
+    /// Whether the call has arguments of the same types. In one expression they always are.
+    fn has_types_of(&self, call: &Call) -> bool {
+        let mut pairs = self.pairs.iter().enumerate();
+        self.pairs.len() == (call.len() - 3) / 2
+            && pairs.all(|(n, (_, of))| {
+                call.argument_type(3 + 2 * n) == pg_sys::TEXTOID
+                    && call.argument_type(4 + 2 * n) == *of
+            })
     }
 
     /// The document in the row: the columns put over the fields of `_extra`.
@@ -241,7 +277,7 @@ fn check(call: &Call) -> Result<()> {
             "live.valid takes a rule, _id, _extra, and pairs of field and column".to_owned(),
         ));
     }
-    let check = call.cached(|kept: &Check| kept.is_that_of(call), || Check::parse(call))?;
+    let check = call.cached(|kept: &Rc<Check>| kept.is_that_of(call), || Check::of(call))?;
     let id: Option<String> = call.optional(1);
     let refuse = |why: String| {
         let id = id

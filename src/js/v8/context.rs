@@ -65,6 +65,7 @@ pub(super) fn watched<R, E: From<JsError>>(
     let inside = platform::set_inside(true);
     let result = guarded(frame, body);
     platform::set_inside(inside);
+    engine.has_run();
     let verdict = engine.watchdog.end(outer);
     // A request to stop that came too late must not hit the next call.
     engine.isolate().cancel_terminate_execution();

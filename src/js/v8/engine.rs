@@ -91,6 +91,8 @@ pub(super) struct Engine {
     queues: RefCell<Vec<Queue>>,
     /// Set when the heap should not be used for another call.
     worn_out: Cell<bool>,
+    /// Whether JavaScript has run since it was last seen how much of the heap is in use.
+    unseen: Cell<bool>,
     /// Bytes of the heap that were alive after the last collection between calls.
     live: Cell<usize>,
     /// Bytes of the heap that were in use at the start: those of an image.
@@ -284,6 +286,7 @@ impl Engine {
             depth: Cell::new(0),
             queues: RefCell::default(),
             worn_out: Cell::new(false),
+            unseen: Cell::new(false),
             live: Cell::new(0),
             born: isolate.get_heap_statistics().used_heap_size(),
             ended: Cell::new(0),
@@ -363,6 +366,7 @@ impl Engine {
         if self.depth.get() > 0 || self.worn_out.get() {
             return;
         }
+        self.unseen.set(false);
         let mut isolate = self.isolate();
         let live = self.live.get();
         let used = isolate.get_heap_statistics().used_heap_size();
@@ -406,6 +410,16 @@ impl Engine {
     /// Counts a call that has ended.
     pub(super) fn count_call(&self) {
         self.ended.set(self.ended.get().saturating_add(1));
+    }
+
+    /// Notes that JavaScript has run.
+    pub(super) fn has_run(&self) {
+        self.unseen.set(true);
+    }
+
+    /// Whether it has since it was last seen how much of the heap is in use.
+    pub(super) fn is_unseen(&self) -> bool {
+        self.unseen.get()
     }
 
     /// Whether contexts were made since the last collection, so that some may be garbage. V8 clears away what calls in a

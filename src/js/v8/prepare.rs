@@ -57,11 +57,11 @@ pub(in crate::js) fn between_statements(go_on: fn() -> bool) {
     let Some(engine) = engine::resting() else {
         return;
     };
-    engine.collect_garbage(if engine.has_made_contexts() {
-        GARBAGE_BYTES
-    } else {
-        context::GARBAGE_BYTES
-    });
+    if engine.has_made_contexts() {
+        engine.collect_garbage(GARBAGE_BYTES);
+    } else if engine.is_unseen() {
+        engine.collect_garbage(context::GARBAGE_BYTES);
+    }
     if engine::resting().is_none() {
         // The next call has a new isolate.
         return;
