@@ -45,6 +45,7 @@ runtime_bundles() {
 }
 
 check "formatting (cargo fmt)" cargo fmt --all --check
+check "formatting of fuzz (cargo fmt)" cargo fmt --manifest-path fuzz/Cargo.toml --check
 check "lints (cargo clippy)" cargo clippy --release --workspace --all-targets --quiet -- -D warnings
 check "file sizes" file_sizes
 check "pure crates" pure_crates

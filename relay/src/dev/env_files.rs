@@ -108,6 +108,13 @@ fn with_values(text: &str, pairs: &[(&str, &str)]) -> String {
     lines.join("\n") + "\n"
 }
 
+/// Any text as an app's `.env.local`: set twice it is as set once.
+pub(super) fn parse_anything(text: &str) {
+    let pairs = [("CONVEX_URL", "http://a"), ("VITE_CONVEX_URL", "http://a")];
+    let once = with_values(text, &pairs);
+    assert_eq!(with_values(&once, &pairs), once);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

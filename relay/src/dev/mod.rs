@@ -41,6 +41,11 @@ pub fn known_url(app_dir: &Path, name: &str) -> Option<String> {
     env_files::read_env(&app_dir.join(".pg-live/env"), name)
 }
 
+/// Any text as an app's `.env.local`, for `serve::parse_any_settings`.
+pub(crate) fn parse_any_env_file(text: &str) {
+    env_files::parse_anything(text);
+}
+
 /// A program of the server that `pg-live dev` runs.
 pub fn server_program(name: &str) -> Option<PathBuf> {
     server_files::program(name)

@@ -1,12 +1,17 @@
 //! Gives any text to every parser of what clients and operators write. None may panic, and what they accept must be
 //! good for what comes after.
 
+use std::collections::VecDeque;
 use std::path::Path;
 
-use pg_live_session::{Event, Limits, Session};
+use pg_live_session::{
+    ClientMessage, Command, Event, Limits, Moment, MutationOutcome, QueryResult, Run, RunNumber,
+    Session, Sub,
+};
 
 use super::settings::parse_file;
-use super::{auth, functions, snapshots, wire};
+use super::{admin, auth, frames, functions, snapshots, wire};
+use crate::dev;
 use crate::postgres::Target;
 
 /// Frames of WebSockets, bodies and headers of requests.
@@ -27,11 +32,151 @@ pub fn parse_anything(text: &str) {
             Some(name.ts())
         );
     }
+    let _ = snapshots::SnapshotName::parse(text);
     functions::parse_anything(text);
     auth::parse_anything(text);
 }
 
-/// Settings in a file, and URLs of databases.
+/// What providers say of their keys, and after the first line a token.
+pub fn parse_any_keys(text: &str) {
+    let (keys, token) = text.split_once('\n').unwrap_or((text, ""));
+    auth::parse_any_keys(keys, token);
+}
+
+/// A file to be imported.
+pub fn parse_any_import(bytes: &[u8]) {
+    admin::parse_any_import(bytes);
+}
+
+/// Frames of one connection, one in each line. Queries and mutations give what they are called with, at once.
+pub fn parse_any_conversation(text: &str) {
+    let mut connection = Connection::new();
+    for line in text.lines() {
+        if !connection.session.accepts_messages() {
+            break;
+        }
+        connection.tell(heard(line));
+        connection.invalidate();
+    }
+    connection.tell(Event::Disconnected);
+    assert!(connection.session.is_finished());
+}
+
+/// What a session is told of a frame; every token is taken for what it says.
+fn heard(frame: &str) -> Event {
+    match wire::parse(frame) {
+        Ok(wire::Heard::Message(message)) => Event::Message(message),
+        Ok(wire::Heard::Token {
+            base_version,
+            token,
+        }) => {
+            let authentication = auth::any_authentication(*token);
+            Event::Message(ClientMessage::Authenticate {
+                base_version,
+                authentication,
+            })
+        }
+        Err(why) => Event::Malformed(why),
+    }
+}
+
+/// A session whose commands are carried out as they come.
+struct Connection {
+    session: Session,
+    now_ms: u64,
+    shown: Vec<(Sub, RunNumber)>,
+}
+
+impl Connection {
+    fn new() -> Self {
+        Self {
+            session: Session::new(1, Limits::default()),
+            now_ms: 0,
+            shown: Vec::new(),
+        }
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            boot: 1,
+            c: self.now_ms,
+        }
+    }
+
+    /// What is shown is out of date.
+    fn invalidate(&mut self) {
+        for (sub, generation) in std::mem::take(&mut self.shown) {
+            let moment = self.moment();
+            self.tell(Event::Invalidated {
+                sub,
+                generation,
+                moment,
+            });
+        }
+        if let Some(at_ms) = self.session.wake_at() {
+            self.now_ms = self.now_ms.max(at_ms);
+            self.tell(Event::Timer);
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            self.now_ms += 1;
+            for command in self.session.handle(self.now_ms, event) {
+                events.extend(self.carry_out(command));
+            }
+        }
+    }
+
+    fn carry_out(&mut self, command: Command) -> Option<Event> {
+        match command {
+            Command::Run(run) | Command::Extend(run) => Some(self.run(run)),
+            Command::Mutate(mutation) => Some(Event::MutationFinished {
+                request_id: mutation.request_id,
+                outcome: MutationOutcome::Committed {
+                    moment: self.moment(),
+                    value: mutation.args,
+                    log_lines: vec![mutation.path],
+                },
+            }),
+            Command::Send(message) => {
+                let written = frames::of(&message, true).unwrap_or_default();
+                assert!(!written.is_empty(), "{message:?} cannot be written");
+                for frame in written {
+                    let json = serde_json::from_str::<serde_json::Value>(&frame);
+                    assert!(json.is_ok(), "{frame}");
+                }
+                Some(Event::Sent)
+            }
+            Command::Unregister(_) => None,
+            Command::Close { .. } => Some(Event::Disconnected),
+        }
+    }
+
+    fn run(&mut self, run: Run) -> Event {
+        let moment = self.moment().max(run.min);
+        let results = run.queries.into_iter().map(|query| {
+            self.shown.push((query.sub, run.number));
+            let result = QueryResult {
+                outcome: Ok(query.args.to_string()),
+                log_lines: vec![query.path.to_string()],
+                journal: query.journal,
+                registered: Some(self.now_ms),
+                not_live: None,
+            };
+            (query.sub, result.into())
+        });
+        Event::RunFinished {
+            run: run.number,
+            moment,
+            results: results.collect(),
+            release: None,
+        }
+    }
+}
+
+/// Settings in a file, URLs of databases, and files of environment variables.
 pub fn parse_any_settings(text: &str) {
     if let Ok(settings) = parse_file(Path::new("any"), text) {
         let _ = settings.into_config();
@@ -40,6 +185,7 @@ pub fn parse_any_settings(text: &str) {
     if !text.contains("ssl") {
         let _ = Target::parse(text);
     }
+    dev::parse_any_env_file(text);
 }
 
 #[cfg(test)]

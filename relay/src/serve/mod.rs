@@ -51,7 +51,9 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 #[doc(hidden)]
-pub use any_input::{parse_any_settings, parse_anything};
+pub use any_input::{
+    parse_any_conversation, parse_any_import, parse_any_keys, parse_any_settings, parse_anything,
+};
 pub use config::{Config, Drain};
 pub use settings::{LogFormat, Settings, SettingsError};
 

@@ -39,7 +39,7 @@ const BACKEND_BITS: u32 = 24;
 
 impl SnapshotName {
     /// Of `pg_export_snapshot()`: `<backend>-<transaction>-1`, hexadecimal.
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-');
         let mut number = || u32::from_str_radix(parts.next()?, 16).ok();
         let name = Self {

@@ -1,8 +1,7 @@
 //! The files that documents come from: CSV, JSON, and zips of exports.
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek};
+use std::io::{BufRead, BufReader, Cursor, Read, Seek};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -41,7 +40,7 @@ type Take<'a> = &'a mut dyn FnMut(Batch) -> bool;
 
 /// Reads a file to its end.
 pub(super) fn read(
-    mut file: File,
+    mut file: impl Read + Seek,
     format: Format,
     table: Option<&str>,
     take: Take<'_>,
@@ -137,7 +136,7 @@ fn csv_value(text: &str) -> Json {
         .map_or_else(|| Json::String(text.to_owned()), Json::Number)
 }
 
-fn read_zip(file: File, take: Take<'_>) -> Result<(), String> {
+fn read_zip(file: impl Read + Seek, take: Take<'_>) -> Result<(), String> {
     let broken = |error: zip::result::ZipError| format!("the zip cannot be read: {error}");
     let mut zip = ZipArchive::new(BufReader::new(file)).map_err(broken)?;
     let names = zip.file_names().map(|name| name.map(Cow::into_owned));
@@ -217,6 +216,18 @@ fn table_numbers(reader: impl BufRead) -> Result<Vec<(String, u32)>, String> {
         }
     }
     Ok(numbers)
+}
+
+/// Any bytes in every form.
+pub(super) fn parse_anything(bytes: &[u8]) {
+    for (format, table) in [
+        (Format::Csv, Some("t")),
+        (Format::JsonLines, Some("t")),
+        (Format::JsonArray, Some("t")),
+        (Format::Zip, None),
+    ] {
+        let _ = read(Cursor::new(bytes), format, table, &mut |_| true);
+    }
 }
 
 #[cfg(test)]

@@ -77,6 +77,11 @@ async fn admit(relay: &Relay, headers: &HeaderMap, key: Option<&str>) -> Result<
     }
 }
 
+/// Any bytes as a file to be imported.
+pub(super) fn parse_any_import(bytes: &[u8]) {
+    import_files::parse_anything(bytes);
+}
+
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|error| {
         let message = format!("The body is not what this version of the relay expects: {error}");

@@ -224,6 +224,15 @@ fn get_by_http(url: &str) -> Result<String, String> {
     Ok(text)
 }
 
+/// The keys that any text holds, itself or as a `data:` URL.
+pub(super) fn any_of(text: &str) -> Vec<Jwk> {
+    let data = text.strip_prefix("data:").map(data_of);
+    let text = data.and_then(Result::ok).unwrap_or_else(|| text.to_owned());
+    let _ = serde_json::from_str::<Description>(&text);
+    let set = serde_json::from_str::<JwkSet>(&text);
+    set.map_or_else(|_| Vec::new(), |set| set.keys)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -264,6 +264,34 @@ pub(crate) fn parse_anything(text: &str) {
         let _ = token::read(token);
     }
     let _ = token::read(text);
+    if let Ok(json) = serde_json::from_str::<Json>(text) {
+        token::take_any_claims(&json);
+        let _ = acting_as(json);
+    }
+}
+
+/// See [`super::any_input`].
+pub(crate) fn parse_any_keys(keys: &str, token: &str) {
+    for key in keys::any_of(keys) {
+        token::check_with_any_key(token, &key);
+    }
+}
+
+/// What a token that nobody judges makes of a session; it lasts as long as its text.
+pub(crate) fn any_authentication(token: AuthenticationToken) -> Authentication {
+    match token {
+        AuthenticationToken::None => Authentication::Anonymous,
+        AuthenticationToken::User(token) => Authentication::User {
+            identity: envelope(false, None),
+            lasts_ms: token.len() as u64,
+        },
+        AuthenticationToken::Admin(_, user) => match admin_identity(user) {
+            Ok(identity) => Authentication::Admin {
+                acting_as: Some(identity),
+            },
+            Err(message) => Authentication::Refused { message },
+        },
+    }
 }
 
 #[cfg(test)]
