@@ -12,6 +12,7 @@
 //! The host's half is `src/js/runtime/guard.js` of the extension.
 #![forbid(unsafe_code)]
 
+mod depth;
 mod insertions;
 mod scopes;
 
@@ -62,6 +63,11 @@ pub fn guard(source: &str) -> Result<Guarded, Refusal> {
         ));
     }
     let program = allocator.alloc(parsed.program);
+    if depth::is_too_deep(program) {
+        return Err(Refusal::Uses(
+            "statements or expressions of too many levels",
+        ));
+    }
     let semantic = SemanticBuilder::new().build(program).semantic;
     let places = scopes::read(program, semantic.scoping())?;
     let mut insertions = Insertions::default();

@@ -175,3 +175,16 @@ fn columns_are_mapped_back() {
     }
     assert_eq!(Shifts::default().original_column(3, 14), 14);
 }
+
+#[test]
+fn long_chains_are_refused_and_no_stack_is_exhausted() {
+    for link in ["+a", "&&a", ".b", "()", "?.b", "[0]", "`x`", "+a-a"] {
+        let module = |links: usize| format!("export const f = (a) => a{}", link.repeat(links));
+        assert_eq!(
+            refusal(&module(100_000)),
+            Refusal::Uses("statements or expressions of too many levels"),
+            "{link}"
+        );
+        text(&module(1_000));
+    }
+}
