@@ -93,7 +93,8 @@ fn shell_form(pairs: &[(&str, &str)]) -> String {
 
 /// `text` with the given variables set; every other line stays as it is.
 fn with_values(text: &str, pairs: &[(&str, &str)]) -> String {
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    // Whatever ends a line before its newline stays with it.
+    let mut lines: Vec<String> = text.split_terminator('\n').map(str::to_owned).collect();
     for (name, value) in pairs {
         let line = format!("{name}={value}");
         let start = format!("{name}=");
@@ -101,6 +102,7 @@ fn with_values(text: &str, pairs: &[(&str, &str)]) -> String {
             .iter_mut()
             .find(|line| line.trim_start().starts_with(&start))
         {
+            Some(old) if old.ends_with('\r') => *old = line + "\r",
             Some(old) => *old = line,
             None => lines.push(line),
         }
@@ -134,6 +136,14 @@ mod tests {
             "# mine\nCONVEX_URL=http://new\nSECRET=1\nVITE_CONVEX_URL=http://new\n"
         );
         assert_eq!(with_values(&new, &[("CONVEX_URL", "http://new")]), new);
+    }
+
+    #[test]
+    fn lines_keep_their_ends() {
+        let pairs = [("CONVEX_URL", "http://new")];
+        let new = with_values("A=1\r\r\nCONVEX_URL=http://old\r\nB=2\r\n", &pairs);
+        assert_eq!(new, "A=1\r\r\nCONVEX_URL=http://new\r\nB=2\r\n");
+        assert_eq!(with_values(&new, &pairs), new);
     }
 
     #[test]

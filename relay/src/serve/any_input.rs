@@ -209,6 +209,12 @@ mod tests {
         "AQAAAAAAAAA=",
     ];
 
+    #[test]
+    fn a_conversation_goes_on_to_its_end() {
+        parse_any_conversation(&GOOD.join("\n"));
+        parse_any_conversation(&GOOD[..7].repeat(3).join("\n"));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(100_000))]
 

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
 use pg_live_values::auth_config::{self, AuthProvider, CustomAlgorithm, normalized_issuer};
 use serde_json::{Map, Value as Json};
@@ -79,10 +79,21 @@ async fn check_signature(
     verify(token, header.alg, &key)
 }
 
+/// Bytes of a public key of Ed25519. The library takes for granted that there are no fewer.
+const ED25519_BYTES: usize = 32;
+
 /// Whether the token was signed so with the key.
-fn verify(token: &str, algorithm: Algorithm, key: &Jwk) -> Result<(), Refused> {
-    let key = DecodingKey::from_jwk(key)
+fn verify(token: &str, algorithm: Algorithm, jwk: &Jwk) -> Result<(), Refused> {
+    let key = DecodingKey::from_jwk(jwk)
         .map_err(|error| invalid(format!("the token's key cannot be used: {error}")))?;
+    let is_whole = |bytes: &[u8]| bytes.len() == ED25519_BYTES;
+    if matches!(jwk.algorithm, AlgorithmParameters::OctetKeyPair(_))
+        && !key.try_get_as_bytes().is_ok_and(is_whole)
+    {
+        return Err(invalid(format!(
+            "the token's key cannot be used: it does not have {ED25519_BYTES} bytes"
+        )));
+    }
     // Claims were looked at: what is wrong with them is said more exactly there.
     let mut validation = Validation::new(algorithm);
     validation.required_spec_claims.clear();
@@ -255,5 +266,27 @@ pub(super) fn take_any_claims(json: &Json) {
             text(claims, "sub").unwrap_or_default(),
             claims,
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn ed25519(bytes: usize) -> Jwk {
+        let x = URL_SAFE_NO_PAD.encode(vec![0x66; bytes]);
+        serde_json::from_value(json!({"kty": "OKP", "crv": "Ed25519", "x": x})).unwrap()
+    }
+
+    #[test]
+    fn keys_of_other_lengths_are_refused() {
+        for bytes in [0, 23, 31, 33] {
+            let refused = verify("a.b.c", Algorithm::EdDSA, &ed25519(bytes)).unwrap_err();
+            assert!(refused.message.contains("32 bytes"), "{refused:?}");
+            check_with_any_key("", &ed25519(bytes));
+        }
+        check_with_any_key("", &ed25519(32));
     }
 }
