@@ -165,7 +165,7 @@ impl World {
     }
 
     /// `kept`: what a run may be answered with.
-    fn handle_with(&mut self, n: usize, event: Event, kept: Option<Kept>) {
+    fn handle_with(&mut self, n: usize, event: Event, kept: Option<&Kept>) {
         let commands = self.clients[n].session.handle(self.now, event);
         let mut served = None;
         for command in commands {
@@ -178,9 +178,7 @@ impl World {
                         alone: false,
                     };
                     let owner = Some(self.owner);
-                    let at_once = kept
-                        .as_ref()
-                        .and_then(|kept| kept.serve(self.now, owner, &ask));
+                    let at_once = kept.and_then(|kept| kept.serve(self.now, owner, &ask));
                     if at_once.is_some() {
                         served = at_once;
                         continue;
@@ -254,7 +252,7 @@ impl World {
                 if let Some(hold) = outdated.release {
                     self.release(hold);
                 }
-                self.handle_with(n, outdated.event, outdated.kept);
+                self.handle_with(n, outdated.event, outdated.kept.as_ref());
             }
         }
         true
