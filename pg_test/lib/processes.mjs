@@ -4,16 +4,21 @@ import { readdir, readFile, readlink } from "node:fs/promises";
 import { createServer } from "node:net";
 import { until } from "./wait.mjs";
 
-/** A TCP port of 127.0.0.1 that nothing listened on a moment ago. */
-export function freePort() {
-  return new Promise((resolve, reject) => {
+const isFree = (port) =>
+  new Promise((resolve) => {
     const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
   });
+
+/** A TCP port of 127.0.0.1 that nothing listened on a moment ago; none of those that the system gives to connections. */
+export async function freePort() {
+  for (;;) {
+    const port = 15_000 + Math.floor(Math.random() * 17_000);
+    if (await isFree(port)) {
+      return port;
+    }
+  }
 }
 
 /** The inode of the socket that listens on a TCP port, or undefined. */

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use rand::Rng as _;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
@@ -324,18 +325,29 @@ fn settings(port: u16, sockets: &Path) -> String {
     )
 }
 
+/// A port of these is not given to a connection before Postgres listens on it: systems number those from 32768 on.
+const PORTS: std::ops::Range<u16> = 15_000..32_000;
+/// So many of them are tried.
+const PORT_TRIES: usize = 1_000;
+
 /// The port of earlier runs if it is still free, else a new one.
 fn free_port(home: &Home) -> Result<u16, Error> {
     let path = home.dir.join("port");
     let known = fs::read_to_string(&path)
         .ok()
         .and_then(|text| text.trim().parse().ok());
-    if let Some(port) = known.filter(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
-    {
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    if let Some(port) = known.filter(is_free) {
         return Ok(port);
     }
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(io(&path))?;
-    let port = listener.local_addr().map_err(io(&path))?.port();
+    let mut some = std::iter::repeat_with(|| rand::rng().random_range(PORTS)).take(PORT_TRIES);
+    let port = match some.find(is_free) {
+        Some(port) => port,
+        None => {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(io(&path))?;
+            listener.local_addr().map_err(io(&path))?.port()
+        }
+    };
     fs::write(&path, format!("{port}\n")).map_err(io(&path))?;
     Ok(port)
 }
