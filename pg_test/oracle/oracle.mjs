@@ -8,13 +8,17 @@ import { makeTransaction } from "./writes.mjs";
 const OWNER = 4711;
 /** Queries and writes of all kinds. */
 const ALL_KINDS = { makeSchema, makeQueries, makeTransaction };
-/** The text of a function that gives a query's result as a digest: its plan is kept, which a query's own text would not be. */
-const digest = ({ sub, sql }) => `CREATE FUNCTION pg_temp.digest_${sub}() RETURNS text LANGUAGE plpgsql STABLE AS $digest$ BEGIN
-  RETURN (SELECT md5(coalesce(string_agg(t, '|' ORDER BY t), '')) FROM (SELECT q::text AS t FROM (${sql}) AS q) AS s); END $digest$`;
-const call = ({ sub }) => `pg_temp.digest_${sub}()`;
-
 /** A result that stands for an error: which one is not compared. */
 const FAILED = "error";
+/** The text of a function that gives a query's result as a digest: its plan is kept, which a query's own text would not be. */
+const digest = ({ sub, sql }) => `CREATE FUNCTION pg_temp.digest_${sub}() RETURNS text LANGUAGE plpgsql STABLE AS $digest$ BEGIN
+  RETURN (SELECT md5(coalesce(string_agg(t, '|' ORDER BY t), '')) FROM (SELECT q::text AS t FROM (${sql}) AS q) AS s);
+  EXCEPTION WHEN OTHERS THEN RETURN '${FAILED}'; END $digest$`;
+const digests = (queries) => `SELECT ARRAY[${queries.map(({ sub }) => `pg_temp.digest_${sub}()`).join(", ")}]::text[] AS r`;
+const setRole = (role) => (role === null ? "RESET ROLE" : `SET LOCAL ROLE ${role}`);
+/** Scans that look keys up while they run, where there is an index. */
+const LOOKING_UP = ["hashjoin", "mergejoin", "seqscan"].map((kind) => `SET LOCAL enable_${kind} = off`);
+const ROLES = [null, "oracle_reader"];
 
 export class Oracle {
   comparisons = 0;
@@ -74,13 +78,9 @@ export class Oracle {
     this.last = statements;
     await this.writer.query("BEGIN");
     for (const statement of statements) {
-      await this.writer.query("SAVEPOINT s");
       // A list is undone whatever comes of it, a statement if it fails.
-      let undone = Array.isArray(statement);
-      for (const each of [statement].flat()) {
-        await this.writer.query(each).catch(() => (undone = true));
-      }
-      await this.writer.query(undone ? "ROLLBACK TO s" : "RELEASE s");
+      const end = Array.isArray(statement) ? "ROLLBACK TO s" : "RELEASE s";
+      await this.writer.query(["SAVEPOINT s", statement, end].flat().join(";\n")).catch(() => this.writer.query("ROLLBACK TO s"));
     }
     await this.writer.query(commits ? "COMMIT" : "ROLLBACK");
   }
@@ -106,14 +106,16 @@ export class Oracle {
 
   async #round(chosen) {
     const { reader } = this;
-    await reader.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     try {
-      const { rows: [mark] } = await reader.query("SELECT * FROM live.watermark($1, 1000)", [OWNER]);
+      const [, { rows: [mark] }, { rows: news }] = await reader.query(
+        `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT * FROM live.watermark(${OWNER}, 1000);
+         SELECT n, sub, generation FROM live.next(${OWNER}, ${this.boot}, ${this.after})`,
+      );
+      this.#take(news);
       if (!mark.clear || Number(mark.boot) !== this.boot) {
         await reader.query("ROLLBACK");
         return false;
       }
-      await this.#fetch();
       const looked = chosen === null ? this.queries : [...this.#withKept(chosen)];
       const fresh = await this.#results(looked);
       this.#compare(looked, fresh);
@@ -147,9 +149,9 @@ export class Oracle {
     return chosen;
   }
 
-  async #fetch() {
-    const { rows } = await this.reader.query("SELECT n, sub, generation FROM live.next($1, $2, $3)", [OWNER, this.boot, this.after]);
-    for (const { n, sub, generation } of rows) {
+  /** What is told to be stale, is. */
+  #take(news) {
+    for (const { n, sub, generation } of news) {
       this.after = Math.max(this.after, Number(n));
       const query = this.queries[Number(sub) - 1];
       if (Number(generation) === query.generation) {
@@ -161,32 +163,10 @@ export class Oracle {
 
   /** What each query gives at the snapshot, as a digest. */
   async #results(queries) {
-    const results = new Map();
-    for (const role of [null, "oracle_reader"]) {
-      const of = queries.filter((query) => query.role === role);
-      if (of.length === 0) {
-        continue;
-      }
-      await this.reader.query(role === null ? "RESET ROLE" : `SET LOCAL ROLE ${role}`);
-      await this.reader.query("SAVEPOINT r");
-      // One that fails would make all others fail: what failed before is asked alone.
-      const together = of.filter(({ result }) => result !== FAILED);
-      const alone = new Set(of.filter(({ result }) => result === FAILED));
-      try {
-        const { rows } = await this.reader.query(`SELECT ARRAY[${together.map(call).join(", ")}]::text[] AS r`);
-        together.forEach((query, index) => results.set(query, rows[0].r[index]));
-      } catch {
-        await this.reader.query("ROLLBACK TO r");
-        together.forEach((query) => alone.add(query));
-      }
-      for (const query of alone) {
-        const rows = await this.reader.query(`SELECT ${call(query)} AS r`).then(({ rows }) => rows, () => null);
-        results.set(query, rows?.[0].r ?? FAILED);
-        await this.reader.query("ROLLBACK TO r");
-      }
-    }
-    await this.reader.query("RESET ROLE");
-    return results;
+    const parts = ROLES.map((role) => ({ role, of: queries.filter((query) => query.role === role) })).filter(({ of }) => of.length > 0);
+    const answers = await this.reader.query([...parts.flatMap(({ role, of }) => [setRole(role), digests(of)]), "RESET ROLE"].join("; "));
+    // Each part is two statements, of which the second has the results.
+    return new Map(parts.flatMap(({ of }, part) => of.map((query, index) => [query, answers[2 * part + 1].rows[0].r[index]])));
   }
 
   #compare(looked, fresh) {
@@ -247,34 +227,40 @@ export class Oracle {
     }
   }
 
-  /** Registers queries with their results, many in one statement; what could not be registered stays stale. */
+  /** Registers queries with their results, all in one message; what could not be registered stays stale. */
   async #register(queries, fresh) {
-    const groups = [false, true].flatMap((looksUp) => [null, "oracle_reader"].map((role) => ({ looksUp, role })));
+    // Settings last until the transaction ends: those that look up keys come after the others.
+    const groups = [false, true].flatMap((looksUp) => ROLES.map((role) => ({ looksUp, role })));
+    const answered = [];
     for (const { looksUp, role } of groups) {
       const of = queries.filter((query) => query.role === role && (query.looksUp ?? false) === looksUp);
-      if (of.length === 0) {
-        continue;
-      }
-      of.forEach((query) => (query.generation += 1));
-      if (looksUp) {
-        await this.reader.query("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off");
-      }
-      await this.reader.query(role === null ? "RESET ROLE" : `SET LOCAL ROLE ${role}`);
-      const { rows } = await this.reader.query(
-        `SELECT w.registered, w.not_live FROM unnest($2::bigint[], $3::bigint[], $4::text[]) WITH ORDINALITY AS q (sub, generation, query, place),
-           LATERAL live.watch_query($1::bigint, q.sub, q.generation, q.query) AS w ORDER BY q.place`,
-        [OWNER, ...["sub", "generation", "sql"].map((name) => of.map((query) => query[name]))],
-      );
-      for (const [index, { registered, not_live: reason }] of rows.entries()) {
-        const query = of[index];
-        query.result = fresh.get(query);
-        query.stale = !registered;
-        if (reason !== null && !reason.includes("try again")) {
-          throw new Error(`not live: ${reason}: ${query.sql}`);
-        }
+      if (of.length > 0) {
+        of.forEach((query) => (query.generation += 1));
+        answered.push({ of, statements: [...(looksUp ? LOOKING_UP : []), setRole(role), this.#registering(of)] });
       }
     }
-    await this.reader.query("RESET ROLE");
+    if (answered.length === 0) {
+      return;
+    }
+    const answers = await this.reader.query([...answered.flatMap(({ statements }) => statements), "RESET ROLE"].join("; "));
+    for (const { of, statements } of answered) {
+      const { rows } = answers.splice(0, statements.length).at(-1);
+      of.forEach((query, index) => this.#registered(query, fresh.get(query), rows[index]));
+    }
+  }
+
+  #registering(queries) {
+    const values = queries.map(({ sub, generation, sql }, place) => `(${place}, ${sub}, ${generation}, ${this.reader.escapeLiteral(sql)})`);
+    return `SELECT w.registered, w.not_live FROM (VALUES ${values.join(", ")}) AS q (place, sub, generation, query),
+      LATERAL live.watch_query(${OWNER}, q.sub, q.generation, q.query) AS w ORDER BY q.place`;
+  }
+
+  #registered(query, result, { registered, not_live: reason }) {
+    query.result = result;
+    query.stale = !registered;
+    if (reason !== null && !reason.includes("try again")) {
+      throw new Error(`not live: ${reason}: ${query.sql}`);
+    }
   }
 }
 
