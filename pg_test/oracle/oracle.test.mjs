@@ -14,7 +14,8 @@ const SAMPLE = process.env.ORACLE_ANY ? { any: number("ORACLE_ANY", 20), kept: n
 const ALL_EVERY = 500;
 
 async function start(name) {
-  const cluster = await Cluster.start(name, { autovacuum: "off", jit: "off", max_prepared_transactions: 0 });
+  const settings = { autovacuum: "off", jit: "off", max_prepared_transactions: 0, "pg_live.kept_statements": 2 * QUERIES };
+  const cluster = await Cluster.start(name, settings);
   const writer = await cluster.connect();
   const reader = await cluster.connect();
   await writer.query("CREATE EXTENSION pg_live");

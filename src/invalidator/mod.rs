@@ -14,6 +14,7 @@ mod world;
 
 use crate::journal;
 use crate::pg::{shmem, worker as process};
+use crate::reads;
 
 pub(crate) use launcher::{ask_to_end, attach_slot, make_way};
 pub(crate) use register::{boot_of, position, register};
@@ -23,6 +24,7 @@ pub(crate) use register::{boot_of, position, register};
 pub(crate) fn start() {
     settings::register();
     journal::settings::register();
+    reads::settings::register();
     if process::is_preloading() {
         settings::register_at_start();
         journal::settings::register_at_start();

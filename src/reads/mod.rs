@@ -3,6 +3,7 @@
 mod caller;
 mod function;
 mod polling;
+pub(crate) mod settings;
 mod sources;
 mod statement;
 mod values;

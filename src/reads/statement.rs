@@ -7,15 +7,13 @@ use std::rc::Rc;
 
 use pg_live_values::Value;
 
+use super::settings::kept_statements;
 use super::sources::{self, Sources};
 use super::values::to_data;
 use crate::error::{Error, Result};
 use crate::js::{Data, Rows};
 use crate::pg::language::statement::{Allowed, Prepared};
 use crate::pg::session::{self, ReadOnly, Subtransaction};
-
-/// Statements whose plans are kept in a backend before all are dropped.
-const KEPT_MAX: usize = 500;
 
 /// Statements by text.
 type Statements = RefCell<HashMap<String, Vec<Rc<Prepared>>>>;
@@ -100,7 +98,7 @@ fn prepared(sql: &str) -> Result<Rc<Prepared>> {
     let made = Rc::new(Prepared::new(sql, Allowed::QueriesAndWrites)?);
     KEPT.with(|kept| {
         let mut kept = kept.borrow_mut();
-        if kept.len() >= KEPT_MAX {
+        if kept.len() >= kept_statements() {
             kept.clear();
         }
         kept.entry(sql.to_owned())
