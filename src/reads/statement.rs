@@ -98,7 +98,8 @@ fn prepared(sql: &str) -> Result<Rc<Prepared>> {
     let made = Rc::new(Prepared::new(sql, Allowed::QueriesAndWrites)?);
     KEPT.with(|kept| {
         let mut kept = kept.borrow_mut();
-        if kept.len() >= kept_statements() {
+        // A text has a plan for each role and search_path that it was run with.
+        if kept.values().map(Vec::len).sum::<usize>() >= kept_statements() {
             kept.clear();
         }
         kept.entry(sql.to_owned())

@@ -117,6 +117,14 @@ BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SELECT why('SELECT sql_js(id) FROM sql_orders');
 COMMIT;
 
+-- No more plans are kept than the session wants.
+SET pg_live.kept_statements = 2;
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SELECT w.result FROM generate_series(1, 6) AS n, LATERAL live.watch_query(77, n, 1, format('SELECT %s AS kept', n)) AS w ORDER BY n;
+SELECT count(*) FROM pg_backend_memory_contexts WHERE name = 'CachedPlanSource' AND ident LIKE '% AS kept';
+COMMIT;
+RESET pg_live.kept_statements;
+
 SET client_min_messages = warning;
 DROP SCHEMA api CASCADE;
 DROP VIEW sql_view;
