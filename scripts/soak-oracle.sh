@@ -17,12 +17,11 @@ queries=${ORACLE_QUERIES:-1000}
 any=${ORACLE_ANY:-20}
 kept=${ORACLE_KEPT:-50}
 part=${ORACLE_PART:-10000}
-
 jobs=${ORACLE_JOBS:-$(nproc)}
 
 mkdir -p "$target/test"
 log=$target/soak-oracle.log
-left=$commits compared=0
+left=$commits first=$seed compared=0 ended_parts=0
 
 # run_part SEED COMMITS: what it came to goes to the log.
 run_part() {
@@ -36,23 +35,35 @@ run_part() {
     echo "$count" > "$output"
 }
 
-while [ "$left" -gt 0 ]; do
-    started=$SECONDS first=$seed before=$left pids=() seeds=()
-    while [ "$left" -gt 0 ] && [ ${#pids[@]} -lt "$jobs" ]; do
+declare -A running=()
+
+# From the oldest seed that has not ended: parts after it that have are done again.
+go_on() {
+    local oldest
+    oldest=$(printf '%s\n' "${running[@]}" "$seed" | sort -n | grep -m 1 .)
+    local commits_left=$((commits - (oldest - first) * part))
+    [ "$commits_left" -le 0 ] || echo "; to go on: ORACLE_SEED=$oldest ORACLE_COMMITS=$commits_left scripts/soak-oracle.sh"
+}
+
+while [ "$left" -gt 0 ] || [ ${#running[@]} -gt 0 ]; do
+    while [ "$left" -gt 0 ] && [ ${#running[@]} -lt "$jobs" ]; do
         size=$((left < part ? left : part))
         run_part "$seed" "$size" &
-        pids+=($!) seeds+=("$seed")
+        running[$!]=$seed
         seed=$((seed + 1)) left=$((left - size))
     done
-    failed=
-    for pid in "${pids[@]}"; do wait "$pid" || failed=yes; done
-    for each in "${seeds[@]}"; do
-        output=$target/test/soak-oracle-$each.log
-        if [ -n "$failed" ]; then cat "$output"; else compared=$((compared + $(cat "$output"))); fi
-        rm -f "$output"
-    done
-    [ -z "$failed" ] || fail "live queries in SQL: ORACLE_SEED=$first ORACLE_COMMITS=$before scripts/soak-oracle.sh repeats it and goes on from there"
-    say "$((commits - left)) of $commits commits, $compared comparisons, none differs, $(((before - left) / (SECONDS - started + 1))) commits per second; to go on: ORACLE_SEED=$seed ORACLE_COMMITS=$left scripts/soak-oracle.sh"
+    status=0
+    wait -n -p ended "${!running[@]}" || status=$?
+    of=${running[$ended]} output=$target/test/soak-oracle-${running[$ended]}.log
+    if [ "$status" -ne 0 ]; then
+        cat "$output"
+        wait
+        fail "live queries in SQL: seed $of fails$(go_on)"
+    fi
+    unset "running[$ended]"
+    compared=$((compared + $(cat "$output"))) ended_parts=$((ended_parts + 1))
+    rm -f "$output"
+    say "seed $of: $ended_parts parts, $compared comparisons, none differs$(go_on)"
 done
 [ "$compared" -ge $((20 * commits)) ] || fail "only $compared comparisons in $commits commits"
 say "$commits commits beside $queries live queries in SQL: $compared comparisons, none stale"
