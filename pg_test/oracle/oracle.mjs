@@ -16,8 +16,8 @@ const digest = ({ sub, sql }) => `CREATE FUNCTION pg_temp.digest_${sub}() RETURN
   EXCEPTION WHEN OTHERS THEN RETURN '${FAILED}'; END $digest$`;
 const digests = (queries) => `SELECT ARRAY[${queries.map(({ sub }) => `pg_temp.digest_${sub}()`).join(", ")}]::text[] AS r`;
 const setRole = (role) => (role === null ? "RESET ROLE" : `SET LOCAL ROLE ${role}`);
-/** Scans that look keys up while they run, where there is an index. */
-const LOOKING_UP = ["hashjoin", "mergejoin", "seqscan"].map((kind) => `SET LOCAL enable_${kind} = off`);
+/** What plans may not have, each with what those before it may not. */
+const WITHOUT = { nothing: [], "whole scans": ["hashjoin", "mergejoin", "seqscan"], bitmaps: ["bitmapscan"] };
 const ROLES = [null, "oracle_reader"];
 
 export class Oracle {
@@ -229,22 +229,22 @@ export class Oracle {
 
   /** Registers queries with their results, all in one message; what could not be registered stays stale. */
   async #register(queries, fresh) {
-    // Settings last until the transaction ends: those that look up keys come after the others.
-    const groups = [false, true].flatMap((looksUp) => ROLES.map((role) => ({ looksUp, role })));
+    const groups = Object.entries(WITHOUT).flatMap(([without, kinds]) => ROLES.map((role) => ({ without, kinds, role })));
     const answered = [];
-    for (const { looksUp, role } of groups) {
-      const of = queries.filter((query) => query.role === role && (query.looksUp ?? false) === looksUp);
-      if (of.length > 0) {
-        of.forEach((query) => (query.generation += 1));
-        answered.push({ of, statements: [...(looksUp ? LOOKING_UP : []), setRole(role), this.#registering(of)] });
-      }
+    for (const { without, kinds, role } of groups) {
+      const of = queries.filter((query) => query.role === role && (query.without ?? "nothing") === without);
+      of.forEach((query) => (query.generation += 1));
+      // Settings last until the transaction ends.
+      const settings = role === null ? kinds.map((kind) => `SET LOCAL enable_${kind} = off`) : [];
+      const registering = of.length > 0 ? [setRole(role), this.#registering(of)] : [];
+      answered.push({ of, statements: [...settings, ...registering] });
     }
-    if (answered.length === 0) {
+    if (queries.length === 0) {
       return;
     }
     const answers = await this.reader.query([...answered.flatMap(({ statements }) => statements), "RESET ROLE"].join("; "));
     for (const { of, statements } of answered) {
-      const { rows } = answers.splice(0, statements.length).at(-1);
+      const rows = answers.splice(0, statements.length).at(-1)?.rows;
       of.forEach((query, index) => this.#registered(query, fresh.get(query), rows[index]));
     }
   }

@@ -140,6 +140,18 @@ const CLASSES = {
       () => `SELECT x.id, y.id AS other FROM ${x.name} AS x JOIN ${y.name} AS y ON y.${key} = x.${other} WHERE x.id > 3 ORDER BY x.id, y.id, x.b, y.b LIMIT 3`,
     ])();
   },
+  // By the condition of a partial index: its scan shows by no other column that the row has it.
+  partial: (dice, { x, where }) => {
+    const conditions = x.conditions ?? [];
+    const fits = conditions.length > 0 ? dice.pick(conditions)("x.") : where("x");
+    const rest = dice.pick(["true", `x.a = ${dice.int(12)}`, `x.id < ${dice.int(40)}`, where("x")]);
+    return dice.pick([
+      () => `SELECT ${three(dice, x, "x")} FROM ${x.name} AS x WHERE ${fits} AND ${rest}`,
+      () => `SELECT x.id FROM ${x.name} AS x WHERE ${fits} ORDER BY x.id LIMIT ${1 + dice.int(4)}`,
+      () => `SELECT count(*), min(x.id) FROM ${x.name} AS x WHERE ${fits} AND ${rest}`,
+      () => `SELECT y.id, x.id AS other FROM t0 AS y JOIN ${x.name} AS x ON x.a = y.a AND ${fits} WHERE y.id < ${dice.int(20)}`,
+    ])();
+  },
   whole: (dice, { x, where }) => `SELECT x FROM ${x.name} AS x WHERE ${where("x")}`,
   functions: (dice) =>
     dice.pick([
@@ -150,16 +162,25 @@ const CLASSES = {
     ]),
 };
 
+/** What the plan of a query may not have: tables are small, so that most would be scanned as a whole. */
+function without(dice, of) {
+  if (of === "partial") {
+    return "bitmaps";
+  }
+  return of === "lookups" || dice.chance(0.3) ? dice.pick(["whole scans", "bitmaps"]) : "nothing";
+}
+
 /** `count` queries, all classes in turn. */
 export function makeQueries(dice, { tables }, count) {
   const classes = Object.keys(CLASSES);
   return Array.from({ length: count }, (_, index) => {
     const of = classes[index % classes.length];
-    const [x, y] = [dice.pick(tables), dice.pick(tables)];
+    const indexed = tables.filter(({ conditions }) => conditions?.length > 0);
+    const [x, y] = [dice.pick(of === "partial" && indexed.length > 0 ? indexed : tables), dice.pick(tables)];
     const where = (alias) => condition(dice, alias === "x" ? x : y, alias);
     const sql = CLASSES[of](dice, { x, y, where });
     // Policies do not hold for superusers.
     const byRow = x.byRow || y.byRow || dice.chance(0.2);
-    return { of, sql, looksUp: of === "lookups" || dice.chance(0.3), role: byRow && !sql.includes("f_") ? "oracle_reader" : null };
+    return { of, sql, without: without(dice, of), role: byRow && !sql.includes("f_") ? "oracle_reader" : null };
   });
 }

@@ -43,6 +43,12 @@ const TYPES = {
   'text COLLATE "folded"': (dice) => `'${dice.pick(["", "a", "A", "ab", "AB", "aB"])}'`,
   date: (dice) => `'2024-01-0${1 + dice.int(9)}'`,
   timestamptz: (dice) => `'2024-01-0${1 + dice.int(9)} 12:00+00'`,
+  time: (dice) => `'0${dice.int(9)}:00'`,
+  // Equal in several ways of writing it, and no keys are made of them.
+  interval: (dice) => `'${dice.pick(["1 day", "24 hours", "2 hours", "1 month", "30 days"])}'`,
+  jsonb: (dice) => `'${dice.pick(["1", "1.0", "null", '"a"', '{"a": 1, "b": 2}', '{"b": 2, "a": 1.0}', "[1, 2]"])}'`,
+  small: (dice) => String(dice.int(12)),
+  word: (dice) => `'${dice.pick(["", "a", "ab", "b"])}'`,
   uuid: (dice) => `'00000000-0000-0000-0000-00000000000${dice.int(9)}'`,
 };
 
@@ -55,7 +61,44 @@ function columns(dice) {
   for (const name of ["c", "d", "e", "f", "g"]) {
     list.push({ name, type: dice.pick(Object.keys(TYPES)) });
   }
+  // Written by nobody.
+  list.push({ name: "h", type: "int", generated: true });
   return list;
+}
+
+const declared = ({ name, type, generated }) => `${name} ${type}${generated ? " GENERATED ALWAYS AS (coalesce(a, 0) + coalesce(b, 1)) STORED" : ""}`;
+
+/**
+ * A condition of a partial index, by what stands before the names of columns. A scan of the index does not check it
+ * again, nor does its plan name it.
+ */
+const indexCondition = (dice, table) => {
+  const { name, type } = dice.pick(table.columns);
+  const value = constant(dice, type);
+  return dice.pick([
+    (of) => `${of}b > 4`,
+    (of) => `${of}a IS NOT NULL`,
+    (of) => `${of}a < 6 AND ${of}b IS NOT NULL`,
+    (of) => `${of}${name} IS NULL`,
+    (of) => `${of}${name} IS NOT NULL`,
+    (of) => `${of}${name} > ${value}`,
+  ]);
+};
+
+/** Indexes of several kinds. */
+function indexes(dice, table) {
+  const statements = [];
+  if (dice.chance(0.7)) {
+    statements.push(`CREATE INDEX ON ${table.name} (${dice.pick(table.columns).name}, a)`);
+  }
+  table.conditions = Array.from({ length: dice.int(3) }, () => indexCondition(dice, table));
+  for (const condition of table.conditions) {
+    statements.push(`CREATE INDEX ON ${table.name} (${dice.pick(["id", "a", "b, id", dice.pick(table.columns).name])}) WHERE ${condition("")}`);
+  }
+  if (dice.chance(0.3)) {
+    statements.push(`CREATE INDEX ON ${table.name} ${dice.pick(["(abs(a))", "((a + b), id)", "USING hash (b)", "USING brin (a)", "(coalesce(b, 0))"])}`);
+  }
+  return statements;
 }
 
 /** A schema: tables, views and functions to query, and the statements that make them. */
@@ -65,6 +108,8 @@ export function makeSchema(dice) {
     "CREATE SCHEMA api",
     "SET search_path = o, public",
     "CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy', 'Ok')",
+    "CREATE DOMAIN small AS int",
+    'CREATE DOMAIN word AS text COLLATE "C"',
     "CREATE COLLATION folded (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
   ];
   const tables = [];
@@ -74,18 +119,16 @@ export function makeSchema(dice) {
     // t1 and t2 follow t0 when it changes.
     const action = { t1: "CASCADE", t2: "SET NULL" }[name];
     const key = action ? `, fk int REFERENCES t0 (id) ON DELETE ${action} ON UPDATE ${action}` : "";
-    const list = table.columns.map((column) => `${column.name} ${column.type}`).join(", ");
+    const list = table.columns.map(declared).join(", ");
     statements.push(`CREATE TABLE ${name} (id int PRIMARY KEY, ${list}${key})`);
     if (action) {
       table.columns.push({ name: "fk", type: "int", references: true });
     }
-    if (dice.chance(0.7)) {
-      statements.push(`CREATE INDEX ON ${name} (${dice.pick(table.columns).name}, a)`);
-    }
+    statements.push(...indexes(dice, table));
     add(table);
   }
   const partitioned = { name: "p", columns: columns(dice), writable: true };
-  const list = partitioned.columns.map((column) => `${column.name} ${column.type}`).join(", ");
+  const list = partitioned.columns.map(declared).join(", ");
   statements.push(
     `CREATE TABLE p (id int, ${list}, PRIMARY KEY (id)) PARTITION BY RANGE (id)`,
     "CREATE TABLE p_low PARTITION OF p FOR VALUES FROM (MINVALUE) TO (10)",
@@ -93,22 +136,34 @@ export function makeSchema(dice) {
     "CREATE TABLE p_mid0 PARTITION OF p_mid FOR VALUES WITH (MODULUS 2, REMAINDER 0)",
     "CREATE TABLE p_mid1 PARTITION OF p_mid FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
     "CREATE TABLE p_rest PARTITION OF p DEFAULT",
+    ...indexes(dice, partitioned),
   );
   add(partitioned);
   add({ name: "p_mid", columns: partitioned.columns, range: [10, 25], writable: true });
   add({ name: "p_low", columns: partitioned.columns, range: [0, 10], writable: true });
   statements.push(
     // Inheritance.
-    "CREATE TABLE child (LIKE t3 INCLUDING ALL) INHERITS (t3)",
+    "CREATE TABLE child (LIKE t3 INCLUDING INDEXES) INHERITS (t3)",
     // A trigger that writes elsewhere, and a table that only it writes.
     "CREATE TABLE log (id int PRIMARY KEY, a int, b int)",
     `CREATE FUNCTION count_writes() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
        INSERT INTO o.log VALUES (coalesce(new.id, old.id) % 5, 1, coalesce(new.a, old.a))
          ON CONFLICT (id) DO UPDATE SET a = o.log.a + 1, b = excluded.b;
        RETURN NULL; END $$`,
+    // One that changes rows, or keeps them as they were; one that fires at the end of the transaction; and a rule.
+    `CREATE FUNCTION change_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+       IF new.b = 7 THEN new.a = 0; END IF;
+       IF new.b = 11 AND tg_op = 'UPDATE' THEN RETURN NULL; END IF;
+       RETURN new; END $$`,
+    "CREATE TRIGGER changed BEFORE INSERT OR UPDATE ON t3 FOR EACH ROW EXECUTE FUNCTION change_row()",
+    `CREATE FUNCTION write_late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+       INSERT INTO o.log VALUES (10 + new.id % 3, new.a, 1) ON CONFLICT (id) DO UPDATE SET a = excluded.a, b = o.log.b + 1;
+       RETURN NULL; END $$`,
+    "CREATE CONSTRAINT TRIGGER late AFTER INSERT OR UPDATE ON t0 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION write_late()",
     "CREATE TRIGGER counted AFTER INSERT OR UPDATE OR DELETE ON t2 FOR EACH ROW EXECUTE FUNCTION count_writes()",
     // Rights by rows: the policy reads another table.
     "CREATE TABLE members (id int PRIMARY KEY, a int, b int)",
+    "CREATE RULE noted AS ON DELETE TO members DO ALSO UPDATE log SET b = b + 1 WHERE id = old.id % 5",
     "CREATE TABLE secrets (id int PRIMARY KEY, a int, b int)",
     "ALTER TABLE secrets ENABLE ROW LEVEL SECURITY",
     `CREATE POLICY mine ON secrets USING (EXISTS (SELECT FROM o.members AS m
@@ -116,6 +171,7 @@ export function makeSchema(dice) {
     // Views, one over the other, and a materialized one.
     "CREATE VIEW v_join AS SELECT x.id, x.a, y.b FROM t0 AS x LEFT JOIN t1 AS y ON y.fk = x.id",
     "CREATE VIEW v_sum AS SELECT a AS id, a, count(*)::int AS b FROM v_join GROUP BY a",
+    "CREATE VIEW v_rows AS SELECT * FROM t1 WHERE a > 2",
     "CREATE MATERIALIZED VIEW m AS SELECT id, a, b FROM t3 WHERE a > 3",
     // Functions: one that is inlined, one that is not, one in PL/pgSQL.
     "CREATE FUNCTION f_inline(x int) RETURNS SETOF t0 LANGUAGE sql STABLE AS 'SELECT * FROM o.t0 WHERE a = x'",
@@ -137,6 +193,7 @@ export function makeSchema(dice) {
   );
   const small = [{ name: "a", type: "int" }, { name: "b", type: "int" }];
   add({ name: "child", columns: tables.find(({ name }) => name === "t3").columns, writable: true });
+  add({ name: "v_rows", columns: tables.find(({ name }) => name === "t1").columns, writable: true });
   add({ name: "members", columns: small, writable: true });
   add({ name: "secrets", columns: small, writable: true, byRow: true });
   for (const name of ["log", "v_join", "v_sum", "m"]) {

@@ -4,28 +4,29 @@ import { literal } from "./schema.mjs";
 
 const REFERENCE = (dice) => (dice.chance(0.2) ? "NULL" : `(SELECT id FROM t0 WHERE id >= ${dice.int(40)} ORDER BY id LIMIT 1)`);
 const value = (dice, column) => (column.references ? REFERENCE(dice) : literal(dice, column.type));
+const written = (table) => table.columns.filter(({ generated }) => !generated);
 const id = (dice, { range: [from, to] = [0, 40] }) => from + dice.int(to - from);
 
 function row(dice, table) {
-  return `(${[id(dice, table), ...table.columns.map((column) => value(dice, column))].join(", ")})`;
+  return `(${[id(dice, table), ...written(table).map((column) => value(dice, column))].join(", ")})`;
 }
 
-const names = (table) => ["id", ...table.columns.map((column) => column.name)].join(", ");
+const names = (table) => ["id", ...written(table).map((column) => column.name)].join(", ");
 const rows = (dice, table) => Array.from({ length: 1 + dice.int(4) }, () => row(dice, table)).join(", ");
 
 const STATEMENTS = {
   insert: (dice, t) => `INSERT INTO ${t.name} (${names(t)}) VALUES ${row(dice, t)} ON CONFLICT DO NOTHING`,
   fill: (dice, t) => `INSERT INTO ${t.name} (${names(t)}) VALUES ${rows(dice, t)} ON CONFLICT DO NOTHING`,
   upsert: (dice, t) => {
-    const column = dice.pick(t.columns);
+    const column = dice.pick(written(t));
     return `INSERT INTO ${t.name} (${names(t)}) VALUES ${row(dice, t)} ON CONFLICT (id) DO UPDATE SET ${column.name} = excluded.${column.name}`;
   },
   update: (dice, t) => {
-    const column = dice.pick(t.columns);
+    const column = dice.pick(written(t));
     return `UPDATE ${t.name} AS x SET ${column.name} = ${value(dice, column)} WHERE x.id = ${id(dice, t)}`;
   },
   updateSome: (dice, t) => {
-    const column = dice.pick(t.columns);
+    const column = dice.pick(written(t));
     return `UPDATE ${t.name} AS x SET ${column.name} = ${value(dice, column)} WHERE ${condition(dice, t, "x")}`;
   },
   updateNothing: (dice, t) => `UPDATE ${t.name} AS x SET a = a WHERE ${condition(dice, t, "x")}`,

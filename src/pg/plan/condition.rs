@@ -21,6 +21,7 @@ use super::found::{
 };
 use super::lookup::Lookup;
 use super::operator::{self, Comparison, Pattern, Side};
+use super::predicate;
 use crate::pg::column::{Kind, with_bytes};
 
 /// More alternatives than that are not worth it.
@@ -61,7 +62,8 @@ impl Quals {
     /// Of a scan of a table, without parameters; `None` for a kind of scan that is not known here.
     ///
     /// # Safety
-    /// The scan must be valid and live longer than what is returned.
+    /// The scan must be valid, about to be executed, and live longer than what is returned. An ERROR of Postgres must
+    /// be a panic where this is called.
     pub(super) unsafe fn of(
         scan: *mut pg_sys::Scan,
         of_subqueries: &Rc<BTreeSet<c_int>>,
@@ -71,19 +73,22 @@ impl Quals {
             let plan = &(*scan).plan;
             let mut index = std::ptr::null_mut();
             let (first, others) = match plan.type_ {
-                Tag::T_SeqScan => (None, None),
+                Tag::T_SeqScan => (vec![], None),
                 Tag::T_IndexScan => {
-                    let scan = &*scan.cast::<pg_sys::IndexScan>();
-                    (Some(scan.indexqualorig), Some(scan.indexorderbyorig))
+                    let node = &*scan.cast::<pg_sys::IndexScan>();
+                    let of_index = predicate::of_index(node.indexid, scan);
+                    (vec![of_index, node.indexqualorig], Some(node.indexorderbyorig))
                 }
                 Tag::T_IndexOnlyScan => {
-                    let scan = &*scan.cast::<pg_sys::IndexOnlyScan>();
-                    index = scan.indextlist;
-                    (Some(scan.recheckqual), Some(scan.indexorderby))
+                    let node = &*scan.cast::<pg_sys::IndexOnlyScan>();
+                    index = node.indextlist;
+                    let of_index = predicate::of_index(node.indexid, scan);
+                    (vec![of_index, node.recheckqual], Some(node.indexorderby))
                 }
+                // What partial indexes do not have is among the conditions.
                 Tag::T_BitmapHeapScan => {
-                    let scan = &*scan.cast::<pg_sys::BitmapHeapScan>();
-                    (Some(scan.bitmapqualorig), None)
+                    let node = &*scan.cast::<pg_sys::BitmapHeapScan>();
+                    (vec![node.bitmapqualorig], None)
                 }
                 _ => return None,
             };

@@ -12,6 +12,7 @@ mod kept;
 mod lookup;
 mod measure;
 mod operator;
+mod predicate;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
