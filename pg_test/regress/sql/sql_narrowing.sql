@@ -10,6 +10,10 @@ CREATE TABLE nw (id int PRIMARY KEY, small int2, big int8, n numeric, f float8, 
     w nw_name COLLATE "C", j jsonb, y bytea, a int[]);
 CREATE TABLE nw_other (id int PRIMARY KEY, nw int, note text);
 CREATE INDEX ON nw_other (nw);
+CREATE TABLE nw_indexed (id int PRIMARY KEY, k int, name text, open boolean, rank int);
+CREATE INDEX ON nw_indexed (k) WHERE rank > 5;
+CREATE INDEX ON nw_indexed (id) WHERE open;
+CREATE INDEX ON nw_indexed (rank) WHERE name = 'x' AND k IS NOT NULL;
 CREATE TABLE nw_parent (id int, a int);
 CREATE TABLE nw_child (gone int, b int, id int, a int);
 ALTER TABLE nw_child DROP COLUMN gone;
@@ -92,6 +96,22 @@ SELECT "table", columns, condition FROM live.explain('sql/api:one', '{"wanted": 
 SELECT "table", columns, condition FROM live.explain('sql/api:one', '{"wanted": null}') WHERE kind = 'rows';
 
 \pset format unaligned
+-- What a partial index promises of its rows is no more in the plan, but in the read-set.
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+EXPLAIN (COSTS OFF) SELECT id FROM nw_indexed WHERE k = 3 AND rank > 5;
+SELECT * FROM reads('SELECT id FROM nw_indexed WHERE k = 3 AND rank > 5') ORDER BY 1, 3;
+SELECT * FROM reads('SELECT id FROM nw_indexed WHERE open ORDER BY id LIMIT 1') ORDER BY 1, 3;
+SELECT * FROM reads('SELECT count(*) FROM nw_indexed WHERE name = ''x'' AND k = 1') ORDER BY 1, 3;
+SELECT * FROM reads('SELECT o.id FROM nw_other AS o JOIN nw_indexed AS i ON i.k = o.nw AND i.rank > 6 WHERE o.id = 1') ORDER BY 1, 3;
+SET enable_bitmapscan = on;
+SET enable_indexscan = off;
+EXPLAIN (COSTS OFF) SELECT id FROM nw_indexed WHERE k = 3 AND rank > 5;
+SELECT * FROM reads('SELECT id FROM nw_indexed WHERE k = 3 AND rank > 5') ORDER BY 1, 3;
+RESET enable_seqscan;
+RESET enable_bitmapscan;
+RESET enable_indexscan;
+
 -- No other operator narrows. Equal by one of these means equal keys, whatever the family is called.
 SELECT f.opfname AS family, string_agg(DISTINCT o.oprname || ' ' || o.oprleft::regtype || ' ' || o.oprright::regtype, ', '
     ORDER BY o.oprname || ' ' || o.oprleft::regtype || ' ' || o.oprright::regtype) AS narrowed
@@ -105,7 +125,7 @@ WHERE live.narrows(o.oid) AND NOT EXISTS (SELECT FROM pg_amop AS a JOIN pg_opfam
 SET client_min_messages = warning;
 DROP SCHEMA api CASCADE;
 DROP FUNCTION reads, conditions, as_reader;
-DROP TABLE nw_ruled, nw_child, nw_parent, nw_parts, nw_other, nw;
+DROP TABLE nw_ruled, nw_indexed, nw_child, nw_parent, nw_parts, nw_other, nw;
 DROP TYPE nw_mood;
 DROP DOMAIN nw_name;
 DROP COLLATION nw_loose, nw_icu;
