@@ -13,7 +13,7 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag as Tag;
 
 use super::plan::{self, Reads, Sought, Why};
-use super::{function, looked_up};
+use super::{function, looked_up, session};
 
 /// More keys than that, looked up in one column of a table, are not worth it: any row counts.
 pub(crate) const KEYS_MAX: usize = 128;
@@ -93,6 +93,10 @@ thread_local! {
     static NUMBER: Cell<u64> = const { Cell::new(0) };
     static LAST_NUMBER: Cell<u64> = const { Cell::new(0) };
     static NEXT_START: Cell<pg_sys::ExecutorStart_hook_type> = const { Cell::new(None) };
+    /// Functions that PL/pgSQL has set up for the rest of a transaction, with that transaction's number.
+    static SET_UP: RefCell<(u32, BTreeSet<u32>)> = const { RefCell::new((0, BTreeSet::new())) };
+    /// Whether what runs belongs to the extension.
+    static UNRECORDED: Cell<bool> = const { Cell::new(false) };
 }
 
 type Walker<T> = unsafe extern "C-unwind" fn(*mut T, *mut c_void) -> bool;
@@ -170,13 +174,14 @@ pub(crate) fn record<T>(body: impl FnOnce() -> T) -> (std::thread::Result<T>, Se
 
 /// Runs `body` without recording: what it reads belongs to the extension, not to the statement.
 pub(crate) fn unrecorded<T>(body: impl FnOnce() -> T) -> T {
-    struct Restore(bool);
+    struct Restore(bool, bool);
     impl Drop for Restore {
         fn drop(&mut self) {
             RECORDING.set(self.0);
+            UNRECORDED.set(self.1);
         }
     }
-    let _restore = Restore(RECORDING.replace(false));
+    let _restore = Restore(RECORDING.replace(false), UNRECORDED.replace(true));
     body()
 }
 
@@ -209,6 +214,40 @@ pub(super) fn note_function(function: u32) {
             seen.functions.insert(function);
         });
     }
+    if is_for_transaction() && !UNRECORDED.get() {
+        SET_UP.with_borrow_mut(|(of, functions)| {
+            let transaction = session::local_transaction();
+            if *of != transaction {
+                *of = transaction;
+                functions.clear();
+            }
+            functions.insert(function);
+        });
+    }
+}
+
+/// Whether what is set up now is kept until the transaction ends: simple expressions and casts of PL/pgSQL, in memory
+/// that all its calls share. All else is set up when a statement starts and goes with it.
+fn is_for_transaction() -> bool {
+    // SAFETY: plain reads of memory contexts that are there in every transaction.
+    unsafe { (*pg_sys::CurrentMemoryContext).parent == pg_sys::TopTransactionContext }
+}
+
+/// The functions that PL/pgSQL has set up in this transaction and will not set up again.
+pub(crate) fn set_up_for_transaction() -> BTreeSet<u32> {
+    SET_UP.with_borrow(|(of, functions)| {
+        if *of == session::local_transaction() {
+            functions.clone()
+        } else {
+            BTreeSet::new()
+        }
+    })
+}
+
+/// Has everything planned again that is kept, and set up again with it, when it is next used.
+pub(crate) fn forget_plans() {
+    // SAFETY: marks kept plans as invalid; those that run stay until they end.
+    unsafe { pg_sys::ResetPlanCache() };
 }
 
 /// A command that is no query runs.

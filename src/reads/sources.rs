@@ -81,6 +81,8 @@ thread_local! {
     static LOST: RefCell<BTreeSet<RelId>> = const { RefCell::new(BTreeSet::new()) };
     /// The system's functions that read nothing but their arguments.
     static HARMLESS: RefCell<HashSet<u32>> = RefCell::default();
+    /// Whether anything is told of functions that were judged in a transaction, with that transaction's number.
+    static JUDGED: RefCell<(u32, HashMap<u32, bool>)> = RefCell::default();
     /// What a read of a relation shows, as of a number of definitions.
     static SHOWN: RefCell<(u64, HashMap<RelId, Shown>)> = RefCell::default();
 }
@@ -132,6 +134,7 @@ pub(crate) fn lost() -> BTreeSet<RelId> {
 /// Runs `body`, which runs SQL, and tells what the SQL has read. What it read before a panic is in [`lost`].
 pub(crate) fn record<T>(body: impl FnOnce() -> T) -> Result<(T, Sources)> {
     capture::learn_definitions(DEFINITIONS);
+    executed::unrecorded(show_functions_again)?;
     let (result, seen) = executed::record(body);
     match result {
         Ok(value) => {
@@ -233,6 +236,75 @@ fn shown(rel: RelId) -> Shown {
     shown
 }
 
+/// A function that is set up is seen, and PL/pgSQL sets those of an expression up once in a transaction. If what one of
+/// them reads has to be known, a recording must see it, too.
+fn show_functions_again() -> Result<()> {
+    let set_up = executed::set_up_for_transaction();
+    if set_up.is_empty() {
+        return Ok(());
+    }
+    let transaction = session::local_transaction();
+    let known = JUDGED.with_borrow(|(of, judged)| (*of == transaction).then(|| judged.clone()));
+    let known = known.unwrap_or_default();
+    let unknown: Vec<u32> = HARMLESS.with_borrow(|harmless| {
+        let unknown = set_up.iter().filter(|f| !harmless.contains(f));
+        unknown.filter(|f| !known.contains_key(f)).copied().collect()
+    });
+    let is_told = |function: &u32| known.get(function).copied().unwrap_or(false);
+    if !judge(&unknown)?.is_empty() || set_up.iter().any(is_told) {
+        executed::forget_plans();
+    }
+    Ok(())
+}
+
+/// What is told of a function that is not harmless.
+struct Told {
+    /// What it reads as a whole, if that was declared.
+    reads: Vec<RelId>,
+    /// Why it is not known what it reads.
+    reason: Option<String>,
+}
+
+/// What is told of functions; those of which nothing is are harmless.
+fn judge(functions: &[u32]) -> Result<Vec<Told>> {
+    if functions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<String> = functions.iter().map(u32::to_string).collect();
+    let ids = format!("{{{}}}", ids.join(","));
+    let told = session::as_superuser(|| {
+        spi::query(
+            "SELECT function, reads, reason FROM live.function_reads($1::pg_catalog.oid[])",
+            &[Param::Text(&ids)],
+            Access::Read,
+            |row| {
+                let reads: Option<Vec<pg_sys::Oid>> = row.get(1);
+                let reads = reads.into_iter().flatten().map(pg_sys::Oid::to_u32);
+                let told = Told {
+                    reads: reads.collect(),
+                    reason: row.get(2),
+                };
+                Ok((row.need::<pg_sys::Oid>(0)?.to_u32(), told))
+            },
+        )
+    })?;
+    let are_told: HashSet<u32> = told.iter().map(|(function, _)| *function).collect();
+    HARMLESS.with_borrow_mut(|harmless| {
+        let of_system = functions.iter().filter(|oid| **oid < FIRST_USER_OID);
+        harmless.extend(of_system.filter(|oid| !are_told.contains(oid)));
+    });
+    JUDGED.with_borrow_mut(|(of, judged)| {
+        let transaction = session::local_transaction();
+        if *of != transaction {
+            *of = transaction;
+            judged.clear();
+        }
+        let functions = functions.iter();
+        judged.extend(functions.map(|function| (*function, are_told.contains(function))));
+    });
+    Ok(told.into_iter().map(|(_, told)| told).collect())
+}
+
 /// Functions of LANGUAGE sql and plpgsql were seen as they ran. What others read has to be declared, unless they are
 /// IMMUTABLE or known.
 fn judge_functions(
@@ -244,34 +316,12 @@ fn judge_functions(
         let unknown = seen.functions.iter().filter(|f| !harmless.contains(f));
         unknown.copied().collect()
     });
-    if unknown.is_empty() {
-        return Ok(());
+    for told in judge(&unknown)? {
+        for rel in told.reads.iter().flat_map(|rel| shown(*rel).to_vec()) {
+            relations.insert(rel);
+            note_why(rel, Widened::Declared);
+        }
+        reasons.extend(told.reason);
     }
-    let ids: Vec<String> = unknown.iter().map(u32::to_string).collect();
-    let ids = format!("{{{}}}", ids.join(","));
-    let mut told = HashSet::new();
-    session::as_superuser(|| {
-        spi::query(
-            "SELECT function, reads, reason FROM live.function_reads($1::pg_catalog.oid[])",
-            &[Param::Text(&ids)],
-            Access::Read,
-            |row| {
-                told.insert(row.need::<pg_sys::Oid>(0)?.to_u32());
-                let reads: Option<Vec<pg_sys::Oid>> = row.get(1);
-                for rel in reads.into_iter().flatten() {
-                    for rel in shown(rel.to_u32()).iter() {
-                        relations.insert(*rel);
-                        note_why(*rel, Widened::Declared);
-                    }
-                }
-                reasons.extend(row.get::<String>(2));
-                Ok(())
-            },
-        )
-    })?;
-    HARMLESS.with_borrow_mut(|harmless| {
-        let of_system = unknown.iter().filter(|oid| **oid < FIRST_USER_OID);
-        harmless.extend(of_system.filter(|oid| !told.contains(oid)));
-    });
     Ok(())
 }

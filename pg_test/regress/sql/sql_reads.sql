@@ -117,6 +117,21 @@ BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SELECT why('SELECT sql_js(id) FROM sql_orders');
 COMMIT;
 
+-- PL/pgSQL sets the functions of an expression up once in a transaction; each query that calls them has read what they do.
+CREATE FUNCTION sql_declared() RETURNS int LANGUAGE js STABLE AS 'return 1';
+SELECT live.depends('sql_declared()', '{sql_members}');
+CREATE FUNCTION api.plain(x int) RETURNS int LANGUAGE plpgsql STABLE AS $$ DECLARE n int; BEGIN n := x + sql_declared(); RETURN n; END $$;
+CREATE FUNCTION api.hidden(x int) RETURNS int LANGUAGE plpgsql STABLE AS $$ BEGIN IF sql_undeclared(x) > 0 THEN RETURN 1; END IF; RETURN 2; END $$;
+CREATE FUNCTION sql_undeclared(x int) RETURNS int LANGUAGE js STABLE AS 'return x';
+CREATE FUNCTION tables_of(path text) RETURNS SETOF text LANGUAGE sql AS $$ SELECT e."table" FROM live.explain(path, '{"x": 1}') AS e WHERE e."table" LIKE 'public.%' $$;
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SELECT api.plain(1);
+SELECT tables_of('sql/api:plain');
+SELECT tables_of('sql/api:plain');
+SELECT why('SELECT api.hidden(1)');
+SELECT why('SELECT api.hidden(2)');
+COMMIT;
+
 -- No more plans are kept than the session wants.
 SET pg_live.kept_statements = 2;
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
@@ -129,7 +144,7 @@ SET client_min_messages = warning;
 DROP SCHEMA api CASCADE;
 DROP VIEW sql_view;
 DROP TABLE sql_parts, sql_orders, sql_members;
-DROP FUNCTION as_client, why, sql_js, sql_plans;
+DROP FUNCTION as_client, why, tables_of, sql_js, sql_declared, sql_undeclared, sql_plans;
 DELETE FROM live.dependencies;
 DROP SEQUENCE sql_sequence;
 DROP ROLE sql_web, sql_other, sql_root;
