@@ -266,8 +266,10 @@ $$;
 CREATE FUNCTION live.sql_functions(schema text, name text, OUT volatile boolean, OUT is_set boolean,
     OUT is_composite boolean, OUT defaults integer, OUT parameters text, OUT number integer)
 RETURNS SETOF record
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT p.provolatile = 'v', p.proretset, t.typtype = 'c' OR t.oid = 'record'::regtype, p.pronargdefaults::integer,
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    -- In PL/pgSQL for the sake of its plan, as above.
+    RETURN QUERY SELECT p.provolatile = 'v', p.proretset, t.typtype = 'c' OR t.oid = 'record'::regtype, p.pronargdefaults::integer,
         coalesce((SELECT json_agg(json_build_object('name', nullif(a.name, ''), 'of', format_type(a.of, NULL)) ORDER BY a.n)
             FROM unnest(coalesce(p.proallargtypes, p.proargtypes::oid[]), p.proargnames, p.proargmodes::text[])
                 WITH ORDINALITY AS a(of, name, mode, n)
@@ -276,7 +278,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     FROM pg_proc AS p
     JOIN pg_namespace AS n ON n.oid = p.pronamespace
     JOIN pg_type AS t ON t.oid = p.prorettype
-    WHERE n.nspname = schema AND p.proname = name AND p.prokind = 'f' AND p.provariadic = 0
+    WHERE n.nspname = sql_functions.schema AND p.proname = sql_functions.name AND p.prokind = 'f' AND p.provariadic = 0;
+END
 $$;
 
 -- Everything that shares rows with the table: partitions, partitioned tables, inheritance.
