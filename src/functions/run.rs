@@ -20,7 +20,7 @@ use crate::gucs;
 use crate::journal;
 use crate::js::{self, Call, Failure, JsError, Kind, Limits, Outcome};
 use crate::pg::after_reply;
-use crate::pg::session::{self, UserGuard};
+use crate::pg::session::{self, SettingsUndone, UserGuard};
 use crate::pg::shmem::{self, Counter};
 use crate::pg::spi::Access;
 use crate::reads::{self, Address};
@@ -164,6 +164,8 @@ impl Noted {
 }
 
 fn execute(request: &Request<'_>, noted: &mut Noted) -> Result<Response> {
+    // A query has no effect; the next one in the session may be somebody else's.
+    let _settings = (request.kind == FunctionKind::Query).then(SettingsUndone::new);
     let access = match request.kind {
         FunctionKind::Query => Access::Read,
         FunctionKind::Mutation | FunctionKind::Action => Access::Write,

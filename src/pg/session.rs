@@ -92,6 +92,26 @@ impl Drop for SettingsGuard {
     }
 }
 
+/// The settings as they were before it was made, put back on drop, whatever set others meanwhile and for how long.
+pub(crate) struct SettingsUndone(std::ffi::c_int);
+
+impl SettingsUndone {
+    /// From now on.
+    pub(crate) fn new() -> SettingsUndone {
+        // SAFETY: opens a level of settings that drop closes; an abort of the transaction closes it as well.
+        SettingsUndone(unsafe { pg_sys::NewGUCNestLevel() })
+    }
+}
+
+impl Drop for SettingsUndone {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: the level that was opened last; it is closed as that of a subtransaction that is rolled back.
+            unsafe { pg_sys::AtEOXact_GUC(false, self.0) };
+        }
+    }
+}
+
 /// The value of the session's search_path.
 pub(crate) fn search_path() -> String {
     // SAFETY: a setting's value is a C string; it is copied at once.

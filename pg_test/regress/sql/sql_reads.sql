@@ -117,6 +117,22 @@ BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SELECT why('SELECT sql_js(id) FROM sql_orders');
 COMMIT;
 
+-- What a query sets is not there for the next one, whose caller may be somebody else.
+CREATE FUNCTION api.enter(tenant text, for_transaction boolean) RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    PERFORM set_config('app.tenant', tenant, for_transaction);
+    RETURN current_setting('app.tenant');
+END $$;
+CREATE FUNCTION api.tenant() RETURNS text LANGUAGE sql STABLE AS $$ SELECT nullif(current_setting('app.tenant', true), '') $$;
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SELECT * FROM as_client('sql/api:enter', '{"tenant": "one", "for_transaction": true}', '{"role": "sql_web", "subject": "ann"}');
+SELECT * FROM as_client('sql/api:tenant', '{}', '{"role": "sql_web", "subject": "bob"}');
+SELECT * FROM as_client('sql/api:enter', '{"tenant": "two", "for_transaction": false}', '{"role": "sql_web", "subject": "ann"}');
+SELECT * FROM as_client('sql/api:tenant', '{}', '{"role": "sql_web", "subject": "bob"}');
+COMMIT;
+SELECT live.query('sql/api:enter', '{"tenant": "three", "for_transaction": false}');
+SELECT live.query('sql/api:tenant');
+
 -- PL/pgSQL sets the functions of an expression up once in a transaction; each query that calls them has read what they do.
 CREATE FUNCTION sql_declared() RETURNS int LANGUAGE js STABLE AS 'return 1';
 SELECT live.depends('sql_declared()', '{sql_members}');
