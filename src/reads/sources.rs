@@ -248,7 +248,10 @@ fn show_functions_again() -> Result<()> {
     let known = known.unwrap_or_default();
     let unknown: Vec<u32> = HARMLESS.with_borrow(|harmless| {
         let unknown = set_up.iter().filter(|f| !harmless.contains(f));
-        unknown.filter(|f| !known.contains_key(f)).copied().collect()
+        unknown
+            .filter(|f| !known.contains_key(f))
+            .copied()
+            .collect()
     });
     let is_told = |function: &u32| known.get(function).copied().unwrap_or(false);
     if !judge(&unknown)?.is_empty() || set_up.iter().any(is_told) {

@@ -77,7 +77,10 @@ impl Quals {
                 Tag::T_IndexScan => {
                     let node = &*scan.cast::<pg_sys::IndexScan>();
                     let of_index = predicate::of_index(node.indexid, scan);
-                    (vec![of_index, node.indexqualorig], Some(node.indexorderbyorig))
+                    (
+                        vec![of_index, node.indexqualorig],
+                        Some(node.indexorderbyorig),
+                    )
                 }
                 Tag::T_IndexOnlyScan => {
                     let node = &*scan.cast::<pg_sys::IndexOnlyScan>();
