@@ -163,7 +163,9 @@ export function makeSchema(dice) {
     "CREATE TRIGGER counted AFTER INSERT OR UPDATE OR DELETE ON t2 FOR EACH ROW EXECUTE FUNCTION count_writes()",
     // Rights by rows: the policy reads another table.
     "CREATE TABLE members (id int PRIMARY KEY, a int, b int)",
-    "CREATE RULE noted AS ON DELETE TO members DO ALSO UPDATE log SET b = b + 1 WHERE id = old.id % 5",
+    // MERGE and COPY do not go where rules are.
+    "CREATE TABLE ruled (id int PRIMARY KEY, a int, b int)",
+    "CREATE RULE noted AS ON DELETE TO ruled DO ALSO UPDATE log SET b = b + 1 WHERE id = old.id % 5",
     "CREATE TABLE secrets (id int PRIMARY KEY, a int, b int)",
     "ALTER TABLE secrets ENABLE ROW LEVEL SECURITY",
     `CREATE POLICY mine ON secrets USING (EXISTS (SELECT FROM o.members AS m
@@ -195,6 +197,7 @@ export function makeSchema(dice) {
   add({ name: "child", columns: tables.find(({ name }) => name === "t3").columns, writable: true });
   add({ name: "v_rows", columns: tables.find(({ name }) => name === "t1").columns, writable: true });
   add({ name: "members", columns: small, writable: true });
+  add({ name: "ruled", columns: small, writable: true });
   add({ name: "secrets", columns: small, writable: true, byRow: true });
   for (const name of ["log", "v_join", "v_sum", "m"]) {
     add({ name, columns: small, writable: false });
