@@ -76,7 +76,7 @@ impl Quals {
                 Tag::T_SeqScan => (vec![], None),
                 Tag::T_IndexScan => {
                     let node = &*scan.cast::<pg_sys::IndexScan>();
-                    let of_index = predicate::of_index(node.indexid, scan);
+                    let of_index = predicate::of_index(node.indexid, scan)?;
                     (
                         vec![of_index, node.indexqualorig],
                         Some(node.indexorderbyorig),
@@ -85,7 +85,7 @@ impl Quals {
                 Tag::T_IndexOnlyScan => {
                     let node = &*scan.cast::<pg_sys::IndexOnlyScan>();
                     index = node.indextlist;
-                    let of_index = predicate::of_index(node.indexid, scan);
+                    let of_index = predicate::of_index(node.indexid, scan)?;
                     (vec![of_index, node.recheckqual], Some(node.indexorderby))
                 }
                 // What partial indexes do not have is among the conditions.
