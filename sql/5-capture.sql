@@ -151,7 +151,7 @@ CREATE FUNCTION live.function_reads(functions oid[], OUT function oid, OUT reads
 RETURNS SETOF record
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
-    -- In PL/pgSQL for the sake of its plan, which is kept: to make it takes ten times what it takes to run it.
+    -- In PL/pgSQL for the sake of its plan, which is kept; a function in SQL would be planned at each call.
     RETURN QUERY SELECT p.oid, ARRAY(SELECT to_regclass(r)::oid FROM unnest(d.relations) AS r WHERE to_regclass(r) IS NOT NULL),
         CASE WHEN d.function IS NULL THEN format(
             'function %s (LANGUAGE %s, %s) may read what is not seen; say what it reads by live.depends()',

@@ -9,7 +9,7 @@ pub(crate) fn register() {
     GucRegistry::define_int_guc(
         c"pg_live.kept_statements",
         c"Of how many SQL statements that functions run a session keeps the plans.",
-        c"With one more all are dropped. Each takes some 30 to 100 kB of the session's memory.",
+        c"With one more all are dropped. Each takes some 10 to 50 kB of the session's memory.",
         &KEPT_STATEMENTS,
         1,
         1_000_000,
